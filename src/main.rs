@@ -1,0 +1,2 @@
+//! bluetick.
+fn main() {}

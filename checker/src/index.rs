@@ -1,0 +1,463 @@
+//! What the whole history tells about messages: which attempts, answers and log entries belong together.
+//!
+//! An answer may come long after others saw the message, and the place of a message may be told only to
+//! another device, so this is gathered before the checks walk through the history.
+//!
+//! An entry is recognised as a message by the `seq` told to its sender, else by its id, else by author and
+//! body. Where two messages without id have the same body, an entry is recognised as neither, and both
+//! count as seen: the checks lose sharpness, never truth.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::pairs::Pairs;
+use crate::{Event, History};
+
+/// Place of a message in [`Index::messages`].
+pub(crate) type MessageId = usize;
+
+/// One logical message: all attempts with one tag, or with one id of one user in one chat.
+#[derive(Debug)]
+pub(crate) struct Message<'h> {
+    pub(crate) tag: u64,
+    pub(crate) chat: &'h str,
+    pub(crate) user: &'h str,
+    /// Lower case: the form of a UUID is the client's.
+    pub(crate) id: Option<String>,
+    pub(crate) attempts: Vec<Attempt<'h>>,
+    pub(crate) acks: Vec<Ack>,
+    /// First [`Event::Received`] that may be this message though it cannot be told from another.
+    maybe_seen_at: Option<usize>,
+    /// Where it stands in the log, as told or seen.
+    pub(crate) seqs: BTreeSet<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Attempt<'h> {
+    pub(crate) at: usize,
+    pub(crate) device: &'h str,
+    pub(crate) session: u64,
+    pub(crate) version: u8,
+    pub(crate) body: &'h str,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ack {
+    pub(crate) at: usize,
+    pub(crate) seq: Option<u64>,
+    /// It says that the message is stored: see [`Index::build`].
+    pub(crate) effective: bool,
+}
+
+/// One place in a chat's log, with the content first seen there.
+#[derive(Debug, Default)]
+pub(crate) struct Entry<'h> {
+    pub(crate) seen: Option<Content<'h>>,
+    pub(crate) message: Option<MessageId>,
+    /// First event that shows that the place is taken.
+    pub(crate) known_at: usize,
+}
+
+/// What a device got at a place in the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content<'h> {
+    pub(crate) at: usize,
+    pub(crate) from: &'h str,
+    pub(crate) id: Option<&'h str>,
+    pub(crate) body: Option<&'h str>,
+}
+
+impl Content<'_> {
+    /// Whether both can be the same entry: what both tell is equal.
+    pub(crate) fn agrees(&self, other: &Content<'_>) -> bool {
+        let ids_agree = match (self.id, other.id) {
+            (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
+            _ => true,
+        };
+        let bodies_agree = match (self.body, other.body) {
+            (Some(one), Some(two)) => one == two,
+            _ => true,
+        };
+        self.from == other.from && ids_agree && bodies_agree
+    }
+}
+
+impl Message<'_> {
+    pub(crate) fn first_at(&self) -> usize {
+        self.attempts.first().map_or(0, |attempt| attempt.at)
+    }
+
+    pub(crate) fn sent_by(&self, user: &str, device: &str) -> bool {
+        self.user == user && self.attempts.iter().any(|attempt| attempt.device == device)
+    }
+
+    /// Whether an entry's content can be this message's.
+    pub(crate) fn agrees(&self, content: &Content<'_>) -> bool {
+        let id_agrees = match (&self.id, content.id) {
+            (Some(own), Some(other)) => own.eq_ignore_ascii_case(other),
+            _ => true,
+        };
+        let body_agrees = content
+            .body
+            .is_none_or(|body| self.attempts.iter().any(|attempt| attempt.body == body));
+        self.user == content.from && id_agrees && body_agrees
+    }
+
+    /// The answer to the latest attempt of this device before `at`.
+    pub(crate) fn attempt_of(&self, device: &str, at: usize) -> Option<&Attempt<'_>> {
+        self.attempts
+            .iter()
+            .rev()
+            .find(|attempt| attempt.device == device && attempt.at < at)
+    }
+}
+
+/// Everything that the checks look up regardless of where they are in the history.
+#[derive(Debug, Default)]
+pub(crate) struct Index<'h> {
+    pub(crate) messages: Vec<Message<'h>>,
+    by_tag: HashMap<u64, MessageId>,
+    by_id: HashMap<(&'h str, &'h str, String), MessageId>,
+    by_body: HashMap<(&'h str, &'h str, &'h str), Vec<MessageId>>,
+    by_author: HashMap<(&'h str, &'h str), Vec<MessageId>>,
+    by_id_alone: HashMap<String, Vec<MessageId>>,
+    /// By chat and body.
+    by_body_alone: Pairs<'h, Vec<MessageId>>,
+    entries: BTreeMap<&'h str, BTreeMap<u64, Entry<'h>>>,
+    /// Tags by chat and user.
+    excused: Pairs<'h, BTreeSet<u64>>,
+    /// By chat and user.
+    members: Pairs<'h, usize>,
+    active_at: BTreeMap<&'h str, usize>,
+}
+
+impl<'h> Index<'h> {
+    /// Gathers what belongs together.
+    ///
+    /// Over MQTT 3.1.1 a refusal is acknowledged too. So such an answer counts only if its sender was a
+    /// member when he sent, and as many answers of a message are taken as refusals as `me/errors` told.
+    pub(crate) fn build(history: &'h History) -> Self {
+        let mut index = Self::default();
+        for (at, event) in history.events().iter().enumerate() {
+            match event {
+                Event::Member { chat, user } => {
+                    index.members.or_insert(chat, user, at);
+                }
+                Event::Excused { chat, user, tag } => {
+                    index.excused.or_default(chat, user).insert(*tag);
+                }
+                Event::Send { .. } => index.add_attempt(at, event),
+                _ => {}
+            }
+        }
+        index.add_answers(history);
+        for (at, event) in history.events().iter().enumerate() {
+            if let Event::Received {
+                chat,
+                seq,
+                id,
+                from,
+                body,
+                ..
+            } = event
+            {
+                let content = Content {
+                    at,
+                    from,
+                    id: id.as_deref(),
+                    body: body.as_deref(),
+                };
+                index.add_entry(chat, *seq, content);
+            }
+        }
+        index
+    }
+
+    /// The message with this tag.
+    pub(crate) fn tagged(&self, tag: u64) -> Option<MessageId> {
+        self.by_tag.get(&tag).copied()
+    }
+
+    pub(crate) fn message(&self, id: MessageId) -> &Message<'h> {
+        &self.messages[id]
+    }
+
+    /// All messages that were sent to the chat with this body, by whomever.
+    pub(crate) fn with_body<'a>(
+        &'a self,
+        chat: &str,
+        body: &str,
+    ) -> impl Iterator<Item = &'a Message<'h>> {
+        self.by_body_alone
+            .get(chat, body)
+            .into_iter()
+            .flatten()
+            .map(|id| self.message(*id))
+    }
+
+    /// All messages that were sent with this id, by whomever and wherever.
+    pub(crate) fn with_id<'a>(&'a self, id: &str) -> impl Iterator<Item = &'a Message<'h>> {
+        let messages = self.by_id_alone.get(&id.to_ascii_lowercase());
+        messages.into_iter().flatten().map(|id| self.message(*id))
+    }
+
+    pub(crate) fn entry(&self, chat: &str, seq: u64) -> Option<&Entry<'h>> {
+        self.entries.get(chat)?.get(&seq)
+    }
+
+    /// The message that stands at this place, as far as it is known.
+    pub(crate) fn message_at(&self, chat: &str, seq: u64) -> Option<&Message<'h>> {
+        self.entry(chat, seq)?.message.map(|id| self.message(id))
+    }
+
+    /// Known entries of `first..=last`, rising.
+    pub(crate) fn entries_in(
+        &self,
+        chat: &str,
+        first: u64,
+        last: u64,
+    ) -> impl Iterator<Item = (u64, &Entry<'h>)> {
+        let range = if first <= last {
+            Some(first..=last)
+        } else {
+            None
+        };
+        let log = self.entries.get(chat);
+        log.zip(range)
+            .into_iter()
+            .flat_map(|(log, range)| log.range(range))
+            .map(|(&seq, entry)| (seq, entry))
+    }
+
+    /// Index of the event that makes the user a member, be it before or after the one looked at.
+    pub(crate) fn member_at(&self, chat: &str, user: &str) -> Option<usize> {
+        self.members.get(chat, user).copied()
+    }
+
+    /// First event that sends to the chat or reads from it.
+    pub(crate) fn active_at(&self, chat: &str) -> Option<usize> {
+        self.active_at.get(chat).copied()
+    }
+
+    pub(crate) fn is_excused(&self, message: &Message<'_>, user: &str) -> bool {
+        self.excused
+            .get(message.chat, user)
+            .is_some_and(|tags| tags.contains(&message.tag))
+    }
+
+    /// How many messages the user is excused from whose place in the log nobody knows.
+    pub(crate) fn excused_without_place(&self, chat: &str, user: &str) -> usize {
+        let Some(tags) = self.excused.get(chat, user) else {
+            return 0;
+        };
+        let placeless = |tag: &&u64| {
+            self.tagged(**tag)
+                .is_none_or(|id| self.message(id).seqs.is_empty())
+        };
+        tags.iter().filter(placeless).count()
+    }
+
+    /// Whether anybody has got the message, or what may be the message, before `at`.
+    pub(crate) fn is_seen(&self, message: &Message<'_>, at: usize) -> bool {
+        let seen = |seq: &u64| {
+            let entry = self.entry(message.chat, *seq);
+            entry
+                .and_then(|entry| entry.seen)
+                .is_some_and(|seen| seen.at < at && message.agrees(&seen))
+        };
+        message.seqs.iter().any(seen) || message.maybe_seen_at.is_some_and(|seen| seen < at)
+    }
+
+    /// The message that an entry with this content is.
+    ///
+    /// # Errors
+    /// Those that it can be: none, or several that cannot be told apart.
+    pub(crate) fn recognise(
+        &self,
+        chat: &'h str,
+        content: &Content<'h>,
+    ) -> Result<MessageId, Vec<MessageId>> {
+        let from = content.from;
+        let by_id = content
+            .id
+            .and_then(|id| self.by_id.get(&(chat, from, id.to_ascii_lowercase())));
+        if let Some(found) = by_id {
+            return Ok(*found);
+        }
+        let candidates = match content.body {
+            Some(body) => self.by_body.get(&(chat, from, body)),
+            None => self.by_author.get(&(chat, from)),
+        };
+        let candidates = candidates.into_iter().flatten().copied();
+        let candidates: Vec<_> = candidates
+            .filter(|id| self.message(*id).agrees(content))
+            .collect();
+        match candidates[..] {
+            [one] if content.body.is_some() => Ok(one),
+            _ => Err(candidates),
+        }
+    }
+
+    fn add_attempt(&mut self, at: usize, event: &'h Event) {
+        let Event::Send {
+            user,
+            device,
+            session,
+            version,
+            chat,
+            id,
+            body,
+            tag,
+        } = event
+        else {
+            return;
+        };
+        self.active(chat, at);
+        let id = id.as_ref().map(|id| id.to_ascii_lowercase());
+        let key = id.clone().map(|id| (chat.as_str(), user.as_str(), id));
+        let known = self
+            .tagged(*tag)
+            .or_else(|| self.by_id.get(key.as_ref()?).copied());
+        let message = known.unwrap_or_else(|| {
+            self.by_author
+                .entry((chat, user))
+                .or_default()
+                .push(self.messages.len());
+            self.messages.push(Message {
+                tag: *tag,
+                chat,
+                user,
+                id,
+                attempts: Vec::new(),
+                acks: Vec::new(),
+                maybe_seen_at: None,
+                seqs: BTreeSet::new(),
+            });
+            self.messages.len() - 1
+        });
+        self.by_tag.insert(*tag, message);
+        if let Some(key) = key
+            && !self.by_id.contains_key(&key)
+        {
+            self.by_id_alone
+                .entry(key.2.clone())
+                .or_default()
+                .push(message);
+            self.by_id.insert(key, message);
+        }
+        let same_body = self.by_body.entry((chat, user, body)).or_default();
+        if !same_body.contains(&message) {
+            same_body.push(message);
+            self.by_body_alone.or_default(chat, body).push(message);
+        }
+        let attempt = Attempt {
+            at,
+            device,
+            session: *session,
+            version: *version,
+            body,
+        };
+        self.messages[message].attempts.push(attempt);
+    }
+
+    fn add_answers(&mut self, history: &'h History) {
+        let mut refusals: HashMap<MessageId, usize> = HashMap::new();
+        for event in history.events() {
+            if let Event::Refused { tag, .. } = event
+                && let Some(message) = self.tagged(*tag)
+            {
+                *refusals.entry(message).or_default() += 1;
+            }
+        }
+        for (at, event) in history.events().iter().enumerate() {
+            let Event::Acked {
+                user,
+                device,
+                tag,
+                seq,
+                ..
+            } = event
+            else {
+                continue;
+            };
+            let Some(id) = self.tagged(*tag) else {
+                continue;
+            };
+            let message = &self.messages[id];
+            let chat = message.chat;
+            let effective = match message.attempt_of(device, at) {
+                Some(attempt) if attempt.version < 5 => {
+                    let member = self
+                        .member_at(chat, user)
+                        .is_some_and(|since| since < attempt.at);
+                    let refused = refusals
+                        .get_mut(&id)
+                        .filter(|left| **left > 0 && seq.is_none());
+                    let taken_as_refusal = refused.map(|left| *left -= 1).is_some();
+                    member && !taken_as_refusal
+                }
+                _ => true,
+            };
+            self.messages[id].acks.push(Ack {
+                at,
+                seq: *seq,
+                effective,
+            });
+            if let Some(seq) = seq.filter(|_| effective) {
+                self.messages[id].seqs.insert(seq);
+                let entry = self
+                    .entries
+                    .entry(chat)
+                    .or_default()
+                    .entry(seq)
+                    .or_default();
+                if entry.message.is_none() {
+                    (entry.message, entry.known_at) = (Some(id), at);
+                }
+            }
+        }
+    }
+
+    fn add_entry(&mut self, chat: &'h str, seq: u64, content: Content<'h>) {
+        self.active(chat, content.at);
+        let recognised = self.recognise(chat, &content);
+        let entry = self
+            .entries
+            .entry(chat)
+            .or_default()
+            .entry(seq)
+            .or_default();
+        if entry.message.is_none() && entry.seen.is_none() || content.at < entry.known_at {
+            entry.known_at = content.at;
+        }
+        let told = entry
+            .message
+            .filter(|id| self.messages[*id].agrees(&content));
+        match entry.seen {
+            None => entry.seen = Some(content),
+            // One device's dialect may tell what another's does not.
+            Some(ref mut seen) if seen.agrees(&content) => {
+                seen.id = seen.id.or(content.id);
+                seen.body = seen.body.or(content.body);
+            }
+            Some(_) => {}
+        }
+        match told.map_or(recognised, Ok) {
+            Ok(message) => {
+                self.messages[message].seqs.insert(seq);
+                entry.message.get_or_insert(message);
+            }
+            Err(candidates) => {
+                for message in candidates {
+                    self.messages[message]
+                        .maybe_seen_at
+                        .get_or_insert(content.at);
+                }
+            }
+        }
+    }
+
+    fn active(&mut self, chat: &'h str, at: usize) {
+        let first = self.active_at.entry(chat).or_insert(at);
+        *first = at.min(*first);
+    }
+}

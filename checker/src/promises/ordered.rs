@@ -1,0 +1,162 @@
+//! Promise 3, *Ordered*: `seq` is 1, 2, 3 … and every member gets the entries in that order.
+//!
+//! - A place holds the same entry for everybody, in every redelivery (what a dialect or a deletion leaves
+//!   out is not compared).
+//! - Within one connection `seq` only rises: MQTT redelivers on reconnecting only (MQTT 5.0 §4.4).
+//! - A complete subscription (QoS 1 or 2): in one session, what is above the highest `seq` so far is the
+//!   next one, or carries `after` with exactly the highest one so far. Below it is redelivery, after a lost
+//!   connection or a crash of the server; it may leave out what was acknowledged, and starts over anywhere.
+//! - `after` is true: none of the skipped entries is a message that the history shows was sent, unless the
+//!   user is excused from it, or sent it from this device with "no local". Before a late member's first
+//!   entry everything may be skipped.
+//! - A new session starts at the latest at the first entry that is not delivered to the user. What was
+//!   delivered is known by an upper bound (acknowledgements are recorded before they are written), so a
+//!   start beyond it is a fault whatever was lost on the wire.
+//! - A live tail (QoS 0) may start and skip anywhere. So may entries that come before the SUBACK.
+
+use super::{Check, Moment, quote};
+use crate::index::Content;
+use crate::world::{Cursor, Reception};
+use crate::{Event, Promise, Violation};
+
+pub(super) struct Ordered;
+
+impl<'h> Check<'h> for Ordered {
+    fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
+        let Event::Received {
+            user,
+            device,
+            chat,
+            seq,
+            id,
+            from,
+            body,
+            after,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let content = Content {
+            at: moment.at,
+            from,
+            id: id.as_deref(),
+            body: body.as_deref(),
+        };
+        let entry = Arrival {
+            user,
+            device,
+            chat,
+            seq: *seq,
+            after: *after,
+        };
+        let what = entry
+            .content_fault(moment, &content)
+            .into_iter()
+            .chain(entry.order_fault(moment));
+        found.extend(what.map(|what| {
+            moment.broken(
+                Promise::Ordered,
+                format!("{user}/{device} in {chat}: {what}"),
+            )
+        }));
+    }
+}
+
+struct Arrival<'h> {
+    user: &'h str,
+    device: &'h str,
+    chat: &'h str,
+    seq: u64,
+    after: Option<u64>,
+}
+
+impl<'h> Arrival<'h> {
+    fn content_fault(&self, moment: Moment<'_, 'h>, content: &Content<'h>) -> Option<String> {
+        if self.seq == 0 {
+            return Some("seq 0 came; the first is 1".into());
+        }
+        let first = moment.index.entry(self.chat, self.seq)?.seen?;
+        if first.at >= moment.at || first.agrees(content) {
+            return None;
+        }
+        let (body, other) = (quote(content.body), quote(first.body));
+        Some(format!(
+            "seq {} is {body} of {}, but was {other} of {}",
+            self.seq, content.from, first.from
+        ))
+    }
+
+    fn order_fault(&self, moment: Moment<'_, 'h>) -> Option<String> {
+        let seq = self.seq;
+        if let Some(after) = self.after.filter(|after| *after >= seq) {
+            return Some(format!("seq {seq} came after {after}"));
+        }
+        let device = moment.world.device(self.user, self.device)?;
+        let reception = device.reception(self.chat);
+        let unset = Cursor::default();
+        let cursor = device.cursor(self.chat).unwrap_or(&unset);
+        if reception == Reception::Unknown {
+            return None;
+        }
+        if let Some(last) = cursor.last.filter(|last| seq <= *last) {
+            return Some(format!(
+                "seq {seq} came behind seq {last} in one connection"
+            ));
+        }
+        if reception == Reception::Tail {
+            return None;
+        }
+        match (cursor.high, self.after) {
+            (Some(high), _) if seq <= high => return None,
+            (Some(high), None) if seq > high.saturating_add(1) => {
+                return Some(format!("seq {seq} came behind seq {high}, unexplained"));
+            }
+            (Some(high), Some(after)) if after != high => {
+                return Some(format!(
+                    "seq {seq} came behind seq {high}, with after {after}"
+                ));
+            }
+            (Some(_), _) => {}
+            (None, _) => {
+                let start = self.after.map_or(seq, |after| after.saturating_add(1));
+                let start_max = moment.world.start_max(moment.index, self.chat, self.user);
+                if start_max.is_some_and(|start_max| start > start_max) {
+                    return Some(format!(
+                        "the session started at seq {start}, beyond what had been delivered"
+                    ));
+                }
+            }
+        }
+        self.skipped_fault(moment, cursor.high.is_none())
+    }
+
+    /// A message that `after` passes over though the device was due it.
+    fn skipped_fault(&self, moment: Moment<'_, 'h>, starts: bool) -> Option<String> {
+        let after = self.after?;
+        let device = moment.world.device(self.user, self.device)?;
+        let delivery = moment.world.delivery(self.chat, self.user)?;
+        let mut skipped = moment.index.entries_in(
+            self.chat,
+            after.saturating_add(1),
+            self.seq.saturating_sub(1),
+        );
+        let due = skipped.find(|(seq, entry)| {
+            let Some(message) = entry.message.map(|id| moment.index.message(id)) else {
+                return false;
+            };
+            let before_membership = delivery.base.is_none_or(|base| *seq <= base);
+            let delivered = starts && delivery.covered.contains(*seq);
+            !before_membership
+                && !delivered
+                && !moment.index.is_excused(message, self.user)
+                && !device.skips_own(self.user, self.device, message)
+        });
+        due.map(|(seq, _)| {
+            format!(
+                "seq {} with after {after} passes over message seq {seq}",
+                self.seq
+            )
+        })
+    }
+}

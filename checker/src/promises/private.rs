@@ -1,0 +1,147 @@
+//! Promise 6, *Private*: only members read, write and learn about a chat.
+//!
+//! - Entries and receipts come to members only, and receipts tell of members only. A late member does not
+//!   get what was acknowledged to its sender before he was made a member.
+//! - What one who is no member sends is not acknowledged (MQTT 5; 3.1.1 acknowledges what it refuses), and
+//!   nobody gets it: neither under his name nor, by its body, under another's.
+//! - A message id that its author gave in another chat only does not turn up here.
+
+use super::{Check, Moment, quote};
+use crate::index::{Content, Message};
+use crate::{Event, Promise, Violation};
+
+pub(super) struct Private;
+
+impl<'h> Check<'h> for Private {
+    fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
+        let mut broken = |what: String| found.push(moment.broken(Promise::Private, what));
+        let is_member = |chat: &str, user: &str| moment.world.membership(chat, user).is_some();
+        match event {
+            Event::Received {
+                user,
+                device,
+                chat,
+                seq,
+                id,
+                from,
+                body,
+                ..
+            } => {
+                let content = Content {
+                    at: moment.at,
+                    from,
+                    id: id.as_deref(),
+                    body: body.as_deref(),
+                };
+                if !is_member(chat, user) {
+                    broken(format!(
+                        "{user}/{device} got seq {seq} of {chat} and is no member"
+                    ));
+                } else if was_before(moment, chat, user, *seq) {
+                    broken(format!(
+                        "{user}/{device} got seq {seq} of {chat} from before he was a member"
+                    ));
+                }
+                if !is_member(chat, from) {
+                    broken(format!(
+                        "seq {seq} of {chat} is {} of {from}, who is no member",
+                        quote(content.body)
+                    ));
+                } else if let Some(other) = intruder(moment, chat, &content) {
+                    let sender = other.user;
+                    broken(format!(
+                        "seq {seq} of {chat} is message {} of {sender}, who is no member",
+                        other.tag
+                    ));
+                } else if let Some(elsewhere) = stray(moment, chat, &content) {
+                    broken(format!(
+                        "seq {seq} of {chat} is message {} of {}",
+                        elsewhere.tag, elsewhere.chat
+                    ));
+                }
+            }
+            Event::Receipt {
+                user,
+                device,
+                chat,
+                of,
+                ..
+            } => {
+                if !is_member(chat, user) {
+                    broken(format!(
+                        "{user}/{device} was told of {of} in {chat} and is no member"
+                    ));
+                }
+                if !is_member(chat, of) {
+                    broken(format!(
+                        "{user}/{device} was told of {of} in {chat}, who is no member"
+                    ));
+                }
+            }
+            Event::Acked {
+                user, device, tag, ..
+            } => {
+                let Some(message) = moment.index.tagged(*tag).map(|id| moment.index.message(id))
+                else {
+                    return;
+                };
+                let effective = message
+                    .acks
+                    .iter()
+                    .any(|ack| ack.at == moment.at && ack.effective);
+                if effective && !is_member(message.chat, user) {
+                    let chat = message.chat;
+                    broken(format!(
+                        "message {tag} of {user}/{device} in {chat} was acknowledged; he is no member"
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether the place was told to its sender before the user was made a member.
+fn was_before(moment: Moment<'_, '_>, chat: &str, user: &str, seq: u64) -> bool {
+    let Some(membership) = moment.world.membership(chat, user) else {
+        return false;
+    };
+    let Some(message) = moment.index.message_at(chat, seq) else {
+        return false;
+    };
+    let told = |told: Option<u64>| told.map_or(message.id.is_some(), |told| told == seq);
+    message
+        .acks
+        .iter()
+        .any(|ack| ack.effective && ack.at < membership.at && told(ack.seq))
+}
+
+/// A message with this body that only people who are never members sent to the chat.
+fn intruder<'a, 'h>(
+    moment: Moment<'a, 'h>,
+    chat: &str,
+    content: &Content<'_>,
+) -> Option<&'a Message<'h>> {
+    let mut senders = moment
+        .index
+        .with_body(chat, content.body.filter(|body| !body.is_empty())?)
+        .peekable();
+    let first = *senders.peek()?;
+    senders
+        .all(|message| moment.index.member_at(chat, message.user).is_none())
+        .then_some(first)
+}
+
+/// The author's message with this id in another chat, if he gave the id nowhere in this one.
+fn stray<'a, 'h>(
+    moment: Moment<'a, 'h>,
+    chat: &str,
+    content: &Content<'_>,
+) -> Option<&'a Message<'h>> {
+    let messages = moment.index.with_id(content.id?);
+    let mut own = messages
+        .filter(|message| message.user == content.from)
+        .peekable();
+    let first = *own.peek()?;
+    own.all(|message| message.chat != chat).then_some(first)
+}

@@ -1,0 +1,289 @@
+//! Promise 5, *Truthful receipts*: true, rising, and told to the author.
+//!
+//! - True: `delivered` up to n needs an acknowledgement by one of that member's devices, or his word that
+//!   he has read, for n or more, written before; `read` needs his word. Both are recorded before they are
+//!   written, so what has no such event before it cannot be true. `delivered` may pass over the member's
+//!   own messages from a device with "no local". `read` never exceeds `delivered`.
+//! - Rising: what one device is told of one member in one chat never falls, across reconnects and crashes.
+//! - Told: when everything has settled, a connected device of an author that is subscribed to receipts at
+//!   QoS 1 or 2 knows of his latest message that a member's watermark covers. Only what surely reached the
+//!   server counts: an acknowledgement on a connection that still stands, with nothing before it
+//!   unacknowledged, and a read that was acknowledged (beyond the head it means the head: what was known
+//!   before it was said). What another session of the author may have been told before this device
+//!   subscribed need not be told again, so then any of his devices will do.
+//!
+//! Chats above the size where receipts are only counted have no such receipts: leave them out.
+
+use std::collections::BTreeMap;
+
+use super::{Check, Moment};
+use crate::world::Reception;
+use crate::{Event, Promise, Violation};
+
+type Member<'h> = (&'h str, &'h str);
+
+#[derive(Default)]
+pub(super) struct Receipts<'h> {
+    /// By (chat, user).
+    delivered: BTreeMap<Member<'h>, Evidence>,
+    read: BTreeMap<Member<'h>, Evidence>,
+    read_acked: BTreeMap<Member<'h>, u64>,
+    /// The head known when a read was said, by what was said.
+    said: BTreeMap<(&'h str, &'h str, &'h str, u64), u64>,
+    told: BTreeMap<Pair<'h>, Told>,
+}
+
+/// What a device is told about: a member of a chat.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Pair<'h> {
+    user: &'h str,
+    chat: &'h str,
+    of: &'h str,
+    device: &'h str,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Told {
+    delivered: u64,
+    read: u64,
+}
+
+/// The highest `seq` that a watermark can have, by event: pairs (event, `seq`), both rising.
+#[derive(Default)]
+struct Evidence(Vec<(usize, u64)>);
+
+impl Evidence {
+    fn max(&self) -> u64 {
+        self.0.last().map_or(0, |(_, seq)| *seq)
+    }
+
+    fn add(&mut self, at: usize, seq: u64) {
+        if seq > self.max() {
+            self.0.push((at, seq));
+        }
+    }
+
+    /// The first event that may have raised the watermark to `seq`.
+    fn reached(&self, seq: u64) -> Option<usize> {
+        self.0
+            .get(self.0.partition_point(|(_, max)| *max < seq))
+            .map(|(at, _)| *at)
+    }
+}
+
+impl<'h> Check<'h> for Receipts<'h> {
+    fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
+        match event {
+            Event::AckedBack {
+                user, chat, seq, ..
+            } => {
+                self.delivered
+                    .entry((chat, user))
+                    .or_default()
+                    .add(moment.at, *seq);
+            }
+            Event::ReadSaid {
+                user,
+                device,
+                chat,
+                seq,
+            } => {
+                self.delivered
+                    .entry((chat, user))
+                    .or_default()
+                    .add(moment.at, *seq);
+                self.read
+                    .entry((chat, user))
+                    .or_default()
+                    .add(moment.at, *seq);
+                self.said
+                    .entry((user, device, chat, *seq))
+                    .or_insert(moment.world.head(chat));
+            }
+            Event::ReadAcked {
+                user,
+                device,
+                chat,
+                seq,
+            } => {
+                let head = self
+                    .said
+                    .get(&(user.as_str(), device.as_str(), chat.as_str(), *seq))
+                    .copied();
+                let sure = self.read_acked.entry((chat, user)).or_default();
+                *sure = head.map_or(0, |head| head.min(*seq)).max(*sure);
+            }
+            Event::Receipt {
+                user,
+                device,
+                chat,
+                of,
+                delivered,
+                read,
+            } => {
+                let pair = Pair {
+                    user,
+                    chat,
+                    of,
+                    device,
+                };
+                self.told(
+                    moment,
+                    pair,
+                    Told {
+                        delivered: *delivered,
+                        read: *read,
+                    },
+                    found,
+                );
+            }
+            Event::Settled {} => self.settled(moment, found),
+            _ => {}
+        }
+    }
+}
+
+impl<'h> Receipts<'h> {
+    fn told(
+        &mut self,
+        moment: Moment<'_, 'h>,
+        pair: Pair<'h>,
+        told: Told,
+        found: &mut Vec<Violation>,
+    ) {
+        let Pair {
+            user,
+            chat,
+            of,
+            device,
+        } = pair;
+        let mut broken = |what: String| {
+            let whose = format!("{user}/{device} in {chat} of {of}");
+            found.push(moment.broken(Promise::Receipts, format!("{whose}: {what}")));
+        };
+        let Told { delivered, read } = told;
+        if delivered > self.delivered_max(moment, chat, of) {
+            broken(format!(
+                "told delivered {delivered}, not acknowledged by any device"
+            ));
+        }
+        if read > self.read.get(&(chat, of)).map_or(0, Evidence::max) {
+            broken(format!("told read {read}, which was not said"));
+        }
+        if read > delivered {
+            broken(format!("told read {read} beyond delivered {delivered}"));
+        }
+        let before = self.told.entry(pair).or_default();
+        if delivered < before.delivered {
+            broken(format!(
+                "told delivered {delivered} after {}",
+                before.delivered
+            ));
+        }
+        if read < before.read {
+            broken(format!("told read {read} after {}", before.read));
+        }
+        before.delivered = delivered.max(before.delivered);
+        before.read = read.max(before.read);
+    }
+
+    /// The highest `delivered` of the user that can be true.
+    fn delivered_max(&self, moment: Moment<'_, 'h>, chat: &'h str, user: &'h str) -> u64 {
+        let mut max = self.delivered.get(&(chat, user)).map_or(0, Evidence::max);
+        let skipped = |seq: u64| {
+            let message = moment.index.message_at(chat, seq);
+            message.is_some_and(|message| moment.world.user_skips_own(user, message))
+        };
+        while skipped(max.saturating_add(1)) {
+            max += 1;
+        }
+        max
+    }
+
+    fn settled(&self, moment: Moment<'_, 'h>, found: &mut Vec<Violation>) {
+        for (chat, of, _) in moment.world.members() {
+            let read = self.read_acked.get(&(chat, of)).copied().unwrap_or(0);
+            let delivered = surely_delivered(moment, chat, of).max(read);
+            for (user, device, state) in moment.world.connected() {
+                let member = moment.world.membership(chat, user).is_some();
+                let (Some(since), true) = (state.receipts_since(chat), user != of && member) else {
+                    continue;
+                };
+                let pair = Pair {
+                    user,
+                    chat,
+                    of,
+                    device,
+                };
+                let sides = [
+                    (
+                        "delivered",
+                        delivered,
+                        &self.delivered,
+                        (|told| told.delivered) as fn(&Told) -> u64,
+                    ),
+                    ("read", read, &self.read, |told| told.read),
+                ];
+                for (side, sure, evidence, told) in sides {
+                    let Some(latest) = latest_message(moment, chat, user, sure) else {
+                        continue;
+                    };
+                    let reached = evidence
+                        .get(&(chat, of))
+                        .and_then(|evidence| evidence.reached(latest));
+                    let alone = reached.is_some_and(|reached| reached > since);
+                    if self.known(pair, alone, told) < latest {
+                        let whose = format!("{user}/{device} in {chat} of {of}");
+                        let what =
+                            format!("{whose}: not told that his message seq {latest} is {side}");
+                        found.push(moment.broken(Promise::Receipts, what));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What was told to the device, or to any device of its user.
+    fn known(&self, pair: Pair<'h>, alone: bool, side: fn(&Told) -> u64) -> u64 {
+        if alone {
+            return self.told.get(&pair).map_or(0, side);
+        }
+        let same = |other: &Pair<'h>| {
+            (other.user, other.chat, other.of) == (pair.user, pair.chat, pair.of)
+        };
+        let from = Pair { device: "", ..pair };
+        self.told
+            .range(from..)
+            .take_while(|(other, _)| same(other))
+            .map(|(_, told)| side(told))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// The user's delivered watermark, by a lower bound.
+fn surely_delivered(moment: Moment<'_, '_>, chat: &str, user: &str) -> u64 {
+    let devices = moment
+        .world
+        .connected()
+        .filter(|(owner, ..)| *owner == user);
+    let complete = devices.filter(|(_, _, device)| device.reception(chat) == Reception::Complete);
+    let cursors = complete.filter_map(|(_, _, device)| device.cursor(chat));
+    let in_order = cursors.filter_map(|cursor| {
+        let unacked = cursor.unacked.first().copied().unwrap_or(u64::MAX);
+        cursor.acked.range(..unacked).next_back().copied()
+    });
+    in_order.max().unwrap_or(0)
+}
+
+/// The author's latest message up to `watermark`.
+fn latest_message(moment: Moment<'_, '_>, chat: &str, author: &str, watermark: u64) -> Option<u64> {
+    let entries = moment.index.entries_in(chat, 1, watermark);
+    let known = entries.filter(|(_, entry)| entry.known_at < moment.at);
+    let own = known.filter(|(_, entry)| {
+        entry
+            .message
+            .is_some_and(|id| moment.index.message(id).user == author)
+    });
+    own.map(|(seq, _)| seq).last()
+}

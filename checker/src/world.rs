@@ -80,9 +80,9 @@ pub(crate) struct Cursor {
     /// Latest `seq` of the connection.
     pub(crate) last: Option<u64>,
     /// Where the server let the device start: its first `seq`, or what that one's `after` explains.
-    pub(crate) start: Option<u64>,
+    start: Option<u64>,
     /// The device starts here at the latest, by what was delivered when it subscribed.
-    pub(crate) start_max: Option<u64>,
+    start_max: Option<u64>,
     /// Received or explained, since `start`.
     pub(crate) received: Ranges,
     /// Received in this connection, not acknowledged back.
@@ -92,6 +92,11 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
+    /// The device is owed everything from here on: where it started, and at the latest where it had to.
+    pub(crate) fn owed_from(&self) -> Option<u64> {
+        self.start.into_iter().chain(self.start_max).min()
+    }
+
     /// The connection ended: what is unacknowledged comes again.
     fn lose_connection(&mut self) {
         self.last = None;

@@ -72,7 +72,7 @@ impl<'h> Whose<'h> {
         self.complete_devices(moment)
             .filter_map(move |(name, device)| {
                 let cursor = device.cursor(self.chat)?;
-                let start = cursor.start.into_iter().chain(cursor.start_max).min()?;
+                let start = cursor.owed_from()?;
                 let may_miss = |message: &Message<'_>| device.skips_own(self.user, name, message);
                 let seq = self.first_missing(moment, &cursor.received, start.max(1), may_miss)?;
                 Some((name, seq))

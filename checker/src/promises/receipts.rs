@@ -225,7 +225,7 @@ impl<'h> Receipts<'h> {
                     ("read", read, &self.read, |told| told.read),
                 ];
                 for (side, sure, evidence, told) in sides {
-                    let Some(latest) = latest_message(moment, chat, user, sure) else {
+                    let Some(latest) = latest_message(moment, pair, sure) else {
                         continue;
                     };
                     let reached = evidence
@@ -276,14 +276,24 @@ fn surely_delivered(moment: Moment<'_, '_>, chat: &str, user: &str) -> u64 {
     in_order.max().unwrap_or(0)
 }
 
-/// The author's latest message up to `watermark`.
-fn latest_message(moment: Moment<'_, '_>, chat: &str, author: &str, watermark: u64) -> Option<u64> {
-    let entries = moment.index.entries_in(chat, 1, watermark);
+/// The author's latest message that the member got with this watermark: since his log starts, and not one
+/// that he is excused from.
+fn latest_message(moment: Moment<'_, '_>, pair: Pair<'_>, watermark: u64) -> Option<u64> {
+    let Pair {
+        user: author,
+        chat,
+        of,
+        ..
+    } = pair;
+    let base = moment.world.delivery(chat, of)?.base?;
+    let entries = moment
+        .index
+        .entries_in(chat, base.saturating_add(1), watermark);
     let known = entries.filter(|(_, entry)| entry.known_at < moment.at);
     let own = known.filter(|(_, entry)| {
-        entry
-            .message
-            .is_some_and(|id| moment.index.message(id).user == author)
+        let message = entry.message.map(|id| moment.index.message(id));
+        message
+            .is_some_and(|message| message.user == author && !moment.index.is_excused(message, of))
     });
     own.map(|(seq, _)| seq).last()
 }

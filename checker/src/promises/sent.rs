@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, Moment, quote};
 use crate::index::{Content, Message, MessageId};
-use crate::world::Reception;
+use crate::world::{Device, Reception};
 use crate::{Event, Promise, Violation};
 
 #[derive(Default)]
@@ -168,30 +168,43 @@ fn witness<'h>(
     message: &Message<'h>,
     told: Option<u64>,
 ) -> Option<(&'h str, &'h str)> {
-    let (index, chat) = (moment.index, message.chat);
-    let due = |user: &str| {
-        let membership = moment.world.membership(chat, user)?;
-        let delivery = moment.world.delivery(chat, user)?;
-        let since_start = match told {
-            // A late member's log starts somewhere after his `Member` event: only a place tells.
-            _ if membership.late => delivery.base? < told?,
-            _ => membership.at < message.first_at(),
-        };
-        let read = delivery.read_said;
-        let not_read = match told {
-            Some(seq) => seq > read,
-            // It is above what he has read if all that he has read is known to be something else.
-            None => index.entries_in(chat, 1, read).count() as u64 == read,
-        };
-        (since_start && not_read && !index.is_excused(message, user)).then_some(())
-    };
     let mut devices = moment.world.connected();
     let found = devices.find(|(user, name, device)| {
-        device.reception(chat) == Reception::Complete
-            && !device.skips_own(user, name, message)
-            && due(user).is_some()
+        is_due(moment, message, told, (user, name, device)) == Some(true)
     });
     found.map(|(user, name, _)| (user, name))
+}
+
+fn is_due(
+    moment: Moment<'_, '_>,
+    message: &Message<'_>,
+    told: Option<u64>,
+    (user, name, device): (&str, &str, &Device<'_>),
+) -> Option<bool> {
+    let (index, world, chat) = (moment.index, moment.world, message.chat);
+    if device.reception(chat) != Reception::Complete || device.skips_own(user, name, message) {
+        return Some(false);
+    }
+    let membership = world.membership(chat, user)?;
+    let delivery = world.delivery(chat, user)?;
+    // Where it stands may become known only later in the history, or from another device.
+    let place = told.or(message.seqs.first().copied());
+    let since_start = if membership.late {
+        // A late member's log starts somewhere after his `Member` event: only a place tells.
+        delivery.base? < place?
+    } else {
+        membership.at < message.first_at()
+    };
+    // The device that sent it may have passed over it, and so delivered it to its user.
+    let since_cursor =
+        !world.user_skips_own(user, message) || device.cursor(chat)?.owed_from()? <= place?;
+    let read = delivery.read_said;
+    let not_read = match place {
+        Some(seq) => seq > read,
+        // It is above what he has read if all that he has read is known to be something else.
+        None => index.entries_in(chat, 1, read).count() as u64 == read,
+    };
+    Some(since_start && since_cursor && not_read && !index.is_excused(message, user))
 }
 
 fn describe(message: &Message<'_>) -> String {

@@ -147,6 +147,9 @@ pub enum Event {
         seq: u64,
     },
     /// The device is about to publish "I have read up to here".
+    ///
+    /// What he has read counts as delivered to him, so a `seq` far beyond the head blinds the checks of
+    /// completeness to what he is sent later.
     ReadSaid {
         /// User.
         user: String,

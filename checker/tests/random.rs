@@ -26,7 +26,7 @@ fn good_histories_keep_every_promise() {
 /// The model would be no test of the checks if it did nothing odd.
 #[test]
 fn good_histories_look_suspicious() {
-    let histories: Vec<_> = (0..20)
+    let histories: Vec<_> = (0..60)
         .map(|seed| model::good_history(seed, STEPS))
         .collect();
     let seen = |what: &str, which: &dyn Fn(&Event) -> bool| {
@@ -35,7 +35,7 @@ fn good_histories_look_suspicious() {
             .flat_map(History::events)
             .filter(|event| which(event))
             .count();
-        assert!(count >= 20, "{what}: {count} times in 20 histories");
+        assert!(count >= 20, "{what}: {count} times in 60 histories");
     };
     seen("explained holes", &|event| {
         matches!(event, Event::Received { after: Some(_), .. })

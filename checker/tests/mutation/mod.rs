@@ -342,7 +342,7 @@ pub(crate) const LIKELY: &[(Mutation, usize)] = &[
             sites: |deliveries, _| deliveries.all(|one| one.complete),
             apply: |events, at, _| drop(events.remove(at)),
         },
-        0,
+        80,
     ),
     (
         Mutation {
@@ -369,7 +369,7 @@ pub(crate) const LIKELY: &[(Mutation, usize)] = &[
                 );
             },
         },
-        0,
+        95,
     ),
     (
         Mutation {
@@ -383,7 +383,7 @@ pub(crate) const LIKELY: &[(Mutation, usize)] = &[
             sites: |deliveries, _| deliveries.all(|_| true),
             apply: |events, at, _| *seq_mut(&mut events[at]) += 1,
         },
-        0,
+        95,
     ),
     (
         Mutation {
@@ -396,7 +396,7 @@ pub(crate) const LIKELY: &[(Mutation, usize)] = &[
                 }
             },
         },
-        0,
+        90,
     ),
     (
         Mutation {
@@ -405,7 +405,7 @@ pub(crate) const LIKELY: &[(Mutation, usize)] = &[
             sites: |_, events| sites(events, |event| matches!(event, Event::Receipt { .. })),
             apply: |events, at, _| drop(events.remove(at)),
         },
-        0,
+        80,
     ),
     (
         Mutation {
@@ -432,6 +432,6 @@ pub(crate) const LIKELY: &[(Mutation, usize)] = &[
                 }
             },
         },
-        0,
+        85,
     ),
 ];

@@ -27,9 +27,11 @@
 //! assert_eq!(check(&history)[0].promise, Promise::Private);
 //! ```
 
+mod device;
 mod event;
 mod history;
 mod index;
+mod message;
 mod pairs;
 mod promises;
 mod ranges;

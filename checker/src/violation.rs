@@ -30,7 +30,7 @@ pub struct Violation {
     /// Index of the event that shows it (for what is missing: of [`Settled`](crate::Event::Settled)).
     pub at: usize,
     /// One sentence with the values. It says nothing that events beside the point would change:
-    /// [`shrink`](crate::shrink) recognises the violation by it.
+    /// [`shrink`](crate::shrink()) recognises the violation by it.
     pub what: String,
 }
 

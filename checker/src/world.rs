@@ -2,12 +2,14 @@
 //!
 //! The checks look at an event with the world as it was before it; the driver then applies the event.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::index::{Index, Message};
+use crate::Event;
+use crate::device::{Device, Reception, Subscription};
+use crate::index::Index;
+use crate::message::Message;
 use crate::pairs::Pairs;
 use crate::ranges::Ranges;
-use crate::{Event, Scope};
 
 /// Devices, memberships and what has been delivered, before the event that is looked at.
 #[derive(Debug, Default)]
@@ -42,122 +44,6 @@ pub(crate) struct Delivery {
     pub(crate) read_said: u64,
 }
 
-/// A device: its connection, and its session with subscriptions and cursors.
-#[derive(Debug, Default)]
-pub(crate) struct Device<'h> {
-    connected_at: Option<usize>,
-    persistent: bool,
-    subscriptions: Vec<Subscription<'h>>,
-    cursors: BTreeMap<&'h str, Cursor>,
-    /// Ever subscribed so: its own messages may pass it by.
-    no_local: bool,
-}
-
-#[derive(Debug)]
-struct Subscription<'h> {
-    chats: &'h Scope,
-    at: usize,
-    qos: u8,
-    receipts: bool,
-}
-
-/// How a device gets a chat's messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reception {
-    /// No subscription is known (yet: a message may be read before the SUBACK).
-    Unknown,
-    /// QoS 0: a live tail, without completeness.
-    Tail,
-    /// QoS 1 or 2: everything in order.
-    Complete,
-}
-
-/// A device in a chat.
-#[derive(Debug, Default)]
-pub(crate) struct Cursor {
-    /// Highest `seq` of the session.
-    pub(crate) high: Option<u64>,
-    /// Latest `seq` of the connection.
-    pub(crate) last: Option<u64>,
-    /// Where the server let the device start: its first `seq`, or what that one's `after` explains.
-    start: Option<u64>,
-    /// The device starts here at the latest, by what was delivered when it subscribed.
-    start_max: Option<u64>,
-    /// Received or explained, since `start`.
-    pub(crate) received: Ranges,
-    /// Received in this connection, not acknowledged back.
-    pub(crate) unacked: BTreeSet<u64>,
-    /// Acknowledged back in this connection.
-    pub(crate) acked: BTreeSet<u64>,
-}
-
-impl Cursor {
-    /// The device is owed everything from here on: where it started, and at the latest where it had to.
-    pub(crate) fn owed_from(&self) -> Option<u64> {
-        self.start.into_iter().chain(self.start_max).min()
-    }
-
-    /// The connection ended: what is unacknowledged comes again.
-    fn lose_connection(&mut self) {
-        self.last = None;
-        self.unacked.clear();
-        self.acked.clear();
-    }
-
-    /// The server does not know the session any more. What the device is owed stays: it never ended it.
-    fn lose_session(&mut self) {
-        self.lose_connection();
-        self.high = None;
-    }
-}
-
-impl<'h> Device<'h> {
-    pub(crate) fn cursor(&self, chat: &str) -> Option<&Cursor> {
-        self.cursors.get(chat)
-    }
-
-    pub(crate) fn reception(&self, chat: &str) -> Reception {
-        let messages = self
-            .subscriptions
-            .iter()
-            .filter(|one| !one.receipts && one.chats.covers(chat));
-        match messages.map(|one| one.qos).max() {
-            None => Reception::Unknown,
-            Some(0) => Reception::Tail,
-            Some(_) => Reception::Complete,
-        }
-    }
-
-    /// Event since which the device is subscribed to the chat's receipts at QoS 1 or 2.
-    pub(crate) fn receipts_since(&self, chat: &str) -> Option<usize> {
-        let receipts = self
-            .subscriptions
-            .iter()
-            .filter(|one| one.receipts && one.chats.covers(chat));
-        receipts.filter(|one| one.qos > 0).map(|one| one.at).min()
-    }
-
-    /// Whether the message may pass the device by because it comes from itself.
-    pub(crate) fn skips_own(&self, user: &str, device: &str, message: &Message<'_>) -> bool {
-        self.no_local && message.sent_by(user, device)
-    }
-
-    fn end_session(&mut self) {
-        self.subscriptions.clear();
-        self.cursors.clear();
-    }
-
-    fn disconnect(&mut self) {
-        if self.connected_at.take().is_none() {
-            return;
-        }
-        self.cursors.values_mut().for_each(Cursor::lose_connection);
-        if !self.persistent {
-            self.end_session();
-        }
-    }
-}
-
 impl<'h> World<'h> {
     pub(crate) fn device(&self, user: &str, device: &str) -> Option<&Device<'h>> {
         self.devices.get(user, device)
@@ -165,10 +51,10 @@ impl<'h> World<'h> {
 
     /// Devices that are connected, by user and client id.
     pub(crate) fn connected(&self) -> impl Iterator<Item = (&'h str, &'h str, &Device<'h>)> {
-        let connected = |device: &Device<'h>| device.connected_at > self.crashed_at;
+        let crashed_at = self.crashed_at;
         self.devices
             .iter()
-            .filter(move |(_, _, device)| connected(device))
+            .filter(move |(_, _, device)| device.is_connected(crashed_at))
     }
 
     pub(crate) fn devices_of(&self, user: &str) -> impl Iterator<Item = (&'h str, &Device<'h>)> {
@@ -229,14 +115,8 @@ impl<'h> World<'h> {
                 session_present,
                 persistent,
             } => {
-                let device = self.device_mut(user, device);
-                device.disconnect();
-                device.connected_at = Some(at);
-                device.persistent = *persistent;
-                if !session_present {
-                    device.subscriptions.clear();
-                    device.cursors.values_mut().for_each(Cursor::lose_session);
-                }
+                self.device_mut(user, device)
+                    .connect(at, *session_present, *persistent);
             }
             Event::Subscribed {
                 user,
@@ -251,8 +131,9 @@ impl<'h> World<'h> {
                     at,
                     qos: *qos,
                     receipts: *receipts,
+                    no_local: *no_local,
                 };
-                self.subscribe(user, device, subscription, *no_local, index);
+                self.subscribe(user, device, subscription, index);
             }
             Event::Disconnected { user, device } => self.device_mut(user, device).disconnect(),
             Event::SessionEnded { user, device } => self.device_mut(user, device).end_session(),
@@ -268,13 +149,7 @@ impl<'h> World<'h> {
                 chat,
                 seq,
             } => {
-                let cursor = self
-                    .device_mut(user, device)
-                    .cursors
-                    .entry(chat)
-                    .or_default();
-                cursor.unacked.remove(seq);
-                cursor.acked.insert(*seq);
+                self.device_mut(user, device).acknowledge(chat, *seq);
                 self.delivery_mut(chat, user).covered.insert(*seq, *seq);
             }
             Event::ReadSaid {
@@ -305,62 +180,26 @@ impl<'h> World<'h> {
         self.delivery_mut(chat, user).base = (!late).then_some(0);
         let start_max = self.start_max(index, chat, user);
         for device in self.devices.with_first_mut(user) {
-            if device.reception(chat) == Reception::Complete {
-                device.cursors.entry(chat).or_default().start_max = start_max;
-            }
+            device.start_by(chat, start_max);
         }
     }
 
     fn subscribe(
         &mut self,
         user: &'h str,
-        name: &'h str,
+        device: &'h str,
         subscription: Subscription<'h>,
-        no_local: bool,
         index: &Index<'h>,
     ) {
-        let chats: Vec<&str> = self
-            .members
-            .iter()
-            .filter(|(_, member, _)| *member == user)
+        let memberships = self.members.iter().filter(|(_, member, _)| *member == user);
+        let chats = memberships
             .map(|(chat, ..)| chat)
-            .collect();
-        let chats = chats
-            .into_iter()
             .filter(|chat| subscription.chats.covers(chat));
-        let starts: Vec<_> = chats
+        let starts = chats
             .map(|chat| (chat, self.start_max(index, chat, user)))
             .collect();
-        let device = self.device_mut(user, name);
-        let before: Vec<_> = starts
-            .iter()
-            .map(|(chat, _)| device.reception(chat))
-            .collect();
-        device.no_local |= no_local && !subscription.receipts;
-        // The same filter again replaces the subscription (MQTT 5.0 §3.8.4), yet receipts go on as before.
-        let same = device
-            .subscriptions
-            .iter_mut()
-            .find(|one| one.chats == subscription.chats && one.receipts == subscription.receipts);
-        match same {
-            Some(same) if same.qos > 0 => same.qos = subscription.qos,
-            Some(same) => *same = subscription,
-            None => device.subscriptions.push(subscription),
-        }
-        for ((chat, start_max), before) in starts.into_iter().zip(before) {
-            let after = device.reception(chat);
-            if after == before {
-                continue;
-            }
-            // A tail that becomes complete starts anew, behind what it has shown; so does the reverse.
-            if before != Reception::Unknown {
-                device.cursors.remove(chat);
-            }
-            let cursor = device.cursors.entry(chat).or_default();
-            if after == Reception::Complete && cursor.start_max.is_none() {
-                cursor.start_max = start_max;
-            }
-        }
+        self.device_mut(user, device)
+            .subscribe(subscription, starts);
     }
 
     fn receive(&mut self, event: &'h Event) {
@@ -376,23 +215,13 @@ impl<'h> World<'h> {
         else {
             return;
         };
-        let (seq, start) = (
-            *seq,
-            after
-                .map_or(*seq, |after| after.saturating_add(1))
-                .min(*seq),
-        );
-        let device = self.device_mut(user, device);
-        let reception = device.reception(chat);
-        let cursor = device.cursors.entry(chat).or_default();
-        cursor.last = Some(seq);
-        cursor.high = cursor.high.max(Some(seq));
-        if *qos > 0 {
-            cursor.unacked.insert(seq);
-        }
-        if reception != Reception::Tail {
-            cursor.start = Some(cursor.start.unwrap_or(start).min(start));
-            cursor.received.insert(start, seq);
+        let seq = *seq;
+        let start = after.map_or(seq, |after| after.saturating_add(1)).min(seq);
+        if self
+            .device_mut(user, device)
+            .receive(chat, start, seq, *qos)
+            != Reception::Tail
+        {
             let delivery = self.delivery_mut(chat, user);
             delivery.base.get_or_insert(start.saturating_sub(1));
             delivery.covered.insert(start, seq.saturating_sub(1));

@@ -1,8 +1,6 @@
 //! Random good histories keep every promise; the same histories with one thing wrong do not.
 
-#[path = "model/mod.rs"]
 mod model;
-#[path = "mutation/mod.rs"]
 mod mutation;
 
 use bluetick_checker::{Event, History, check};

@@ -1,8 +1,6 @@
 //! A broken history shrinks to the few events that show the fault.
 
-#[path = "model/mod.rs"]
 mod model;
-#[path = "mutation/mod.rs"]
 mod mutation;
 
 use bluetick_checker::{History, Promise, check, shrink};

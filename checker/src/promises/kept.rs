@@ -16,9 +16,9 @@
 use std::collections::BTreeSet;
 
 use super::{Check, Moment};
-use crate::index::{Entry, Message};
+use crate::device::Reception;
+use crate::message::{Entry, Message};
 use crate::ranges::Ranges;
-use crate::world::Reception;
 use crate::{Event, Promise, Violation};
 
 #[derive(Default)]
@@ -82,7 +82,7 @@ impl<'h> Whose<'h> {
     fn complete_devices<'a>(
         &self,
         moment: Moment<'a, 'h>,
-    ) -> impl Iterator<Item = (&'h str, &'a crate::world::Device<'h>)> {
+    ) -> impl Iterator<Item = (&'h str, &'a crate::device::Device<'h>)> {
         let (chat, user) = (self.chat, self.user);
         let devices = moment
             .world

@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, Moment};
-use crate::index::{Content, Message, MessageId};
+use crate::message::{Content, Message, MessageId};
 use crate::{Event, Promise, Violation};
 
 #[derive(Default)]

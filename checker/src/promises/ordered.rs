@@ -15,8 +15,8 @@
 //! - A live tail (QoS 0) may start and skip anywhere. So may entries that come before the SUBACK.
 
 use super::{Check, Moment, quote};
-use crate::index::Content;
-use crate::world::{Cursor, Reception};
+use crate::device::{Cursor, Reception};
+use crate::message::Content;
 use crate::{Event, Promise, Violation};
 
 pub(super) struct Ordered;

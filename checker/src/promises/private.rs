@@ -7,7 +7,7 @@
 //! - A message id that its author gave in another chat only does not turn up here.
 
 use super::{Check, Moment, quote};
-use crate::index::{Content, Message};
+use crate::message::{Content, Message};
 use crate::{Event, Promise, Violation};
 
 pub(super) struct Private;

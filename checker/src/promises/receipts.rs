@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 
 use super::{Check, Moment};
-use crate::world::Reception;
+use crate::device::Reception;
 use crate::{Event, Promise, Violation};
 
 type Member<'h> = (&'h str, &'h str);

@@ -15,8 +15,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, Moment, quote};
-use crate::index::{Content, Message, MessageId};
-use crate::world::{Device, Reception};
+use crate::device::{Device, Reception};
+use crate::message::{Content, Message, MessageId};
 use crate::{Event, Promise, Violation};
 
 #[derive(Default)]

@@ -1,0 +1,9 @@
+//! Hand-made histories: for each promise, good ones that look suspicious, and broken ones.
+
+mod kept;
+mod once;
+mod ordered;
+mod private;
+mod receipts;
+mod script;
+mod sent;

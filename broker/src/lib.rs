@@ -1,1 +1,30 @@
-//! Placeholder.
+//! An MQTT 3.1.1 and 5 broker to embed.
+//!
+//! The broker knows MQTT: connections, sessions, windows, plain topics. What its host wants to
+//! give a meaning of its own it claims through one trait, [`Host`]: the broker hands over what is
+//! published there and acknowledges when the host says so, and lets sessions pull what they are
+//! subscribed to there.
+//!
+//! The way of a packet: [`Broker`] accepts a connection and drives it; [`codec`] makes packets of
+//! bytes; a [`Session`](session::Session), which does no I/O, decides what follows; its calls go
+//! to the host or to the router of plain topics; answers come through a [`mailbox`].
+
+mod broker;
+pub mod codec;
+mod connection;
+pub mod host;
+mod limits;
+pub mod mailbox;
+mod message;
+pub mod packet;
+mod registry;
+mod router;
+pub mod session;
+mod stats;
+pub mod topic;
+
+pub use broker::Broker;
+pub use host::Host;
+pub use limits::Limits;
+pub use message::Message;
+pub use stats::Stats;

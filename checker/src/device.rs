@@ -83,10 +83,8 @@ impl<'h> Device<'h> {
     }
 
     pub(crate) fn reception(&self, chat: &str) -> Reception {
-        let messages = self
-            .subscriptions
-            .iter()
-            .filter(|one| !one.receipts && one.chats.covers(chat));
+        let messages =
+            self.subscriptions.iter().filter(|one| !one.receipts && one.chats.covers(chat));
         match messages.map(|one| one.qos).max() {
             None => Reception::Unknown,
             Some(0) => Reception::Tail,
@@ -96,10 +94,8 @@ impl<'h> Device<'h> {
 
     /// Event since which the device is subscribed to the chat's receipts at QoS 1 or 2.
     pub(crate) fn receipts_since(&self, chat: &str) -> Option<usize> {
-        let receipts = self
-            .subscriptions
-            .iter()
-            .filter(|one| one.receipts && one.chats.covers(chat));
+        let receipts =
+            self.subscriptions.iter().filter(|one| one.receipts && one.chats.covers(chat));
         receipts.filter(|one| one.qos > 0).map(|one| one.at).min()
     }
 
@@ -144,10 +140,7 @@ impl<'h> Device<'h> {
         subscription: Subscription<'h>,
         starts: Vec<(&'h str, Option<u64>)>,
     ) {
-        let before: Vec<_> = starts
-            .iter()
-            .map(|(chat, _)| self.reception(chat))
-            .collect();
+        let before: Vec<_> = starts.iter().map(|(chat, _)| self.reception(chat)).collect();
         self.no_local |= subscription.no_local && !subscription.receipts;
         // The same filter again replaces the subscription (MQTT 5.0 §3.8.4), yet receipts go on as before.
         let same = self

@@ -62,10 +62,8 @@ impl History {
             if line.trim().is_empty() {
                 continue;
             }
-            let event = serde_json::from_str(&line).map_err(|source| ReadError::Line {
-                line: index + 1,
-                source,
-            })?;
+            let event = serde_json::from_str(&line)
+                .map_err(|source| ReadError::Line { line: index + 1, source })?;
             events.push(event);
         }
         Ok(Self { events })
@@ -80,9 +78,7 @@ impl From<Vec<Event>> for History {
 
 impl FromIterator<Event> for History {
     fn from_iter<I: IntoIterator<Item = Event>>(events: I) -> Self {
-        Self {
-            events: events.into_iter().collect(),
-        }
+        Self { events: events.into_iter().collect() }
     }
 }
 
@@ -132,10 +128,7 @@ mod tests {
     #[test]
     fn json_lines_read_back_as_written() {
         let history = History::from(vec![
-            Event::Member {
-                chat: "c".into(),
-                user: "alice".into(),
-            },
+            Event::Member { chat: "c".into(), user: "alice".into() },
             Event::Subscribed {
                 user: "alice".into(),
                 device: "phone".into(),
@@ -149,10 +142,7 @@ mod tests {
         ]);
         let mut bytes = Vec::new();
         history.write_json_lines(&mut bytes).unwrap();
-        assert_eq!(
-            bytes.iter().filter(|byte| **byte == b'\n').count(),
-            history.len()
-        );
+        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), history.len());
         assert_eq!(History::read_json_lines(bytes.as_slice()).unwrap(), history);
     }
 
@@ -160,9 +150,6 @@ mod tests {
     fn a_line_that_is_no_event_is_named() {
         let error = History::read_json_lines(&b"{\"event\":\"server_crashed\"}\n\n{\"event\":"[..])
             .unwrap_err();
-        assert!(
-            matches!(error, ReadError::Line { line: 3, .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, ReadError::Line { line: 3, .. }), "{error:?}");
     }
 }

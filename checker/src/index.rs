@@ -53,21 +53,8 @@ impl<'h> Index<'h> {
         }
         index.add_answers(history);
         for (at, event) in history.events().iter().enumerate() {
-            if let Event::Received {
-                chat,
-                seq,
-                id,
-                from,
-                body,
-                ..
-            } = event
-            {
-                let content = Content {
-                    at,
-                    from,
-                    id: id.as_deref(),
-                    body: body.as_deref(),
-                };
+            if let Event::Received { chat, seq, id, from, body, .. } = event {
+                let content = Content { at, from, id: id.as_deref(), body: body.as_deref() };
                 index.add_entry(chat, *seq, content);
             }
         }
@@ -89,11 +76,7 @@ impl<'h> Index<'h> {
         chat: &str,
         body: &str,
     ) -> impl Iterator<Item = &'a Message<'h>> {
-        self.by_body_alone
-            .get(chat, body)
-            .into_iter()
-            .flatten()
-            .map(|id| self.message(*id))
+        self.by_body_alone.get(chat, body).into_iter().flatten().map(|id| self.message(*id))
     }
 
     /// All messages that were sent with this id, by whomever and wherever.
@@ -118,11 +101,7 @@ impl<'h> Index<'h> {
         first: u64,
         last: u64,
     ) -> impl Iterator<Item = (u64, &Entry<'h>)> {
-        let range = if first <= last {
-            Some(first..=last)
-        } else {
-            None
-        };
+        let range = if first <= last { Some(first..=last) } else { None };
         let log = self.entries.get(chat);
         log.zip(range)
             .into_iter()
@@ -141,9 +120,7 @@ impl<'h> Index<'h> {
     }
 
     pub(crate) fn is_excused(&self, message: &Message<'_>, user: &str) -> bool {
-        self.excused
-            .get(message.chat, user)
-            .is_some_and(|tags| tags.contains(&message.tag))
+        self.excused.get(message.chat, user).is_some_and(|tags| tags.contains(&message.tag))
     }
 
     /// How many messages the user is excused from whose place in the log nobody knows.
@@ -151,10 +128,8 @@ impl<'h> Index<'h> {
         let Some(tags) = self.excused.get(chat, user) else {
             return 0;
         };
-        let placeless = |tag: &&u64| {
-            self.tagged(**tag)
-                .is_none_or(|id| self.message(id).seqs.is_empty())
-        };
+        let placeless =
+            |tag: &&u64| self.tagged(**tag).is_none_or(|id| self.message(id).seqs.is_empty());
         tags.iter().filter(placeless).count()
     }
 
@@ -179,9 +154,8 @@ impl<'h> Index<'h> {
         content: &Content<'h>,
     ) -> Result<MessageId, Vec<MessageId>> {
         let from = content.from;
-        let by_id = content
-            .id
-            .and_then(|id| self.by_id.get(&(chat, from, id.to_ascii_lowercase())));
+        let by_id =
+            content.id.and_then(|id| self.by_id.get(&(chat, from, id.to_ascii_lowercase())));
         if let Some(found) = by_id {
             return Ok(*found);
         }
@@ -190,9 +164,8 @@ impl<'h> Index<'h> {
             None => self.by_author.get(&(chat, from)),
         };
         let candidates = candidates.into_iter().flatten().copied();
-        let candidates: Vec<_> = candidates
-            .filter(|id| self.message(*id).agrees(content))
-            .collect();
+        let candidates: Vec<_> =
+            candidates.filter(|id| self.message(*id).agrees(content)).collect();
         match candidates[..] {
             [one] if content.body.is_some() => Ok(one),
             _ => Err(candidates),
@@ -200,30 +173,15 @@ impl<'h> Index<'h> {
     }
 
     fn add_attempt(&mut self, at: usize, event: &'h Event) {
-        let Event::Send {
-            user,
-            device,
-            session,
-            version,
-            chat,
-            id,
-            body,
-            tag,
-        } = event
-        else {
+        let Event::Send { user, device, session, version, chat, id, body, tag } = event else {
             return;
         };
         self.active(chat, at);
         let id = id.as_ref().map(|id| id.to_ascii_lowercase());
         let key = id.clone().map(|id| (chat.as_str(), user.as_str(), id));
-        let known = self
-            .tagged(*tag)
-            .or_else(|| self.by_id.get(key.as_ref()?).copied());
+        let known = self.tagged(*tag).or_else(|| self.by_id.get(key.as_ref()?).copied());
         let message = known.unwrap_or_else(|| {
-            self.by_author
-                .entry((chat, user))
-                .or_default()
-                .push(self.messages.len());
+            self.by_author.entry((chat, user)).or_default().push(self.messages.len());
             self.messages.push(Message {
                 tag: *tag,
                 chat,
@@ -240,10 +198,7 @@ impl<'h> Index<'h> {
         if let Some(key) = key
             && !self.by_id.contains_key(&key)
         {
-            self.by_id_alone
-                .entry(key.2.clone())
-                .or_default()
-                .push(message);
+            self.by_id_alone.entry(key.2.clone()).or_default().push(message);
             self.by_id.insert(key, message);
         }
         let same_body = self.by_body.entry((chat, user, body)).or_default();
@@ -251,13 +206,7 @@ impl<'h> Index<'h> {
             same_body.push(message);
             self.by_body_alone.or_default(chat, body).push(message);
         }
-        let attempt = Attempt {
-            at,
-            device,
-            session: *session,
-            version: *version,
-            body,
-        };
+        let attempt = Attempt { at, device, session: *session, version: *version, body };
         self.messages[message].attempts.push(attempt);
     }
 
@@ -271,14 +220,7 @@ impl<'h> Index<'h> {
             }
         }
         for (at, event) in history.events().iter().enumerate() {
-            let Event::Acked {
-                user,
-                device,
-                tag,
-                seq,
-                ..
-            } = event
-            else {
+            let Event::Acked { user, device, tag, seq, .. } = event else {
                 continue;
             };
             let Some(id) = self.tagged(*tag) else {
@@ -288,30 +230,17 @@ impl<'h> Index<'h> {
             let chat = message.chat;
             let effective = match message.attempt_of(device, at) {
                 Some(attempt) if attempt.version < 5 => {
-                    let member = self
-                        .member_at(chat, user)
-                        .is_some_and(|since| since < attempt.at);
-                    let refused = refusals
-                        .get_mut(&id)
-                        .filter(|left| **left > 0 && seq.is_none());
+                    let member = self.member_at(chat, user).is_some_and(|since| since < attempt.at);
+                    let refused = refusals.get_mut(&id).filter(|left| **left > 0 && seq.is_none());
                     let taken_as_refusal = refused.map(|left| *left -= 1).is_some();
                     member && !taken_as_refusal
                 }
                 _ => true,
             };
-            self.messages[id].acks.push(Ack {
-                at,
-                seq: *seq,
-                effective,
-            });
+            self.messages[id].acks.push(Ack { at, seq: *seq, effective });
             if let Some(seq) = seq.filter(|_| effective) {
                 self.messages[id].seqs.insert(seq);
-                let entry = self
-                    .entries
-                    .entry(chat)
-                    .or_default()
-                    .entry(seq)
-                    .or_default();
+                let entry = self.entries.entry(chat).or_default().entry(seq).or_default();
                 if entry.message.is_none() {
                     (entry.message, entry.known_at) = (Some(id), at);
                 }
@@ -322,18 +251,11 @@ impl<'h> Index<'h> {
     fn add_entry(&mut self, chat: &'h str, seq: u64, content: Content<'h>) {
         self.active(chat, content.at);
         let recognised = self.recognise(chat, &content);
-        let entry = self
-            .entries
-            .entry(chat)
-            .or_default()
-            .entry(seq)
-            .or_default();
+        let entry = self.entries.entry(chat).or_default().entry(seq).or_default();
         if entry.message.is_none() && entry.seen.is_none() || content.at < entry.known_at {
             entry.known_at = content.at;
         }
-        let told = entry
-            .message
-            .filter(|id| self.messages[*id].agrees(&content));
+        let told = entry.message.filter(|id| self.messages[*id].agrees(&content));
         match entry.seen {
             None => entry.seen = Some(content),
             // One device's dialect may tell what another's does not.
@@ -350,9 +272,7 @@ impl<'h> Index<'h> {
             }
             Err(candidates) => {
                 for message in candidates {
-                    self.messages[message]
-                        .maybe_seen_at
-                        .get_or_insert(content.at);
+                    self.messages[message].maybe_seen_at.get_or_insert(content.at);
                 }
             }
         }

@@ -94,9 +94,6 @@ impl Message<'_> {
 
     /// The answer to the latest attempt of this device before `at`.
     pub(crate) fn attempt_of(&self, device: &str, at: usize) -> Option<&Attempt<'_>> {
-        self.attempts
-            .iter()
-            .rev()
-            .find(|attempt| attempt.device == device && attempt.at < at)
+        self.attempts.iter().rev().find(|attempt| attempt.device == device && attempt.at < at)
     }
 }

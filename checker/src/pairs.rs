@@ -19,34 +19,21 @@ impl<'h, T> Pairs<'h, T> {
 
     /// The pairs with this first name, as (second name, value).
     pub(crate) fn with_first(&self, first: &str) -> impl Iterator<Item = (&'h str, &T)> {
-        self.0
-            .get(first)
-            .into_iter()
-            .flatten()
-            .map(|(second, value)| (*second, value))
+        self.0.get(first).into_iter().flatten().map(|(second, value)| (*second, value))
     }
 
     pub(crate) fn with_first_mut(&mut self, first: &str) -> impl Iterator<Item = &mut T> {
-        self.0
-            .get_mut(first)
-            .into_iter()
-            .flat_map(BTreeMap::values_mut)
+        self.0.get_mut(first).into_iter().flat_map(BTreeMap::values_mut)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'h str, &'h str, &T)> {
         self.0.iter().flat_map(|(first, seconds)| {
-            seconds
-                .iter()
-                .map(|(second, value)| (*first, *second, value))
+            seconds.iter().map(|(second, value)| (*first, *second, value))
         })
     }
 
     pub(crate) fn or_insert(&mut self, first: &'h str, second: &'h str, value: T) -> &mut T {
-        self.0
-            .entry(first)
-            .or_default()
-            .entry(second)
-            .or_insert(value)
+        self.0.entry(first).or_default().entry(second).or_insert(value)
     }
 
     pub(crate) fn or_default(&mut self, first: &'h str, second: &'h str) -> &mut T

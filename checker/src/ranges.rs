@@ -32,10 +32,7 @@ impl Ranges {
     }
 
     pub(crate) fn contains(&self, number: u64) -> bool {
-        self.0
-            .range(..=number)
-            .next_back()
-            .is_some_and(|(_, &end)| end >= number)
+        self.0.range(..=number).next_back().is_some_and(|(_, &end)| end >= number)
     }
 
     /// The last number of the unbroken run that follows `base`; `base` itself if there is none.
@@ -95,9 +92,7 @@ mod tests {
         assert_eq!(ranges.run_after(0), u64::MAX);
         assert_eq!(ranges.missing(1, u64::MAX).next(), None);
         assert_eq!(
-            Ranges::default()
-                .missing(u64::MAX, u64::MAX)
-                .collect::<Vec<_>>(),
+            Ranges::default().missing(u64::MAX, u64::MAX).collect::<Vec<_>>(),
             vec![u64::MAX]
         );
     }

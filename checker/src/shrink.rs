@@ -19,9 +19,7 @@ pub const CHECKS_MAX: usize = 3_000;
 /// comes back as it is. Work: at most [`CHECKS_MAX`] checks.
 #[must_use]
 pub fn shrink(history: &History, promise: Promise) -> History {
-    let Some(violation) = check(history)
-        .into_iter()
-        .find(|violation| violation.promise == promise)
+    let Some(violation) = check(history).into_iter().find(|violation| violation.promise == promise)
     else {
         return history.clone();
     };
@@ -31,14 +29,7 @@ pub fn shrink(history: &History, promise: Promise) -> History {
         what: violation.what,
         checks_left: CHECKS_MAX,
     };
-    shrinking.try_keep(
-        history
-            .events()
-            .iter()
-            .take(violation.at + 1)
-            .cloned()
-            .collect(),
-    );
+    shrinking.try_keep(history.events().iter().take(violation.at + 1).cloned().collect());
     loop {
         let before = shrinking.events.len();
         for part_of in [user_of, device_of, chat_of, tag_of, entry_of] {
@@ -92,12 +83,7 @@ impl Shrinking {
                 let is_dropped = |event: &Event| {
                     part_of(event).is_some_and(|part| dropped.contains(part.as_str()))
                 };
-                let rest = self
-                    .events
-                    .iter()
-                    .filter(|event| !is_dropped(event))
-                    .cloned()
-                    .collect();
+                let rest = self.events.iter().filter(|event| !is_dropped(event)).cloned().collect();
                 if !self.try_keep(rest) {
                     kept.extend_from_slice(some);
                 }

@@ -52,9 +52,7 @@ impl<'h> World<'h> {
     /// Devices that are connected, by user and client id.
     pub(crate) fn connected(&self) -> impl Iterator<Item = (&'h str, &'h str, &Device<'h>)> {
         let crashed_at = self.crashed_at;
-        self.devices
-            .iter()
-            .filter(move |(_, _, device)| device.is_connected(crashed_at))
+        self.devices.iter().filter(move |(_, _, device)| device.is_connected(crashed_at))
     }
 
     pub(crate) fn devices_of(&self, user: &str) -> impl Iterator<Item = (&'h str, &Device<'h>)> {
@@ -67,9 +65,7 @@ impl<'h> World<'h> {
 
     /// All memberships, as (chat, user).
     pub(crate) fn members(&self) -> impl Iterator<Item = (&'h str, &'h str, Membership)> {
-        self.members
-            .iter()
-            .map(|(chat, user, membership)| (chat, user, *membership))
+        self.members.iter().map(|(chat, user, membership)| (chat, user, *membership))
     }
 
     pub(crate) fn delivery(&self, chat: &str, user: &str) -> Option<&Delivery> {
@@ -85,9 +81,7 @@ impl<'h> World<'h> {
     /// not get its own.
     pub(crate) fn user_skips_own(&self, user: &str, message: &Message<'_>) -> bool {
         message.user == user
-            && self
-                .devices_of(user)
-                .any(|(name, device)| device.skips_own(user, name, message))
+            && self.devices_of(user).any(|(name, device)| device.skips_own(user, name, message))
     }
 
     /// The highest `seq` at which a new cursor of the user may start: one past what was delivered to him
@@ -109,52 +103,23 @@ impl<'h> World<'h> {
     pub(crate) fn apply(&mut self, at: usize, event: &'h Event, index: &Index<'h>) {
         match event {
             Event::Member { chat, user } => self.add_member(at, chat, user, index),
-            Event::Connected {
-                user,
-                device,
-                session_present,
-                persistent,
-            } => {
-                self.device_mut(user, device)
-                    .connect(at, *session_present, *persistent);
+            Event::Connected { user, device, session_present, persistent } => {
+                self.device_mut(user, device).connect(at, *session_present, *persistent);
             }
-            Event::Subscribed {
-                user,
-                device,
-                chats,
-                qos,
-                receipts,
-                no_local,
-            } => {
-                let subscription = Subscription {
-                    chats,
-                    at,
-                    qos: *qos,
-                    receipts: *receipts,
-                    no_local: *no_local,
-                };
+            Event::Subscribed { user, device, chats, qos, receipts, no_local } => {
+                let subscription =
+                    Subscription { chats, at, qos: *qos, receipts: *receipts, no_local: *no_local };
                 self.subscribe(user, device, subscription, index);
             }
             Event::Disconnected { user, device } => self.device_mut(user, device).disconnect(),
             Event::SessionEnded { user, device } => self.device_mut(user, device).end_session(),
-            Event::Acked {
-                tag,
-                seq: Some(seq),
-                ..
-            } => self.told(at, *tag, *seq, index),
+            Event::Acked { tag, seq: Some(seq), .. } => self.told(at, *tag, *seq, index),
             Event::Received { .. } => self.receive(event),
-            Event::AckedBack {
-                user,
-                device,
-                chat,
-                seq,
-            } => {
+            Event::AckedBack { user, device, chat, seq } => {
                 self.device_mut(user, device).acknowledge(chat, *seq);
                 self.delivery_mut(chat, user).covered.insert(*seq, *seq);
             }
-            Event::ReadSaid {
-                user, chat, seq, ..
-            } => {
+            Event::ReadSaid { user, chat, seq, .. } => {
                 let delivery = self.delivery_mut(chat, user);
                 delivery.covered.insert(1, *seq);
                 delivery.read_said = delivery.read_said.max(*seq);
@@ -192,36 +157,19 @@ impl<'h> World<'h> {
         index: &Index<'h>,
     ) {
         let memberships = self.members.iter().filter(|(_, member, _)| *member == user);
-        let chats = memberships
-            .map(|(chat, ..)| chat)
-            .filter(|chat| subscription.chats.covers(chat));
-        let starts = chats
-            .map(|chat| (chat, self.start_max(index, chat, user)))
-            .collect();
-        self.device_mut(user, device)
-            .subscribe(subscription, starts);
+        let chats =
+            memberships.map(|(chat, ..)| chat).filter(|chat| subscription.chats.covers(chat));
+        let starts = chats.map(|chat| (chat, self.start_max(index, chat, user))).collect();
+        self.device_mut(user, device).subscribe(subscription, starts);
     }
 
     fn receive(&mut self, event: &'h Event) {
-        let Event::Received {
-            user,
-            device,
-            chat,
-            seq,
-            after,
-            qos,
-            ..
-        } = event
-        else {
+        let Event::Received { user, device, chat, seq, after, qos, .. } = event else {
             return;
         };
         let seq = *seq;
         let start = after.map_or(seq, |after| after.saturating_add(1)).min(seq);
-        if self
-            .device_mut(user, device)
-            .receive(chat, start, seq, *qos)
-            != Reception::Tail
-        {
+        if self.device_mut(user, device).receive(chat, start, seq, *qos) != Reception::Tail {
             let delivery = self.delivery_mut(chat, user);
             delivery.base.get_or_insert(start.saturating_sub(1));
             delivery.covered.insert(start, seq.saturating_sub(1));

@@ -24,55 +24,23 @@ fn good_histories_keep_every_promise() {
 /// The model would be no test of the checks if it did nothing odd.
 #[test]
 fn good_histories_look_suspicious() {
-    let histories: Vec<_> = (0..60)
-        .map(|seed| model::good_history(seed, STEPS))
-        .collect();
+    let histories: Vec<_> = (0..60).map(|seed| model::good_history(seed, STEPS)).collect();
     let seen = |what: &str, which: &dyn Fn(&Event) -> bool| {
-        let count = histories
-            .iter()
-            .flat_map(History::events)
-            .filter(|event| which(event))
-            .count();
+        let count = histories.iter().flat_map(History::events).filter(|event| which(event)).count();
         assert!(count >= 20, "{what}: {count} times in 60 histories");
     };
-    seen("explained holes", &|event| {
-        matches!(event, Event::Received { after: Some(_), .. })
-    });
-    seen("live tails", &|event| {
-        matches!(event, Event::Received { qos: 0, .. })
-    });
-    seen("ids not told", &|event| {
-        matches!(event, Event::Received { id: None, .. })
-    });
-    seen("repeats", &|event| {
-        matches!(
-            event,
-            Event::Acked {
-                duplicate: Some(true),
-                ..
-            }
-        )
-    });
-    seen("bare answers", &|event| {
-        matches!(event, Event::Acked { seq: None, .. })
-    });
+    seen("explained holes", &|event| matches!(event, Event::Received { after: Some(_), .. }));
+    seen("live tails", &|event| matches!(event, Event::Received { qos: 0, .. }));
+    seen("ids not told", &|event| matches!(event, Event::Received { id: None, .. }));
+    seen("repeats", &|event| matches!(event, Event::Acked { duplicate: Some(true), .. }));
+    seen("bare answers", &|event| matches!(event, Event::Acked { seq: None, .. }));
     seen("refusals", &|event| matches!(event, Event::Refused { .. }));
     seen("crashes", &|event| matches!(event, Event::ServerCrashed));
     seen("sessions resumed", &|event| {
-        matches!(
-            event,
-            Event::Connected {
-                session_present: true,
-                ..
-            }
-        )
+        matches!(event, Event::Connected { session_present: true, .. })
     });
-    seen("sessions discarded", &|event| {
-        matches!(event, Event::SessionEnded { .. })
-    });
-    seen("receipts", &|event| {
-        matches!(event, Event::Receipt { read: 1.., .. })
-    });
+    seen("sessions discarded", &|event| matches!(event, Event::SessionEnded { .. }));
+    seen("receipts", &|event| matches!(event, Event::Receipt { read: 1.., .. }));
 }
 
 #[test]
@@ -91,11 +59,7 @@ fn what_may_go_unseen_is_mostly_caught() {
         let (caught, spoiled) = caught(mutation);
         println!("{}: {caught} of {spoiled}", mutation.name);
         assert!(spoiled >= 100, "{}: only {spoiled} places", mutation.name);
-        assert!(
-            caught * 100 >= spoiled * percent,
-            "{}: {caught} of {spoiled}",
-            mutation.name
-        );
+        assert!(caught * 100 >= spoiled * percent, "{}: {caught} of {spoiled}", mutation.name);
     }
 }
 
@@ -110,14 +74,9 @@ fn caught(mutation: &Mutation) -> (usize, usize) {
         };
         spoiled += 1;
         let found = check(&history);
-        let named = found
-            .iter()
-            .any(|violation| mutation.breaks.contains(&violation.promise));
+        let named = found.iter().any(|violation| mutation.breaks.contains(&violation.promise));
         if !named {
-            println!(
-                "{} went unseen: seed {seed}, found {found:?}",
-                mutation.name
-            );
+            println!("{} went unseen: seed {seed}, found {found:?}", mutation.name);
         }
         caught += usize::from(named);
     }

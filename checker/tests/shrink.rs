@@ -19,11 +19,9 @@ fn first_words(history: &History, promise: Promise) -> Option<String> {
 
 #[test]
 fn a_long_history_shrinks_to_a_handful() {
-    for (seed, mutation) in (1000..).zip(
-        CERTAIN
-            .iter()
-            .chain(LIKELY.iter().map(|(mutation, _)| mutation)),
-    ) {
+    for (seed, mutation) in
+        (1000..).zip(CERTAIN.iter().chain(LIKELY.iter().map(|(mutation, _)| mutation)))
+    {
         let good = model::good_history(seed, 1_500);
         assert!(good.len() >= 2_000, "{} events", good.len());
         let Some(broken) = mutation.mutate(&good, &mut Rng::with_seed(seed)) else {
@@ -41,26 +39,17 @@ fn a_long_history_shrinks_to_a_handful() {
                 small.len()
             );
             // The very fault, not one that leaving events out has made.
-            let same = check(&small)
-                .iter()
-                .any(|found| found.promise == *promise && found.what == what);
+            let same =
+                check(&small).iter().any(|found| found.promise == *promise && found.what == what);
             assert!(same, "{}: {what} is not in {small:#?}", mutation.name);
             // Nothing to spare.
             for left_out in 0..small.len() {
-                let events = small
-                    .events()
-                    .iter()
-                    .enumerate()
-                    .filter(|(at, _)| *at != left_out);
+                let events = small.events().iter().enumerate().filter(|(at, _)| *at != left_out);
                 let smaller: History = events.map(|(_, event)| event.clone()).collect();
                 let same = check(&smaller)
                     .iter()
                     .any(|found| found.promise == *promise && found.what == what);
-                assert!(
-                    !same,
-                    "{}: event {left_out} is to spare in {small:#?}",
-                    mutation.name
-                );
+                assert!(!same, "{}: event {left_out} is to spare in {small:#?}", mutation.name);
             }
         }
     }

@@ -35,9 +35,8 @@ impl<'h> Check<'h> for Kept {
             let whose = Whose { chat, user };
             let missing = whose.missing_at_user(moment);
             let at_user = missing.map(|seq| format!("seq {seq} of {chat} never reached {user}"));
-            let at_devices = whose
-                .missing_at_devices(moment)
-                .filter(|(_, seq)| Some(*seq) != missing);
+            let at_devices =
+                whose.missing_at_devices(moment).filter(|(_, seq)| Some(*seq) != missing);
             let at_devices = at_devices
                 .map(|(device, seq)| format!("seq {seq} of {chat} never reached {user}/{device}"));
             for what in at_user.into_iter().chain(at_devices) {
@@ -69,14 +68,13 @@ impl<'h> Whose<'h> {
     }
 
     fn missing_at_devices(&self, moment: Moment<'_, 'h>) -> impl Iterator<Item = (&'h str, u64)> {
-        self.complete_devices(moment)
-            .filter_map(move |(name, device)| {
-                let cursor = device.cursor(self.chat)?;
-                let start = cursor.owed_from()?;
-                let may_miss = |message: &Message<'_>| device.skips_own(self.user, name, message);
-                let seq = self.first_missing(moment, &cursor.received, start.max(1), may_miss)?;
-                Some((name, seq))
-            })
+        self.complete_devices(moment).filter_map(move |(name, device)| {
+            let cursor = device.cursor(self.chat)?;
+            let start = cursor.owed_from()?;
+            let may_miss = |message: &Message<'_>| device.skips_own(self.user, name, message);
+            let seq = self.first_missing(moment, &cursor.received, start.max(1), may_miss)?;
+            Some((name, seq))
+        })
     }
 
     fn complete_devices<'a>(
@@ -84,10 +82,7 @@ impl<'h> Whose<'h> {
         moment: Moment<'a, 'h>,
     ) -> impl Iterator<Item = (&'h str, &'a crate::device::Device<'h>)> {
         let (chat, user) = (self.chat, self.user);
-        let devices = moment
-            .world
-            .connected()
-            .filter(move |(owner, ..)| *owner == user);
+        let devices = moment.world.connected().filter(move |(owner, ..)| *owner == user);
         let complete =
             devices.filter(move |(_, _, device)| device.reception(chat) == Reception::Complete);
         complete.map(|(_, name, device)| (name, device))
@@ -106,27 +101,23 @@ impl<'h> Whose<'h> {
     ) -> Option<u64> {
         let index = moment.index;
         let mut unknown_left = index.excused_without_place(self.chat, self.user);
-        got.missing(start, moment.world.head(self.chat))
-            .find(|seq| {
-                let Some(entry) = index.entry(self.chat, *seq) else {
-                    let spent = unknown_left == 0;
-                    unknown_left = unknown_left.saturating_sub(1);
-                    return spent;
-                };
-                let Some(message) = entry.message.map(|id| index.message(id)) else {
-                    return true;
-                };
-                let excused = index.is_excused(message, self.user) || may_miss(message);
-                !excused && !lost(moment, entry, message)
-            })
+        got.missing(start, moment.world.head(self.chat)).find(|seq| {
+            let Some(entry) = index.entry(self.chat, *seq) else {
+                let spent = unknown_left == 0;
+                unknown_left = unknown_left.saturating_sub(1);
+                return spent;
+            };
+            let Some(message) = entry.message.map(|id| index.message(id)) else {
+                return true;
+            };
+            let excused = index.is_excused(message, self.user) || may_miss(message);
+            !excused && !lost(moment, entry, message)
+        })
     }
 }
 
 /// Whether the entry was acknowledged to its sender and seen by nobody: *Sent* names that.
 fn lost(moment: Moment<'_, '_>, entry: &Entry<'_>, message: &Message<'_>) -> bool {
-    let acknowledged = message
-        .acks
-        .iter()
-        .any(|ack| ack.effective && ack.at < moment.at);
+    let acknowledged = message.acks.iter().any(|ack| ack.effective && ack.at < moment.at);
     acknowledged && entry.seen.is_none_or(|seen| seen.at >= moment.at)
 }

@@ -29,11 +29,7 @@ pub fn check(history: &History) -> Vec<Violation> {
     ];
     let mut found = Vec::new();
     for (at, event) in history.events().iter().enumerate() {
-        let moment = Moment {
-            at,
-            index: &index,
-            world: &world,
-        };
+        let moment = Moment { at, index: &index, world: &world };
         for check in &mut checks {
             check.observe(moment, event, &mut found);
         }
@@ -52,11 +48,7 @@ struct Moment<'a, 'h> {
 
 impl Moment<'_, '_> {
     fn broken(&self, promise: Promise, what: String) -> Violation {
-        Violation {
-            promise,
-            at: self.at,
-            what,
-        }
+        Violation { promise, at: self.at, what }
     }
 }
 

@@ -48,27 +48,13 @@ impl<'h> Check<'h> for Once<'h> {
             Event::Disconnected { user, device } | Event::Connected { user, device, .. } => {
                 self.disconnected.insert((user, device), moment.at);
             }
-            Event::Acked {
-                user,
-                device,
-                tag,
-                seq,
-                duplicate,
-            } => {
-                let answer = Answer {
-                    at: moment.at,
-                    seq: *seq,
-                    duplicate: *duplicate,
-                };
+            Event::Acked { user, device, tag, seq, duplicate } => {
+                let answer = Answer { at: moment.at, seq: *seq, duplicate: *duplicate };
                 let Some(id) = moment.index.tagged(*tag) else {
                     return;
                 };
                 let message = moment.index.message(id);
-                if !message
-                    .acks
-                    .iter()
-                    .any(|ack| ack.at == moment.at && ack.effective)
-                {
+                if !message.acks.iter().any(|ack| ack.at == moment.at && ack.effective) {
                     return;
                 }
                 found.extend(self.answered(moment, (user, device), id, answer));
@@ -76,24 +62,10 @@ impl<'h> Check<'h> for Once<'h> {
                     found.extend(self.place(moment, Key::Message(id), message.chat, *seq));
                 }
             }
-            Event::Received {
-                chat,
-                seq,
-                id,
-                from,
-                body,
-                ..
-            } => {
-                let content = Content {
-                    at: moment.at,
-                    from,
-                    id: id.as_deref(),
-                    body: body.as_deref(),
-                };
-                let told = moment
-                    .index
-                    .entry(chat, *seq)
-                    .and_then(|entry| entry.message);
+            Event::Received { chat, seq, id, from, body, .. } => {
+                let content =
+                    Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
+                let told = moment.index.entry(chat, *seq).and_then(|entry| entry.message);
                 let told = told.filter(|told| moment.index.message(*told).agrees(&content));
                 let message = told.or_else(|| moment.index.recognise(chat, &content).ok());
                 let client_id =
@@ -155,10 +127,8 @@ impl<'h> Once<'h> {
         let differs = earlier.iter().find(|other| {
             other.seq.is_some() && answer.seq.is_some_and(|seq| other.seq != Some(seq))
         });
-        let broken_since = self
-            .disconnected
-            .get(&(user, device))
-            .is_some_and(|at| *at > attempt.at);
+        let broken_since =
+            self.disconnected.get(&(user, device)).is_some_and(|at| *at > attempt.at);
         let what = if let Some(other) = differs {
             Some(format!(
                 "was told seq {} and seq {}",
@@ -180,10 +150,7 @@ impl<'h> Once<'h> {
             }
         };
         earlier.push(answer);
-        let whose = format!(
-            "message {} of {user}/{device} in {}",
-            message.tag, message.chat
-        );
+        let whose = format!("message {} of {user}/{device} in {}", message.tag, message.chat);
         what.map(|what: String| moment.broken(Promise::Once, format!("{whose} {what}")))
     }
 }
@@ -193,21 +160,12 @@ fn sessions(message: &Message<'_>, before: usize) -> usize {
     if message.id.is_some() {
         return 1;
     }
-    let attempts = message
-        .attempts
-        .iter()
-        .filter(|attempt| attempt.at < before);
-    attempts
-        .map(|attempt| (attempt.device, attempt.session))
-        .collect::<BTreeSet<_>>()
-        .len()
+    let attempts = message.attempts.iter().filter(|attempt| attempt.at < before);
+    attempts.map(|attempt| (attempt.device, attempt.session)).collect::<BTreeSet<_>>().len()
 }
 
 fn attempts_in(message: &Message<'_>, scope: Scope<'_>, before: usize) -> usize {
-    let attempts = message
-        .attempts
-        .iter()
-        .filter(|attempt| attempt.at < before);
+    let attempts = message.attempts.iter().filter(|attempt| attempt.at < before);
     attempts
         .filter(|attempt| scope.is_none_or(|scope| scope == (attempt.device, attempt.session)))
         .count()

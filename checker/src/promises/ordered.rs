@@ -23,42 +23,15 @@ pub(super) struct Ordered;
 
 impl<'h> Check<'h> for Ordered {
     fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
-        let Event::Received {
-            user,
-            device,
-            chat,
-            seq,
-            id,
-            from,
-            body,
-            after,
-            ..
-        } = event
-        else {
+        let Event::Received { user, device, chat, seq, id, from, body, after, .. } = event else {
             return;
         };
-        let content = Content {
-            at: moment.at,
-            from,
-            id: id.as_deref(),
-            body: body.as_deref(),
-        };
-        let entry = Arrival {
-            user,
-            device,
-            chat,
-            seq: *seq,
-            after: *after,
-        };
-        let what = entry
-            .content_fault(moment, &content)
-            .into_iter()
-            .chain(entry.order_fault(moment));
+        let content = Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
+        let entry = Arrival { user, device, chat, seq: *seq, after: *after };
+        let what =
+            entry.content_fault(moment, &content).into_iter().chain(entry.order_fault(moment));
         found.extend(what.map(|what| {
-            moment.broken(
-                Promise::Ordered,
-                format!("{user}/{device} in {chat}: {what}"),
-            )
+            moment.broken(Promise::Ordered, format!("{user}/{device} in {chat}: {what}"))
         }));
     }
 }
@@ -100,9 +73,7 @@ impl<'h> Arrival<'h> {
             return None;
         }
         if let Some(last) = cursor.last.filter(|last| seq <= *last) {
-            return Some(format!(
-                "seq {seq} came behind seq {last} in one connection"
-            ));
+            return Some(format!("seq {seq} came behind seq {last} in one connection"));
         }
         if reception == Reception::Tail {
             return None;
@@ -113,9 +84,7 @@ impl<'h> Arrival<'h> {
                 return Some(format!("seq {seq} came behind seq {high}, unexplained"));
             }
             (Some(high), Some(after)) if after != high => {
-                return Some(format!(
-                    "seq {seq} came behind seq {high}, with after {after}"
-                ));
+                return Some(format!("seq {seq} came behind seq {high}, with after {after}"));
             }
             (Some(_), _) => {}
             (None, _) => {
@@ -136,11 +105,8 @@ impl<'h> Arrival<'h> {
         let after = self.after?;
         let device = moment.world.device(self.user, self.device)?;
         let delivery = moment.world.delivery(self.chat, self.user)?;
-        let mut skipped = moment.index.entries_in(
-            self.chat,
-            after.saturating_add(1),
-            self.seq.saturating_sub(1),
-        );
+        let mut skipped =
+            moment.index.entries_in(self.chat, after.saturating_add(1), self.seq.saturating_sub(1));
         let due = skipped.find(|(seq, entry)| {
             let Some(message) = entry.message.map(|id| moment.index.message(id)) else {
                 return false;
@@ -153,10 +119,7 @@ impl<'h> Arrival<'h> {
                 && !device.skips_own(self.user, self.device, message)
         });
         due.map(|(seq, _)| {
-            format!(
-                "seq {} with after {after} passes over message seq {seq}",
-                self.seq
-            )
+            format!("seq {} with after {after} passes over message seq {seq}", self.seq)
         })
     }
 }

@@ -17,26 +17,11 @@ impl<'h> Check<'h> for Private {
         let mut broken = |what: String| found.push(moment.broken(Promise::Private, what));
         let is_member = |chat: &str, user: &str| moment.world.membership(chat, user).is_some();
         match event {
-            Event::Received {
-                user,
-                device,
-                chat,
-                seq,
-                id,
-                from,
-                body,
-                ..
-            } => {
-                let content = Content {
-                    at: moment.at,
-                    from,
-                    id: id.as_deref(),
-                    body: body.as_deref(),
-                };
+            Event::Received { user, device, chat, seq, id, from, body, .. } => {
+                let content =
+                    Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
                 if !is_member(chat, user) {
-                    broken(format!(
-                        "{user}/{device} got seq {seq} of {chat} and is no member"
-                    ));
+                    broken(format!("{user}/{device} got seq {seq} of {chat} and is no member"));
                 } else if was_before(moment, chat, user, *seq) {
                     broken(format!(
                         "{user}/{device} got seq {seq} of {chat} from before he was a member"
@@ -60,35 +45,20 @@ impl<'h> Check<'h> for Private {
                     ));
                 }
             }
-            Event::Receipt {
-                user,
-                device,
-                chat,
-                of,
-                ..
-            } => {
+            Event::Receipt { user, device, chat, of, .. } => {
                 if !is_member(chat, user) {
-                    broken(format!(
-                        "{user}/{device} was told of {of} in {chat} and is no member"
-                    ));
+                    broken(format!("{user}/{device} was told of {of} in {chat} and is no member"));
                 }
                 if !is_member(chat, of) {
-                    broken(format!(
-                        "{user}/{device} was told of {of} in {chat}, who is no member"
-                    ));
+                    broken(format!("{user}/{device} was told of {of} in {chat}, who is no member"));
                 }
             }
-            Event::Acked {
-                user, device, tag, ..
-            } => {
+            Event::Acked { user, device, tag, .. } => {
                 let Some(message) = moment.index.tagged(*tag).map(|id| moment.index.message(id))
                 else {
                     return;
                 };
-                let effective = message
-                    .acks
-                    .iter()
-                    .any(|ack| ack.at == moment.at && ack.effective);
+                let effective = message.acks.iter().any(|ack| ack.at == moment.at && ack.effective);
                 if effective && !is_member(message.chat, user) {
                     let chat = message.chat;
                     broken(format!(
@@ -110,10 +80,7 @@ fn was_before(moment: Moment<'_, '_>, chat: &str, user: &str, seq: u64) -> bool 
         return false;
     };
     let told = |told: Option<u64>| told.map_or(message.id.is_some(), |told| told == seq);
-    message
-        .acks
-        .iter()
-        .any(|ack| ack.effective && ack.at < membership.at && told(ack.seq))
+    message.acks.iter().any(|ack| ack.effective && ack.at < membership.at && told(ack.seq))
 }
 
 /// A message with this body that only people who are never members sent to the chat.
@@ -122,14 +89,10 @@ fn intruder<'a, 'h>(
     chat: &str,
     content: &Content<'_>,
 ) -> Option<&'a Message<'h>> {
-    let mut senders = moment
-        .index
-        .with_body(chat, content.body.filter(|body| !body.is_empty())?)
-        .peekable();
+    let mut senders =
+        moment.index.with_body(chat, content.body.filter(|body| !body.is_empty())?).peekable();
     let first = *senders.peek()?;
-    senders
-        .all(|message| moment.index.member_at(chat, message.user).is_none())
-        .then_some(first)
+    senders.all(|message| moment.index.member_at(chat, message.user).is_none()).then_some(first)
 }
 
 /// The author's message with this id in another chat, if he gave the id nowhere in this one.
@@ -139,9 +102,7 @@ fn stray<'a, 'h>(
     content: &Content<'_>,
 ) -> Option<&'a Message<'h>> {
     let messages = moment.index.with_id(content.id?);
-    let mut own = messages
-        .filter(|message| message.user == content.from)
-        .peekable();
+    let mut own = messages.filter(|message| message.user == content.from).peekable();
     let first = *own.peek()?;
     own.all(|message| message.chat != chat).then_some(first)
 }

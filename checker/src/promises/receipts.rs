@@ -65,77 +65,30 @@ impl Evidence {
 
     /// The first event that may have raised the watermark to `seq`.
     fn reached(&self, seq: u64) -> Option<usize> {
-        self.0
-            .get(self.0.partition_point(|(_, max)| *max < seq))
-            .map(|(at, _)| *at)
+        self.0.get(self.0.partition_point(|(_, max)| *max < seq)).map(|(at, _)| *at)
     }
 }
 
 impl<'h> Check<'h> for Receipts<'h> {
     fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
         match event {
-            Event::AckedBack {
-                user, chat, seq, ..
-            } => {
-                self.delivered
-                    .entry((chat, user))
-                    .or_default()
-                    .add(moment.at, *seq);
+            Event::AckedBack { user, chat, seq, .. } => {
+                self.delivered.entry((chat, user)).or_default().add(moment.at, *seq);
             }
-            Event::ReadSaid {
-                user,
-                device,
-                chat,
-                seq,
-            } => {
-                self.delivered
-                    .entry((chat, user))
-                    .or_default()
-                    .add(moment.at, *seq);
-                self.read
-                    .entry((chat, user))
-                    .or_default()
-                    .add(moment.at, *seq);
-                self.said
-                    .entry((user, device, chat, *seq))
-                    .or_insert(moment.world.head(chat));
+            Event::ReadSaid { user, device, chat, seq } => {
+                self.delivered.entry((chat, user)).or_default().add(moment.at, *seq);
+                self.read.entry((chat, user)).or_default().add(moment.at, *seq);
+                self.said.entry((user, device, chat, *seq)).or_insert(moment.world.head(chat));
             }
-            Event::ReadAcked {
-                user,
-                device,
-                chat,
-                seq,
-            } => {
-                let head = self
-                    .said
-                    .get(&(user.as_str(), device.as_str(), chat.as_str(), *seq))
-                    .copied();
+            Event::ReadAcked { user, device, chat, seq } => {
+                let head =
+                    self.said.get(&(user.as_str(), device.as_str(), chat.as_str(), *seq)).copied();
                 let sure = self.read_acked.entry((chat, user)).or_default();
                 *sure = head.map_or(0, |head| head.min(*seq)).max(*sure);
             }
-            Event::Receipt {
-                user,
-                device,
-                chat,
-                of,
-                delivered,
-                read,
-            } => {
-                let pair = Pair {
-                    user,
-                    chat,
-                    of,
-                    device,
-                };
-                self.told(
-                    moment,
-                    pair,
-                    Told {
-                        delivered: *delivered,
-                        read: *read,
-                    },
-                    found,
-                );
+            Event::Receipt { user, device, chat, of, delivered, read } => {
+                let pair = Pair { user, chat, of, device };
+                self.told(moment, pair, Told { delivered: *delivered, read: *read }, found);
             }
             Event::Settled {} => self.settled(moment, found),
             _ => {}
@@ -151,21 +104,14 @@ impl<'h> Receipts<'h> {
         told: Told,
         found: &mut Vec<Violation>,
     ) {
-        let Pair {
-            user,
-            chat,
-            of,
-            device,
-        } = pair;
+        let Pair { user, chat, of, device } = pair;
         let mut broken = |what: String| {
             let whose = format!("{user}/{device} in {chat} of {of}");
             found.push(moment.broken(Promise::Receipts, format!("{whose}: {what}")));
         };
         let Told { delivered, read } = told;
         if delivered > self.delivered_max(moment, chat, of) {
-            broken(format!(
-                "told delivered {delivered}, not acknowledged by any device"
-            ));
+            broken(format!("told delivered {delivered}, not acknowledged by any device"));
         }
         if read > self.read.get(&(chat, of)).map_or(0, Evidence::max) {
             broken(format!("told read {read}, which was not said"));
@@ -175,10 +121,7 @@ impl<'h> Receipts<'h> {
         }
         let before = self.told.entry(pair).or_default();
         if delivered < before.delivered {
-            broken(format!(
-                "told delivered {delivered} after {}",
-                before.delivered
-            ));
+            broken(format!("told delivered {delivered} after {}", before.delivered));
         }
         if read < before.read {
             broken(format!("told read {read} after {}", before.read));
@@ -209,12 +152,7 @@ impl<'h> Receipts<'h> {
                 let (Some(since), true) = (state.receipts_since(chat), user != of && member) else {
                     continue;
                 };
-                let pair = Pair {
-                    user,
-                    chat,
-                    of,
-                    device,
-                };
+                let pair = Pair { user, chat, of, device };
                 let sides = [
                     (
                         "delivered",
@@ -228,9 +166,8 @@ impl<'h> Receipts<'h> {
                     let Some(latest) = latest_message(moment, pair, sure) else {
                         continue;
                     };
-                    let reached = evidence
-                        .get(&(chat, of))
-                        .and_then(|evidence| evidence.reached(latest));
+                    let reached =
+                        evidence.get(&(chat, of)).and_then(|evidence| evidence.reached(latest));
                     let alone = reached.is_some_and(|reached| reached > since);
                     if self.known(pair, alone, told) < latest {
                         let whose = format!("{user}/{device} in {chat} of {of}");
@@ -263,10 +200,7 @@ impl<'h> Receipts<'h> {
 
 /// The user's delivered watermark, by a lower bound.
 fn surely_delivered(moment: Moment<'_, '_>, chat: &str, user: &str) -> u64 {
-    let devices = moment
-        .world
-        .connected()
-        .filter(|(owner, ..)| *owner == user);
+    let devices = moment.world.connected().filter(|(owner, ..)| *owner == user);
     let complete = devices.filter(|(_, _, device)| device.reception(chat) == Reception::Complete);
     let cursors = complete.filter_map(|(_, _, device)| device.cursor(chat));
     let in_order = cursors.filter_map(|cursor| {
@@ -279,16 +213,9 @@ fn surely_delivered(moment: Moment<'_, '_>, chat: &str, user: &str) -> u64 {
 /// The author's latest message that the member got with this watermark: since his log starts, and not one
 /// that he is excused from.
 fn latest_message(moment: Moment<'_, '_>, pair: Pair<'_>, watermark: u64) -> Option<u64> {
-    let Pair {
-        user: author,
-        chat,
-        of,
-        ..
-    } = pair;
+    let Pair { user: author, chat, of, .. } = pair;
     let base = moment.world.delivery(chat, of)?.base?;
-    let entries = moment
-        .index
-        .entries_in(chat, base.saturating_add(1), watermark);
+    let entries = moment.index.entries_in(chat, base.saturating_add(1), watermark);
     let known = entries.filter(|(_, entry)| entry.known_at < moment.at);
     let own = known.filter(|(_, entry)| {
         let message = entry.message.map(|id| moment.index.message(id));

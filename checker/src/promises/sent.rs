@@ -28,27 +28,10 @@ pub(super) struct Sent<'h> {
 impl<'h> Check<'h> for Sent<'h> {
     fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
         match event {
-            Event::Acked {
-                tag,
-                seq: Some(seq),
-                ..
-            } => self.acked(moment, *tag, *seq, found),
-            Event::Received {
-                user,
-                device,
-                chat,
-                seq,
-                id,
-                from,
-                body,
-                ..
-            } => {
-                let content = Content {
-                    at: moment.at,
-                    from,
-                    id: id.as_deref(),
-                    body: body.as_deref(),
-                };
+            Event::Acked { tag, seq: Some(seq), .. } => self.acked(moment, *tag, *seq, found),
+            Event::Received { user, device, chat, seq, id, from, body, .. } => {
+                let content =
+                    Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
                 let Some(message) = self.expected(moment, chat, *seq, &content) else {
                     return;
                 };
@@ -73,33 +56,23 @@ impl<'h> Sent<'h> {
             return;
         };
         let message = moment.index.message(id);
-        if !message
-            .acks
-            .iter()
-            .any(|ack| ack.at == moment.at && ack.effective)
-        {
+        if !message.acks.iter().any(|ack| ack.at == moment.at && ack.effective) {
             return;
         }
         let first = *self.told.entry((message.chat, seq)).or_insert(id);
         if first != id {
             let (one, two) = (describe(moment.index.message(first)), describe(message));
-            found.push(moment.broken(
-                Promise::Sent,
-                format!("{one} and {two} were both told seq {seq}"),
-            ));
+            found.push(
+                moment.broken(Promise::Sent, format!("{one} and {two} were both told seq {seq}")),
+            );
             return;
         }
-        let seen = moment
-            .index
-            .entry(message.chat, seq)
-            .and_then(|entry| entry.seen);
+        let seen = moment.index.entry(message.chat, seq).and_then(|entry| entry.seen);
         if let Some(seen) = seen.filter(|seen| seen.at < moment.at && !message.agrees(seen)) {
             let whose = describe(message);
             let body = quote(seen.body);
-            let what = format!(
-                "{whose} was told seq {seq}, but there stands {body} of {}",
-                seen.from
-            );
+            let what =
+                format!("{whose} was told seq {seq}, but there stands {body} of {}", seen.from);
             found.push(moment.broken(Promise::Sent, what));
         }
     }
@@ -115,19 +88,13 @@ impl<'h> Sent<'h> {
         if let Some(told) = self.told.get(&(chat, seq)) {
             return Some(moment.index.message(*told));
         }
-        let recognised = content
-            .id
-            .and_then(|_| moment.index.recognise(chat, content).ok());
+        let recognised = content.id.and_then(|_| moment.index.recognise(chat, content).ok());
         recognised.map(|id| moment.index.message(id))
     }
 
     fn settled(&mut self, moment: Moment<'_, 'h>, found: &mut Vec<Violation>) {
         for (id, message) in moment.index.messages.iter().enumerate() {
-            for ack in message
-                .acks
-                .iter()
-                .filter(|ack| ack.effective && ack.at < moment.at)
-            {
+            for ack in message.acks.iter().filter(|ack| ack.effective && ack.at < moment.at) {
                 if is_seen(moment, message, ack.seq) {
                     continue;
                 }
@@ -135,9 +102,7 @@ impl<'h> Sent<'h> {
                     continue;
                 };
                 if self.lost.insert((id, ack.seq)) {
-                    let place = ack
-                        .seq
-                        .map_or(String::new(), |seq| format!(" at seq {seq}"));
+                    let place = ack.seq.map_or(String::new(), |seq| format!(" at seq {seq}"));
                     let whose = describe(message);
                     let what = format!(
                         "{whose} was acknowledged{place} and never seen, though {user}/{device} was due it"
@@ -154,9 +119,7 @@ fn is_seen(moment: Moment<'_, '_>, message: &Message<'_>, told: Option<u64>) -> 
         // What else stands there has been reported as such.
         Some(seq) => {
             let entry = moment.index.entry(message.chat, seq);
-            entry
-                .and_then(|entry| entry.seen)
-                .is_some_and(|seen| seen.at < moment.at)
+            entry.and_then(|entry| entry.seen).is_some_and(|seen| seen.at < moment.at)
         }
         None => moment.index.is_seen(message, moment.at),
     }
@@ -208,8 +171,5 @@ fn is_due(
 }
 
 fn describe(message: &Message<'_>) -> String {
-    format!(
-        "message {} of {} in {}",
-        message.tag, message.user, message.chat
-    )
+    format!("message {} of {} in {}", message.tag, message.user, message.chat)
 }

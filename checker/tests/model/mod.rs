@@ -68,11 +68,7 @@ struct Entry {
 enum Key {
     None,
     Id(String),
-    Session {
-        tag: u64,
-        device: String,
-        session: u64,
-    },
+    Session { tag: u64, device: String, session: u64 },
 }
 
 #[derive(Clone)]
@@ -194,16 +190,12 @@ impl Model {
                 while self.acknowledge_next(device, chat) {}
             }
         }
-        self.connected()
-            .into_iter()
-            .for_each(|device| self.tell(device));
+        self.connected().into_iter().for_each(|device| self.tell(device));
         self.history.push(Event::Settled {});
     }
 
     fn connected(&self) -> Vec<usize> {
-        (0..self.devices.len())
-            .filter(|device| self.devices[*device].connected)
-            .collect()
+        (0..self.devices.len()).filter(|device| self.devices[*device].connected).collect()
     }
 
     fn is_member(&self, chat: usize, device: usize) -> bool {
@@ -211,47 +203,22 @@ impl Model {
     }
 
     fn member(&self, chat: usize, user: &str) -> Option<usize> {
-        self.chats[chat]
-            .members
-            .iter()
-            .position(|member| member.user == user)
+        self.chats[chat].members.iter().position(|member| member.user == user)
     }
 
     fn who(&self, device: usize) -> (String, String) {
-        (
-            self.devices[device].user.clone(),
-            self.devices[device].name.clone(),
-        )
+        (self.devices[device].user.clone(), self.devices[device].name.clone())
     }
 
     fn add_member(&mut self, chat: usize, user: &str) {
         let since = self.chats[chat].log.len() as u64;
-        let marks = Watermarks {
-            delivered: since,
-            read: 0,
-        };
-        self.chats[chat].members.push(Member {
-            user: user.into(),
-            since,
-            marks,
-        });
-        self.history.push(Event::Member {
-            chat: self.chats[chat].name.clone(),
-            user: user.into(),
-        });
-        for device in self
-            .devices
-            .iter_mut()
-            .filter(|device| device.user == user && device.has_session)
+        let marks = Watermarks { delivered: since, read: 0 };
+        self.chats[chat].members.push(Member { user: user.into(), since, marks });
+        self.history.push(Event::Member { chat: self.chats[chat].name.clone(), user: user.into() });
+        for device in
+            self.devices.iter_mut().filter(|device| device.user == user && device.has_session)
         {
-            device.cursors.insert(
-                chat,
-                Cursor {
-                    acked: since,
-                    sent: since,
-                    ..Cursor::default()
-                },
-            );
+            device.cursors.insert(chat, Cursor { acked: since, sent: since, ..Cursor::default() });
         }
     }
 
@@ -298,19 +265,8 @@ impl Model {
             let Some(member) = log.members.iter().find(|member| member.user == user) else {
                 continue;
             };
-            let start = if qos == 0 {
-                log.log.len() as u64
-            } else {
-                member.marks.delivered
-            };
-            state.cursors.insert(
-                chat,
-                Cursor {
-                    acked: start,
-                    sent: start,
-                    ..Cursor::default()
-                },
-            );
+            let start = if qos == 0 { log.log.len() as u64 } else { member.marks.delivered };
+            state.cursors.insert(chat, Cursor { acked: start, sent: start, ..Cursor::default() });
         }
         // What the user was told on another device is not told again.
         for ((_, chat, of), marks) in self.told.iter().filter(|((other, ..), _)| *other == user) {
@@ -330,8 +286,7 @@ impl Model {
 
     fn disconnect(&mut self, device: usize) {
         let (user, name) = self.who(device);
-        self.history
-            .push(Event::Disconnected { user, device: name });
+        self.history.push(Event::Disconnected { user, device: name });
         self.drop_connection(device);
     }
 
@@ -358,16 +313,13 @@ impl Model {
 
     fn end_session(&mut self, device: usize) {
         let (user, name) = self.who(device);
-        self.history
-            .push(Event::SessionEnded { user, device: name });
+        self.history.push(Event::SessionEnded { user, device: name });
         self.forget_session(device);
     }
 
     fn crash(&mut self) {
         self.history.push(Event::ServerCrashed);
-        self.connected()
-            .into_iter()
-            .for_each(|device| self.disconnect(device));
+        self.connected().into_iter().for_each(|device| self.disconnect(device));
         self.history.push(Event::ServerStarted);
     }
 }

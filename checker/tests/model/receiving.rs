@@ -77,14 +77,7 @@ impl Model {
         };
         cursor.acked = seq;
         self.say_acked_back(device, chat, seq);
-        self.raise(
-            chat,
-            device,
-            Watermarks {
-                delivered: seq,
-                read: 0,
-            },
-        );
+        self.raise(chat, device, Watermarks { delivered: seq, read: 0 });
         true
     }
 
@@ -108,10 +101,7 @@ impl Model {
     }
 
     pub(super) fn read(&mut self, device: usize, chat: usize) {
-        let sent = self.devices[device]
-            .cursors
-            .get(&chat)
-            .map_or(0, |cursor| cursor.sent);
+        let sent = self.devices[device].cursors.get(&chat).map_or(0, |cursor| cursor.sent);
         let (seq, name) = (sent + self.rng.u64(..2), self.chats[chat].name.clone());
         let (user, device_) = self.who(device);
         self.history.push(Event::ReadSaid {
@@ -123,22 +113,10 @@ impl Model {
         let fate = self.rng.u8(..6);
         if fate != 0 {
             let read = seq.min(self.chats[chat].log.len() as u64);
-            self.raise(
-                chat,
-                device,
-                Watermarks {
-                    delivered: read,
-                    read,
-                },
-            );
+            self.raise(chat, device, Watermarks { delivered: read, read });
         }
         if fate > 1 {
-            self.history.push(Event::ReadAcked {
-                user,
-                device: device_,
-                chat: name,
-                seq,
-            });
+            self.history.push(Event::ReadAcked { user, device: device_, chat: name, seq });
         } else {
             self.disconnect(device);
         }
@@ -152,21 +130,13 @@ impl Model {
                 continue;
             }
             for member in 0..self.chats[chat].members.len() {
-                let Member {
-                    user: of,
-                    since,
-                    marks,
-                } = &self.chats[chat].members[member];
+                let Member { user: of, since, marks } = &self.chats[chat].members[member];
                 let (of, since, marks) = (of.clone(), *since, *marks);
                 let state = &mut self.devices[device];
                 let told = state.told.entry((chat, of.clone())).or_default();
                 let covers = |from: u64, to: u64| {
                     let from = from.max(since);
-                    let news = self.chats[chat]
-                        .log
-                        .iter()
-                        .take(to as usize)
-                        .skip(from as usize);
+                    let news = self.chats[chat].log.iter().take(to as usize).skip(from as usize);
                     news.into_iter().any(|entry| entry.from == user)
                 };
                 let news = covers(told.delivered, marks.delivered) || covers(told.read, marks.read);

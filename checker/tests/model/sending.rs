@@ -10,31 +10,17 @@ impl Model {
         let tag = self.tags;
         let user = self.devices[device].user.clone();
         let id = self.rng.bool().then(|| format!("0193-{tag:x}"));
-        Message {
-            tag,
-            chat,
-            user,
-            id,
-            body: format!("body {tag}"),
-            hidden_from: None,
-        }
+        Message { tag, chat, user, id, body: format!("body {tag}"), hidden_from: None }
     }
 
     pub(super) fn send(&mut self, device: usize, chat: usize) {
         let mut message = self.new_message(device, chat);
         if self.rng.u8(..10) == 0 {
-            let others = self.chats[chat]
-                .members
-                .iter()
-                .map(|member| member.user.clone());
+            let others = self.chats[chat].members.iter().map(|member| member.user.clone());
             let others: Vec<_> = others.filter(|user| *user != message.user).collect();
             let user = others[self.rng.usize(..others.len())].clone();
             let (chat, tag) = (self.chats[chat].name.clone(), message.tag);
-            self.history.push(Event::Excused {
-                chat,
-                user: user.clone(),
-                tag,
-            });
+            self.history.push(Event::Excused { chat, user: user.clone(), tag });
             message.hidden_from = Some(user);
         }
         self.attempt(device, message);
@@ -50,10 +36,7 @@ impl Model {
             _ => {
                 let name = self.devices[device].name.clone();
                 self.disconnect(device);
-                self.unanswered.push(Unanswered {
-                    message,
-                    device: name,
-                });
+                self.unanswered.push(Unanswered { message, device: name });
             }
         }
     }
@@ -61,13 +44,8 @@ impl Model {
     fn say_send(&mut self, device: usize, message: &Message) {
         let (user, name) = self.who(device);
         let upper = self.rng.bool();
-        let id = message.id.as_ref().map(|id| {
-            if upper {
-                id.to_ascii_uppercase()
-            } else {
-                id.clone()
-            }
-        });
+        let id =
+            message.id.as_ref().map(|id| if upper { id.to_ascii_uppercase() } else { id.clone() });
         self.history.push(Event::Send {
             user,
             device: name,
@@ -84,13 +62,7 @@ impl Model {
         let (user, name) = self.who(device);
         let told = self.devices[device].version == 5 || self.devices[device].acks;
         let (seq, duplicate) = (told.then_some(seq), told.then_some(duplicate));
-        self.history.push(Event::Acked {
-            user,
-            device: name,
-            tag: message.tag,
-            seq,
-            duplicate,
-        });
+        self.history.push(Event::Acked { user, device: name, tag: message.tag, seq, duplicate });
     }
 
     fn store(&mut self, device: usize, message: &Message) -> (u64, bool) {
@@ -104,17 +76,13 @@ impl Model {
             },
         };
         let log = &mut self.chats[message.chat].log;
-        if let Some(at) = log
-            .iter()
-            .position(|entry| entry.key == key && entry.from == message.user)
+        if let Some(at) =
+            log.iter().position(|entry| entry.key == key && entry.from == message.user)
         {
             return (at as u64 + 1, true);
         }
         log.push(Entry {
-            id: message
-                .id
-                .clone()
-                .unwrap_or_else(|| format!("srv-{}", self.rng.u64(..))),
+            id: message.id.clone().unwrap_or_else(|| format!("srv-{}", self.rng.u64(..))),
             from: message.user.clone(),
             body: message.body.clone(),
             device: Some(name),
@@ -128,9 +96,8 @@ impl Model {
         if self.unanswered.is_empty() {
             return;
         }
-        let Unanswered { message, device } = self
-            .unanswered
-            .remove(self.rng.usize(..self.unanswered.len()));
+        let Unanswered { message, device } =
+            self.unanswered.remove(self.rng.usize(..self.unanswered.len()));
         let any_device = message.id.is_some();
         let fits = |index: &usize| {
             let state = &self.devices[*index];
@@ -149,19 +116,8 @@ impl Model {
         let tag = message.tag;
         if self.devices[device].version < 5 {
             let (user, device) = (user.clone(), name.clone());
-            self.history.push(Event::Acked {
-                user,
-                device,
-                tag,
-                seq: None,
-                duplicate: None,
-            });
+            self.history.push(Event::Acked { user, device, tag, seq: None, duplicate: None });
         }
-        self.history.push(Event::Refused {
-            user,
-            device: name,
-            tag,
-            code: 0x87,
-        });
+        self.history.push(Event::Refused { user, device: name, tag, code: 0x87 });
     }
 }

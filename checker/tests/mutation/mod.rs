@@ -58,44 +58,17 @@ impl Deliveries {
                     let device = lines.entry((user, device)).or_default();
                     device.values_mut().for_each(|line| line.latest = None);
                 }
-                Event::Connected {
-                    user,
-                    device,
-                    session_present: false,
-                    ..
-                } => {
+                Event::Connected { user, device, session_present: false, .. } => {
                     lines.remove(&(user.as_str(), device.as_str()));
                 }
-                Event::Received {
-                    user,
-                    device,
-                    chat,
-                    seq,
-                    qos,
-                    ..
-                } => {
-                    let line = lines
-                        .entry((user, device))
-                        .or_default()
-                        .entry(chat)
-                        .or_default();
+                Event::Received { user, device, chat, seq, qos, .. } => {
+                    let line = lines.entry((user, device)).or_default().entry(chat).or_default();
                     if let Some(delivery) = line.latest.and_then(|latest| found.get_mut(&latest)) {
                         delivery.next = Some(at);
                     }
                     let fresh = line.high.is_some_and(|high| *seq > high);
-                    found.insert(
-                        at,
-                        Delivery {
-                            seq: *seq,
-                            complete: *qos > 0,
-                            fresh,
-                            next: None,
-                        },
-                    );
-                    *line = Line {
-                        latest: Some(at),
-                        high: line.high.max(Some(*seq)),
-                    };
+                    found.insert(at, Delivery { seq: *seq, complete: *qos > 0, fresh, next: None });
+                    *line = Line { latest: Some(at), high: line.high.max(Some(*seq)) };
                 }
                 _ => {}
             }
@@ -108,11 +81,7 @@ impl Deliveries {
     }
 
     fn all(&self, which: impl Fn(&Delivery) -> bool) -> Vec<usize> {
-        self.0
-            .iter()
-            .filter(|(_, delivery)| which(delivery))
-            .map(|(at, _)| *at)
-            .collect()
+        self.0.iter().filter(|(_, delivery)| which(delivery)).map(|(at, _)| *at).collect()
     }
 }
 
@@ -124,12 +93,7 @@ fn seq_mut(event: &mut Event) -> &mut u64 {
 }
 
 fn sites(events: &[Event], which: impl Fn(&Event) -> bool) -> Vec<usize> {
-    events
-        .iter()
-        .enumerate()
-        .filter(|(_, event)| which(event))
-        .map(|(at, _)| at)
-        .collect()
+    events.iter().enumerate().filter(|(_, event)| which(event)).map(|(at, _)| at).collect()
 }
 
 /// A number beyond all that a history has.
@@ -164,8 +128,7 @@ pub(crate) const CERTAIN: &[Mutation] = &[
         breaks: &[Promise::Ordered],
         sites: |deliveries, _| {
             let runs_on = |one: &Delivery| {
-                one.next
-                    .is_some_and(|next| deliveries.get(next).seq == one.seq + 1)
+                one.next.is_some_and(|next| deliveries.get(next).seq == one.seq + 1)
             };
             deliveries.all(runs_on)
         },
@@ -180,13 +143,8 @@ pub(crate) const CERTAIN: &[Mutation] = &[
                 _ => None,
             };
             let mut seen: BTreeMap<(String, u64), usize> = BTreeMap::new();
-            events
-                .iter()
-                .filter_map(place)
-                .for_each(|place| *seen.entry(place).or_default() += 1);
-            sites(events, |event| {
-                place(event).is_some_and(|place| seen[&place] > 1)
-            })
+            events.iter().filter_map(place).for_each(|place| *seen.entry(place).or_default() += 1);
+            sites(events, |event| place(event).is_some_and(|place| seen[&place] > 1))
         },
         apply: |events, at, _| {
             if let Event::Received { body, .. } = &mut events[at] {
@@ -201,30 +159,17 @@ pub(crate) const CERTAIN: &[Mutation] = &[
             let acks = |event: &Event| matches!(event, Event::Acked { seq: Some(_), .. });
             let mut acks = sites(events, acks);
             acks.retain(|at| {
-                let Event::Acked {
-                    tag,
-                    seq: Some(seq),
-                    ..
-                } = &events[*at]
-                else {
+                let Event::Acked { tag, seq: Some(seq), .. } = &events[*at] else {
                     return false;
                 };
                 let sent = events.iter().find_map(|event| match event {
-                    Event::Send {
-                        tag: other,
-                        chat,
-                        body,
-                        ..
-                    } if other == tag => Some((chat, body)),
+                    Event::Send { tag: other, chat, body, .. } if other == tag => {
+                        Some((chat, body))
+                    }
                     _ => None,
                 });
                 events.iter().any(|event| match event {
-                    Event::Received {
-                        chat,
-                        seq: other,
-                        body: Some(body),
-                        ..
-                    } => {
+                    Event::Received { chat, seq: other, body: Some(body), .. } => {
                         *other == seq + 1 && sent.is_some_and(|(to, own)| to == chat && own != body)
                     }
                     _ => false,
@@ -276,16 +221,11 @@ pub(crate) const CERTAIN: &[Mutation] = &[
         name: "a receipt that falls",
         breaks: &[Promise::Receipts],
         sites: |_, events| {
-            sites(events, |event| {
-                matches!(event, Event::Receipt { delivered: 1.., .. })
-            })
+            sites(events, |event| matches!(event, Event::Receipt { delivered: 1.., .. }))
         },
         apply: |events, at, _| {
             let mut fallen = events[at].clone();
-            if let Event::Receipt {
-                delivered, read, ..
-            } = &mut fallen
-            {
+            if let Event::Receipt { delivered, read, .. } = &mut fallen {
                 *delivered -= 1;
                 *read = (*read).min(*delivered);
             }
@@ -317,17 +257,8 @@ pub(crate) const CERTAIN: &[Mutation] = &[
             refusals
         },
         apply: |events, at, _| {
-            if let Event::Refused {
-                user, device, tag, ..
-            } = events[at].clone()
-            {
-                events[at] = Event::Acked {
-                    user,
-                    device,
-                    tag,
-                    seq: None,
-                    duplicate: None,
-                };
+            if let Event::Refused { user, device, tag, .. } = events[at].clone() {
+                events[at] = Event::Acked { user, device, tag, seq: None, duplicate: None };
             }
         },
     },
@@ -349,18 +280,14 @@ pub(crate) const LIKELY: &[(Mutation, usize)] = &[
             name: "any message lost to all",
             breaks: &[Promise::Sent, Promise::Ordered, Promise::Kept],
             sites: |_, events| {
-                sites(events, |event| {
-                    matches!(event, Event::Acked { seq: Some(_), .. })
-                })
+                sites(events, |event| matches!(event, Event::Acked { seq: Some(_), .. }))
             },
             apply: |events, at, _| {
                 let Event::Acked { tag, .. } = &events[at] else {
                     return;
                 };
                 let body_of = |event: &Event| match event {
-                    Event::Send {
-                        tag: other, body, ..
-                    } if other == tag => Some(body.clone()),
+                    Event::Send { tag: other, body, .. } if other == tag => Some(body.clone()),
                     _ => None,
                 };
                 let lost = events.iter().find_map(body_of);
@@ -374,12 +301,7 @@ pub(crate) const LIKELY: &[(Mutation, usize)] = &[
     (
         Mutation {
             name: "any delivery with the next seq",
-            breaks: &[
-                Promise::Ordered,
-                Promise::Sent,
-                Promise::Once,
-                Promise::Kept,
-            ],
+            breaks: &[Promise::Ordered, Promise::Sent, Promise::Once, Promise::Kept],
             sites: |deliveries, _| deliveries.all(|_| true),
             apply: |events, at, _| *seq_mut(&mut events[at]) += 1,
         },
@@ -412,22 +334,10 @@ pub(crate) const LIKELY: &[(Mutation, usize)] = &[
             name: "any duplicate flag turned",
             breaks: &[Promise::Once],
             sites: |_, events| {
-                sites(events, |event| {
-                    matches!(
-                        event,
-                        Event::Acked {
-                            duplicate: Some(_),
-                            ..
-                        }
-                    )
-                })
+                sites(events, |event| matches!(event, Event::Acked { duplicate: Some(_), .. }))
             },
             apply: |events, at, _| {
-                if let Event::Acked {
-                    duplicate: Some(duplicate),
-                    ..
-                } = &mut events[at]
-                {
+                if let Event::Acked { duplicate: Some(duplicate), .. } = &mut events[at] {
                     *duplicate = !*duplicate;
                 }
             },

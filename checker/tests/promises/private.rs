@@ -6,82 +6,55 @@ use crate::script::{CHAT, Script};
 
 #[test]
 fn good_if_refused() {
-    let script = Script::two()
-        .exchange(1..=1)
-        .send("mallory/pc", 2)
-        .refused("mallory/pc", 2);
+    let script = Script::two().exchange(1..=1).send("mallory/pc", 2).refused("mallory/pc", 2);
     let script =
-        script
-            .attempt("mallory/old", 3, None, 1, 4)
-            .answered("mallory/old", 3, None, None);
+        script.attempt("mallory/old", 3, None, 1, 4).answered("mallory/old", 3, None, None);
     script.refused("mallory/old", 3).settled().is_good();
 }
 
 #[test]
 fn broken_if_a_stranger_reads() {
     let script =
-        Script::two()
-            .exchange(1..=1)
-            .online("mallory/pc")
-            .got("mallory/pc", 1, "alice", 1);
-    script.breaks(
-        Promise::Private,
-        "mallory/pc got seq 1 of g-1 and is no member",
-    );
+        Script::two().exchange(1..=1).online("mallory/pc").got("mallory/pc", 1, "alice", 1);
+    script.breaks(Promise::Private, "mallory/pc got seq 1 of g-1 and is no member");
 }
 
 #[test]
 fn broken_if_a_stranger_writes() {
-    let acked = Script::two()
-        .send("mallory/pc", 1)
-        .acked("mallory/pc", 1, 1, false);
+    let acked = Script::two().send("mallory/pc", 1).acked("mallory/pc", 1, 1, false);
     acked.breaks(
         Promise::Private,
         "message 1 of mallory/pc in g-1 was acknowledged; he is no member",
     );
-    let got = Script::two()
-        .send("mallory/pc", 1)
-        .refused("mallory/pc", 1)
-        .got("bob/phone", 1, "mallory", 1);
-    got.breaks(
-        Promise::Private,
-        "seq 1 of g-1 is \"body 1\" of mallory, who is no member",
+    let got = Script::two().send("mallory/pc", 1).refused("mallory/pc", 1).got(
+        "bob/phone",
+        1,
+        "mallory",
+        1,
     );
-    let forged = Script::two()
-        .attempt("mallory/old", 1, None, 1, 4)
-        .answered("mallory/old", 1, None, None);
+    got.breaks(Promise::Private, "seq 1 of g-1 is \"body 1\" of mallory, who is no member");
+    let forged =
+        Script::two().attempt("mallory/old", 1, None, 1, 4).answered("mallory/old", 1, None, None);
     let forged = forged.received("bob/phone", 1, "alice", Some("x"), Some("body 1"), None);
-    forged.breaks(
-        Promise::Private,
-        "seq 1 of g-1 is message 1 of mallory, who is no member",
-    );
+    forged.breaks(Promise::Private, "seq 1 of g-1 is message 1 of mallory, who is no member");
 }
 
 #[test]
 fn broken_if_a_stranger_learns() {
-    let script = Script::two()
-        .exchange(1..=1)
-        .receipt("mallory/pc", "bob", 1, 0);
-    script.breaks(
-        Promise::Private,
-        "mallory/pc was told of bob in g-1 and is no member",
+    let script = Script::two().exchange(1..=1).receipt("mallory/pc", "bob", 1, 0);
+    script.breaks(Promise::Private, "mallory/pc was told of bob in g-1 and is no member");
+    let script = Script::two().exchange(1..=1).ack_back("mallory/pc", 1).receipt(
+        "alice/phone",
+        "mallory",
+        1,
+        0,
     );
-    let script = Script::two()
-        .exchange(1..=1)
-        .ack_back("mallory/pc", 1)
-        .receipt("alice/phone", "mallory", 1, 0);
-    script.breaks(
-        Promise::Private,
-        "alice/phone was told of mallory in g-1, who is no member",
-    );
+    script.breaks(Promise::Private, "alice/phone was told of mallory in g-1, who is no member");
 }
 
 #[test]
 fn broken_if_a_late_member_gets_what_was_before() {
-    let script = Script::two()
-        .exchange(1..=2)
-        .members(&["carol"])
-        .online("carol/phone");
+    let script = Script::two().exchange(1..=2).members(&["carol"]).online("carol/phone");
     script
         .got("carol/phone", 2, "alice", 2)
         .breaks(Promise::Private, "from before he was a member");
@@ -89,10 +62,7 @@ fn broken_if_a_late_member_gets_what_was_before() {
 
 #[test]
 fn broken_if_a_message_strays() {
-    let other = |user: &str| Event::Member {
-        chat: "alice~carol".into(),
-        user: user.into(),
-    };
+    let other = |user: &str| Event::Member { chat: "alice~carol".into(), user: user.into() };
     let script = Script::two().push(other("alice")).push(other("carol"));
     let script = script.push(Event::Send {
         user: "alice".into(),
@@ -105,8 +75,5 @@ fn broken_if_a_message_strays() {
         tag: 1,
     });
     let script = script.got("bob/phone", 1, "alice", 1);
-    script.breaks(
-        Promise::Private,
-        &format!("seq 1 of {CHAT} is message 1 of alice~carol"),
-    );
+    script.breaks(Promise::Private, &format!("seq 1 of {CHAT} is message 1 of alice~carol"));
 }

@@ -18,10 +18,7 @@ fn split(device: &str) -> (String, String) {
 impl Script {
     /// Alice and bob are members, a device of each is connected with persistent, complete subscriptions.
     pub(crate) fn two() -> Self {
-        Self::default()
-            .members(&["alice", "bob"])
-            .online("alice/phone")
-            .online("bob/phone")
+        Self::default().members(&["alice", "bob"]).online("alice/phone").online("bob/phone")
     }
 
     pub(crate) fn push(mut self, event: Event) -> Self {
@@ -31,19 +28,12 @@ impl Script {
 
     pub(crate) fn members(self, users: &[&str]) -> Self {
         users.iter().fold(self, |script, user| {
-            script.push(Event::Member {
-                chat: CHAT.into(),
-                user: (*user).into(),
-            })
+            script.push(Event::Member { chat: CHAT.into(), user: (*user).into() })
         })
     }
 
     pub(crate) fn excuse(self, user: &str, tag: u64) -> Self {
-        self.push(Event::Excused {
-            chat: CHAT.into(),
-            user: user.into(),
-            tag,
-        })
+        self.push(Event::Excused { chat: CHAT.into(), user: user.into(), tag })
     }
 
     /// A new persistent session with messages and receipts at QoS 1.
@@ -55,24 +45,12 @@ impl Script {
 
     pub(crate) fn connect(self, device: &str, session_present: bool, persistent: bool) -> Self {
         let (user, device) = split(device);
-        self.push(Event::Connected {
-            user,
-            device,
-            session_present,
-            persistent,
-        })
+        self.push(Event::Connected { user, device, session_present, persistent })
     }
 
     pub(crate) fn subscribe(self, device: &str, qos: u8, receipts: bool, no_local: bool) -> Self {
         let (user, device) = split(device);
-        self.push(Event::Subscribed {
-            user,
-            device,
-            chats: Scope::All,
-            qos,
-            receipts,
-            no_local,
-        })
+        self.push(Event::Subscribed { user, device, chats: Scope::All, qos, receipts, no_local })
     }
 
     pub(crate) fn disconnect(self, device: &str) -> Self {
@@ -106,16 +84,7 @@ impl Script {
     ) -> Self {
         let (user, device) = split(device);
         let (chat, id, body) = (CHAT.into(), id.map(Into::into), format!("body {tag}"));
-        self.push(Event::Send {
-            user,
-            device,
-            session,
-            version,
-            chat,
-            id,
-            body,
-            tag,
-        })
+        self.push(Event::Send { user, device, session, version, chat, id, body, tag })
     }
 
     pub(crate) fn acked(self, device: &str, tag: u64, seq: u64, duplicate: bool) -> Self {
@@ -130,23 +99,12 @@ impl Script {
         duplicate: Option<bool>,
     ) -> Self {
         let (user, device) = split(device);
-        self.push(Event::Acked {
-            user,
-            device,
-            tag,
-            seq,
-            duplicate,
-        })
+        self.push(Event::Acked { user, device, tag, seq, duplicate })
     }
 
     pub(crate) fn refused(self, device: &str, tag: u64) -> Self {
         let (user, device) = split(device);
-        self.push(Event::Refused {
-            user,
-            device,
-            tag,
-            code: 0x87,
-        })
+        self.push(Event::Refused { user, device, tag, code: 0x87 })
     }
 
     /// The message of this tag as its author sent it.
@@ -192,12 +150,7 @@ impl Script {
 
     pub(crate) fn ack_back(self, device: &str, seq: u64) -> Self {
         let (user, device) = split(device);
-        self.push(Event::AckedBack {
-            user,
-            device,
-            chat: CHAT.into(),
-            seq,
-        })
+        self.push(Event::AckedBack { user, device, chat: CHAT.into(), seq })
     }
 
     /// Received and acknowledged back.
@@ -207,22 +160,12 @@ impl Script {
 
     pub(crate) fn read_said(self, device: &str, seq: u64) -> Self {
         let (user, device) = split(device);
-        self.push(Event::ReadSaid {
-            user,
-            device,
-            chat: CHAT.into(),
-            seq,
-        })
+        self.push(Event::ReadSaid { user, device, chat: CHAT.into(), seq })
     }
 
     pub(crate) fn read_acked(self, device: &str, seq: u64) -> Self {
         let (user, device) = split(device);
-        self.push(Event::ReadAcked {
-            user,
-            device,
-            chat: CHAT.into(),
-            seq,
-        })
+        self.push(Event::ReadAcked { user, device, chat: CHAT.into(), seq })
     }
 
     pub(crate) fn receipt(self, device: &str, of: &str, delivered: u64, read: u64) -> Self {
@@ -282,9 +225,7 @@ impl Script {
     pub(crate) fn breaks_among_others(&self, promise: Promise, what: &str) {
         let found = check(&self.history);
         assert!(
-            found
-                .iter()
-                .any(|one| one.promise == promise && one.what.contains(what)),
+            found.iter().any(|one| one.promise == promise && one.what.contains(what)),
             "expected {promise:?} with {what:?}, found {found:#?}"
         );
     }

@@ -1,0 +1,55 @@
+# `make help` lists the targets.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+VENV := $(TARGET_DIR)/venv
+# Clients that are not ours; the version is fixed so that a run today and one next year test alike.
+PAHO := paho-mqtt==2.1.0
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt sim torture bench setup setup-test
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make sim SEEDS=10000 | make sim SEED=17 | make torture KILLS=100 | make bench ONLY=50x50"
+
+# The dev profile is optimised a little (Cargo.toml): a first look should not wait for `release`.
+run: setup ## install what is missing, build, and serve on 127.0.0.1:1883 (data in ./data)
+	$(CARGO) build
+	@exec $(TARGET_DIR)/debug/bluetick serve --dev --data-dir data --mqtt 127.0.0.1:1883
+
+test: setup-test lint ## all tests, lints and the layering check
+	BLUETICK_TEST_PYTHON=$(VENV)/bin/python $(CARGO) test --workspace --no-fail-fast
+
+lint: ## rustfmt, clippy, rustdoc
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+fmt: ## format the sources
+	$(CARGO) fmt --all
+
+sim: setup ## simulate SEEDS=n runs (default 1000), or the one with SEED=n
+	SEEDS=$(or $(SEEDS),1000) SEED=$(SEED) \
+	  $(CARGO) test --package bluetick-bridge --test simulation -- --nocapture
+
+torture: setup ## kill and restart the real server KILLS=n times (default 50) under load
+	KILLS=$(or $(KILLS),50) $(CARGO) test --test torture -- --nocapture
+
+bench: setup-test ## load figures, with mosquitto beside (ONLY=workload for one)
+	$(CARGO) build --release --bin bluetick
+	$(CARGO) run --release --package bluetick-benches --bin bench -- \
+	  --bluetick $(TARGET_DIR)/release/bluetick $(if $(ONLY),--only $(ONLY))
+
+setup:
+	@tools/setup.sh
+
+setup-test:
+	@tools/setup.sh test
+	@test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+	@$(VENV)/bin/python -c 'import paho.mqtt' 2>/dev/null || { \
+	  echo "installing $(PAHO) from PyPI into $(VENV)"; \
+	  $(VENV)/bin/pip install --quiet --disable-pip-version-check '$(PAHO)' || { \
+	    echo "the tests need paho-mqtt and it cannot be had" >&2; exit 1; }; }

@@ -1,0 +1,228 @@
+//! The broker: what all its connections share, and its life from start to shutdown.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::connection;
+use crate::host::Host;
+use crate::limits::Limits;
+use crate::mailbox::Stop;
+use crate::packet::Reason;
+use crate::registry::Registry;
+use crate::router::Router;
+use crate::session::MonotonicMs;
+use crate::stats::Stats;
+
+/// How long an accept loop waits after an error such as "too many open files".
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// A broker with its host. Cheap to clone; all clones are the same broker.
+pub struct Broker<H: Host> {
+    pub(crate) shared: Arc<Shared<H>>,
+}
+
+impl<H: Host> Clone for Broker<H> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+pub(crate) struct Shared<H: Host> {
+    pub(crate) host: H,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) registry: Registry,
+    pub(crate) router: Router,
+    pub(crate) stats: Stats,
+    connecting: Mutex<HashMap<IpAddr, usize>>,
+    started: Instant,
+    stopping: watch::Sender<bool>,
+}
+
+impl<H: Host> Broker<H> {
+    /// A broker around `host`.
+    #[must_use]
+    pub fn new(host: H, limits: Limits) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                host,
+                limits: Arc::new(limits),
+                registry: Registry::default(),
+                router: Router::default(),
+                stats: Stats::default(),
+                connecting: Mutex::default(),
+                started: Instant::now(),
+                stopping: watch::channel(false).0,
+            }),
+        }
+    }
+
+    /// Accepts connections until [`Broker::shutdown`].
+    pub async fn serve_tcp(&self, listener: TcpListener) {
+        let mut stopping = self.shared.stopping.subscribe();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    // Acknowledgements are small and must not wait for more to send.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
+                    }
+                    self.spawn(stream, address);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+    }
+
+    /// Serves one connection in a task of its own.
+    fn spawn(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        address: SocketAddr,
+    ) {
+        let stats = &self.shared.stats;
+        let open = stats.connections.load(Ordering::Relaxed);
+        let admitted = (open < self.shared.limits.connections_max as u64)
+            .then(|| Connecting::admit(self.shared.clone(), address.ip()))
+            .flatten();
+        let Some(connecting) = admitted else {
+            Stats::add(&stats.connections_refused, 1);
+            tracing::debug!(%address, "too many connections, closed at once");
+            return;
+        };
+        let counted = Counted::new(self.shared.clone());
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            connection::serve(shared, stream, address, connecting).await;
+            drop(counted);
+        });
+    }
+
+    /// Ends sessions whose time has come, until [`Broker::shutdown`].
+    pub async fn expire_sessions(&self) {
+        let mut stopping = self.shared.stopping.subscribe();
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
+            let shared = &self.shared;
+            for (key, parked) in shared.registry.expire(shared.now()) {
+                for filter in parked.plain_filters() {
+                    shared.router.unsubscribe(&key, &filter);
+                }
+                shared.host.end(&key, parked.epoch());
+            }
+        }
+    }
+
+    /// Stops accepting, tells every client that the server shuts down (0x8B), and waits until the
+    /// connections have ended or `grace` is over. Returns how many had not.
+    pub async fn shutdown(&self, grace: Duration) -> u64 {
+        self.shared.stopping.send_replace(true);
+        let connections = &self.shared.stats.connections;
+        let deadline = tokio::time::Instant::now() + grace;
+        loop {
+            // Again each time: a connection may just have been in the middle of its CONNECT.
+            self.shared.registry.stop_all(Stop::Reason(Reason::SERVER_SHUTTING_DOWN));
+            let open = connections.load(Ordering::Acquire);
+            if open == 0 || tokio::time::Instant::now() >= deadline {
+                return open;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    /// How many sessions are on line and off line.
+    #[must_use]
+    pub fn sessions(&self) -> (usize, usize) {
+        self.shared.registry.counts()
+    }
+
+    /// The host.
+    #[must_use]
+    pub fn host(&self) -> &H {
+        &self.shared.host
+    }
+}
+
+impl<H: Host> Shared<H> {
+    /// Milliseconds since the broker was made.
+    pub(crate) fn now(&self) -> MonotonicMs {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the broker is shutting down.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+}
+
+/// Counts an open connection for as long as it lives.
+struct Counted<H: Host>(Arc<Shared<H>>);
+
+impl<H: Host> Counted<H> {
+    fn new(shared: Arc<Shared<H>>) -> Self {
+        shared.stats.connections.fetch_add(1, Ordering::AcqRel);
+        Self(shared)
+    }
+}
+
+impl<H: Host> Drop for Counted<H> {
+    fn drop(&mut self) {
+        self.0.stats.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Counts a connection that has not been let in yet against its address.
+pub(crate) struct Connecting<H: Host> {
+    shared: Arc<Shared<H>>,
+    address: IpAddr,
+}
+
+impl<H: Host> Connecting<H> {
+    fn admit(shared: Arc<Shared<H>>, address: IpAddr) -> Option<Self> {
+        {
+            let mut connecting = shared.connecting.lock();
+            let count = connecting.entry(address).or_insert(0);
+            if *count >= shared.limits.connecting_per_address_max {
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Self { shared, address })
+    }
+}
+
+impl<H: Host> Drop for Connecting<H> {
+    fn drop(&mut self) {
+        let mut connecting = self.shared.connecting.lock();
+        if let Some(count) = connecting.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                connecting.remove(&self.address);
+            }
+        }
+    }
+}

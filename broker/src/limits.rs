@@ -1,0 +1,60 @@
+//! The bounds of a broker, each with what happens when it is reached.
+
+/// Limits of a broker and its sessions.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open connections. One more is closed at once and counted.
+    pub connections_max: usize,
+    /// Connections of one address that have not been let in yet. One more is closed at once.
+    pub connecting_per_address_max: usize,
+    /// Milliseconds from the connection to the end of a CONNECT. Then it is closed.
+    pub connect_timeout_ms: u64,
+    /// The largest packet taken, bytes. A larger one ends the connection (0x95).
+    pub packet_bytes_max: usize,
+    /// Bytes of a topic name or filter. A longer one is refused (0x90, 0x8F).
+    pub topic_bytes_max: usize,
+    /// Levels of a topic name or filter. A deeper one is refused (0x90, 0x8F).
+    pub topic_levels_max: usize,
+    /// Subscriptions of a session. One more is refused (0x97).
+    pub subscriptions_max: usize,
+    /// Publishes of a client that wait for their acknowledgement: the receive maximum it is told.
+    /// A client of MQTT 5 that goes beyond is disconnected (0x93); one of 3.1.1 is not read on.
+    pub inflight_in_max: u16,
+    /// Deliveries to a client that wait for its acknowledgement, if it allows as many. Further
+    /// ones wait where they are.
+    pub inflight_out_max: u16,
+    /// User properties of a packet. One more ends the connection (0x97).
+    pub user_properties_max: usize,
+    /// Topic aliases that a client may set.
+    pub topic_aliases_max: u16,
+    /// Bytes on their way to a client that does not read. Beyond, nothing is prepared or read.
+    pub pending_bytes_max: usize,
+    /// Messages of plain topics queued for a session. Further ones are dropped and counted.
+    pub queued_messages_max: usize,
+    /// Seconds a session may ask to outlive its connection; more is cut to this, and told.
+    pub session_expiry_s_max: u32,
+    /// Seconds of keep-alive; a client that asks for more, or for none, is told this. 0: no cap.
+    pub keep_alive_s_max: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 100_000,
+            connecting_per_address_max: 256,
+            connect_timeout_ms: 10_000,
+            packet_bytes_max: 1 << 20,
+            topic_bytes_max: 1024,
+            topic_levels_max: 32,
+            subscriptions_max: 1000,
+            inflight_in_max: 100,
+            inflight_out_max: 256,
+            user_properties_max: 32,
+            topic_aliases_max: 32,
+            pending_bytes_max: 1 << 20,
+            queued_messages_max: 1000,
+            session_expiry_s_max: 30 * 24 * 3600,
+            keep_alive_s_max: 0,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! From the client: publishes and their acknowledgements.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::{Call, Close, Session};
+use crate::codec::{self, AckKind};
+use crate::host::{HostPublish, Token};
+use crate::message::Message;
+use crate::packet::{Ack, AckProperties, Publish, QoS, Reason, Version};
+use crate::topic;
+
+/// Publishes of the client that are not done with.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    /// In the order they came: acknowledgements go out in this order (MQTT 5 §4.6).
+    waiting: VecDeque<Waiting>,
+    /// QoS 2: acknowledged with PUBREC, not yet released.
+    received: Vec<u16>,
+    aliases: Vec<Option<Arc<str>>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    token: Token,
+    packet_id: u16,
+    qos: QoS,
+    done: Option<(Reason, Option<Box<AckProperties>>)>,
+}
+
+impl Inbound {
+    /// How many publishes count against the receive maximum.
+    pub(super) fn open(&self) -> usize {
+        self.waiting.len() + self.received.len()
+    }
+
+    /// What belongs to the connection goes: aliases, and publishes that are not acknowledged; the
+    /// client will send those again.
+    pub(super) fn disconnect(&mut self) {
+        self.waiting = VecDeque::new();
+        self.aliases = Vec::new();
+        self.received.shrink_to_fit();
+    }
+}
+
+impl Session {
+    pub(super) fn handle_publish(&mut self, mut publish: Publish) -> Result<(), Close> {
+        self.resolve_alias(&mut publish)?;
+        if publish.properties.user_properties.len() > self.limits.user_properties_max {
+            return Err(Close::because(Reason::QUOTA_EXCEEDED, "too many user properties"));
+        }
+        if publish.qos == QoS::AtMostOnce {
+            if self.topic_fits(&publish.topic) {
+                let token = self.token();
+                self.dispatch(publish, token);
+            }
+            return Ok(());
+        }
+        let packet_id = publish.packet_id;
+        if publish.qos == QoS::ExactlyOnce && self.inbound.received.contains(&packet_id) {
+            // Sent again because our PUBREC was lost: the message is here already.
+            let version = self.link.version;
+            codec::write_ack(
+                &mut self.transmit,
+                version,
+                AckKind::PubRec,
+                packet_id,
+                Reason::SUCCESS,
+                None,
+            );
+            return Ok(());
+        }
+        if self.inbound.waiting.iter().any(|waiting| waiting.packet_id == packet_id) {
+            return Err(Close::because(
+                Reason::PROTOCOL_ERROR,
+                "PUBLISH with a packet identifier that is in use",
+            ));
+        }
+        let over = self.inbound.open() >= usize::from(self.limits.inflight_in_max);
+        if over && self.link.version == Version::V5 {
+            return Err(Close::because(
+                Reason::RECEIVE_MAXIMUM_EXCEEDED,
+                "more publishes without acknowledgement than the receive maximum",
+            ));
+        }
+        let token = self.token();
+        let waiting = Waiting { token, packet_id, qos: publish.qos, done: None };
+        self.inbound.waiting.push_back(waiting);
+        if self.topic_fits(&publish.topic) {
+            self.dispatch(publish, token);
+        } else {
+            self.handle_published(token, Reason::TOPIC_NAME_INVALID, None);
+        }
+        Ok(())
+    }
+
+    fn topic_fits(&self, topic: &str) -> bool {
+        topic.len() <= self.limits.topic_bytes_max
+            && topic::depth(topic) <= self.limits.topic_levels_max
+    }
+
+    fn dispatch(&mut self, publish: Publish, token: Token) {
+        self.calls.push_back(Call::Publish(HostPublish {
+            token,
+            qos: publish.qos,
+            dup: publish.dup,
+            retain: publish.retain,
+            packet_id: publish.packet_id,
+            topic: publish.topic,
+            properties: publish.properties,
+            payload: publish.payload,
+        }));
+    }
+
+    fn resolve_alias(&mut self, publish: &mut Publish) -> Result<(), Close> {
+        let Some(alias) = publish.topic_alias else { return Ok(()) };
+        if alias > self.limits.topic_aliases_max {
+            return Err(Close::because(
+                Reason::TOPIC_ALIAS_INVALID,
+                "a topic alias above the maximum",
+            ));
+        }
+        let aliases = &mut self.inbound.aliases;
+        let at = usize::from(alias) - 1;
+        if publish.topic.is_empty() {
+            let known = aliases.get(at).and_then(Clone::clone);
+            publish.topic = known.ok_or(Close::because(
+                Reason::PROTOCOL_ERROR,
+                "a topic alias that was not set in this connection",
+            ))?;
+        } else {
+            if aliases.len() <= at {
+                aliases.resize(at + 1, None);
+            }
+            aliases[at] = Some(publish.topic.clone());
+        }
+        Ok(())
+    }
+
+    /// A publish is done with: its acknowledgement goes out once all before it are.
+    pub fn handle_published(
+        &mut self,
+        token: Token,
+        reason: Reason,
+        properties: Option<Box<AckProperties>>,
+    ) {
+        // From an earlier connection, or at QoS 0: nobody waits.
+        let waiting = &mut self.inbound.waiting;
+        let Some(found) = waiting.iter_mut().find(|waiting| waiting.token == token) else { return };
+        found.done = Some((reason, properties));
+        let version = self.link.version;
+        while let Some(front) = waiting.front_mut() {
+            let Some((reason, properties)) = front.done.take() else { break };
+            let (packet_id, qos) = (front.packet_id, front.qos);
+            waiting.pop_front();
+            let kind = if qos == QoS::ExactlyOnce { AckKind::PubRec } else { AckKind::PubAck };
+            let properties = properties.as_deref().filter(|_| self.link.problem_info);
+            // 3.1.1 has no way to refuse: the acknowledgement only ends the exchange.
+            let reason = if version == Version::V4 { Reason::SUCCESS } else { reason };
+            if qos == QoS::ExactlyOnce && !reason.is_error() {
+                self.inbound.received.push(packet_id);
+            }
+            codec::write_ack(&mut self.transmit, version, kind, packet_id, reason, properties);
+        }
+        if self.inbound.waiting.is_empty() {
+            self.inbound.waiting = VecDeque::new();
+        }
+    }
+
+    pub(super) fn handle_pubrel(&mut self, ack: Ack) {
+        let received = &mut self.inbound.received;
+        let known = received.iter().position(|id| *id == ack.packet_id);
+        let reason = match known {
+            Some(at) => {
+                received.swap_remove(at);
+                Reason::SUCCESS
+            }
+            // Also after a restart of the server: the message is stored, the exchange ends.
+            None => Reason::PACKET_ID_NOT_FOUND,
+        };
+        let version = self.link.version;
+        codec::write_ack(
+            &mut self.transmit,
+            version,
+            AckKind::PubComp,
+            ack.packet_id,
+            reason,
+            None,
+        );
+    }
+}
+
+impl HostPublish {
+    /// The same as a message for the router of plain topics.
+    #[must_use]
+    pub fn into_message(self) -> Message {
+        Message::new(self.topic, self.payload, &self.properties, self.retain)
+    }
+}

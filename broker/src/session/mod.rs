@@ -1,0 +1,476 @@
+//! One MQTT session, both versions: a state machine without I/O, clock or tasks.
+//!
+//! - `handle_*` takes input: packets of the client, answers of the host, plain messages, time.
+//! - `poll_call` gives what the session wants done: by the host, or by the router of plain topics.
+//!   The driver carries each out and answers with the matching `handle_*`.
+//! - `transmit` is the bytes for the client, in order; the driver takes them away.
+//! - `poll_timeout` says when to call `handle_timeout`.
+//!
+//! After any input: carry out `poll_call` until it has nothing more, then send `transmit`.
+//! When the connection ends, [`Session::park`] keeps what outlives it and [`Session::resume`]
+//! continues with the next connection. Source: MQTT 5.0 §3, §4.3, §4.4, §4.6, §4.9.
+
+mod inbound;
+mod outbound;
+mod subscriptions;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::codec;
+use crate::host::{DeliveryId, HostEvent, HostPublish, Room, SessionKey, Token};
+use crate::limits::Limits;
+use crate::packet::{ConnAck, Connect, FilterRequest, Packet, Reason, Version, Will};
+
+use inbound::Inbound;
+use outbound::Outbound;
+pub use subscriptions::Subscription;
+use subscriptions::Subscriptions;
+
+/// Milliseconds on a clock that never goes back.
+pub type MonotonicMs = u64;
+
+/// `u32::MAX` as a session expiry: for ever (MQTT 5 §3.1.2.11.2).
+pub const EXPIRY_NEVER: u32 = u32::MAX;
+
+/// A session that is on line.
+#[derive(Debug)]
+pub struct Session {
+    key: SessionKey,
+    limits: Arc<Limits>,
+    link: Link,
+    epoch: u64,
+    expiry_s: u32,
+    will: Option<Box<Will>>,
+    subscriptions: Subscriptions,
+    inbound: Inbound,
+    outbound: Outbound,
+    calls: VecDeque<Call>,
+    next_token: u64,
+    /// Bytes for the client that the driver has not taken yet.
+    pub transmit: Vec<u8>,
+}
+
+/// What belongs to the connection and not to the session.
+#[derive(Debug)]
+struct Link {
+    version: Version,
+    max_packet_bytes: usize,
+    problem_info: bool,
+    keep_alive_ms: u64,
+    last_packet: MonotonicMs,
+}
+
+/// What of a session outlives its connection.
+#[derive(Debug)]
+pub struct Parked {
+    epoch: u64,
+    expiry_s: u32,
+    subscriptions: Subscriptions,
+    inbound: Inbound,
+    outbound: Outbound,
+    next_token: u64,
+}
+
+/// What a session wants done. Whether a topic is the host's or plain is for the driver to ask.
+#[derive(Debug)]
+pub enum Call {
+    /// A message of the client; [`Session::handle_published`] takes the answer, except at QoS 0.
+    Publish(HostPublish),
+    /// A subscription; [`Session::handle_subscribed`] takes the answer.
+    Subscribe {
+        /// For the answer.
+        token: Token,
+        /// What is asked.
+        request: FilterRequest,
+        /// MQTT 5's identifier.
+        subscription_id: Option<u32>,
+        /// The session has it already.
+        renewed: bool,
+    },
+    /// The end of a subscription; [`Session::handle_unsubscribed`] takes the answer.
+    Unsubscribe {
+        /// For the answer.
+        token: Token,
+        /// Which.
+        filter: Arc<str>,
+        /// Whether it was the host's.
+        of_host: bool,
+    },
+    /// Deliveries of the host are acknowledged.
+    Acked(Vec<DeliveryId>),
+    /// Deliveries of the host are needed again; [`Session::handle_event`] takes the answer.
+    Fetch(Vec<DeliveryId>),
+    /// There is room for the host's; [`Session::handle_deliveries`] takes the answer.
+    Pull(Room),
+}
+
+/// The connection is to be closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// Why.
+    pub reason: Reason,
+    /// For the log, and for MQTT 5's reason string.
+    pub detail: &'static str,
+    /// The client said goodbye itself and is told nothing.
+    pub by_client: bool,
+}
+
+impl Close {
+    pub(crate) const fn because(reason: Reason, detail: &'static str) -> Self {
+        Self { reason, detail, by_client: false }
+    }
+}
+
+impl Session {
+    /// A session for a client that was let in. `connect` must have been checked by the codec.
+    #[must_use]
+    pub fn new(key: SessionKey, connect: &Connect, limits: Arc<Limits>, now: MonotonicMs) -> Self {
+        let parked = Parked {
+            epoch: 0,
+            expiry_s: 0,
+            subscriptions: Subscriptions::default(),
+            inbound: Inbound::default(),
+            outbound: Outbound::default(),
+            next_token: 1,
+        };
+        Self::start(key, connect, limits, now, parked)
+    }
+
+    /// A session that continues what was parked.
+    #[must_use]
+    pub fn resume(
+        key: SessionKey,
+        connect: &Connect,
+        limits: Arc<Limits>,
+        now: MonotonicMs,
+        parked: Parked,
+    ) -> Self {
+        let mut session = Self::start(key, connect, limits, now, parked);
+        session.outbound.rewind();
+        let ids = session.outbound.to_fetch();
+        if !ids.is_empty() {
+            session.calls.push_back(Call::Fetch(ids));
+        }
+        session
+    }
+
+    fn start(
+        key: SessionKey,
+        connect: &Connect,
+        limits: Arc<Limits>,
+        now: MonotonicMs,
+        parked: Parked,
+    ) -> Self {
+        let expiry_s = requested_expiry_s(connect).min(match limits.session_expiry_s_max {
+            0 => EXPIRY_NEVER,
+            max => max,
+        });
+        let keep_alive_s = effective_keep_alive_s(connect, &limits);
+        let mut outbound = parked.outbound;
+        let window = connect.receive_maximum.unwrap_or(u16::MAX).min(limits.inflight_out_max);
+        outbound.set_window(usize::from(window));
+        Self {
+            link: Link {
+                version: connect.version,
+                max_packet_bytes: connect
+                    .max_packet_bytes
+                    .map_or(usize::MAX, |bytes| bytes as usize),
+                problem_info: connect.request_problem_info,
+                keep_alive_ms: u64::from(keep_alive_s) * 1500,
+                last_packet: now,
+            },
+            key,
+            limits,
+            epoch: parked.epoch,
+            expiry_s,
+            will: connect.will.clone(),
+            subscriptions: parked.subscriptions,
+            inbound: parked.inbound,
+            outbound,
+            calls: VecDeque::new(),
+            next_token: parked.next_token,
+            transmit: Vec::new(),
+        }
+    }
+
+    /// The session is open with the host: answers the CONNECT.
+    pub fn handle_opened(
+        &mut self,
+        epoch: u64,
+        connect: &Connect,
+        session_present: bool,
+        assigned: bool,
+    ) {
+        self.epoch = epoch;
+        let requested = requested_expiry_s(connect);
+        let keep_alive_s = effective_keep_alive_s(connect, &self.limits);
+        let ack = ConnAck {
+            session_present,
+            session_expiry_s: (self.expiry_s != requested).then_some(self.expiry_s),
+            receive_maximum: Some(self.limits.inflight_in_max),
+            max_packet_bytes: u32::try_from(self.limits.packet_bytes_max).ok(),
+            assigned_client_id: assigned.then(|| self.key.client_id.to_string()),
+            topic_alias_maximum: self.limits.topic_aliases_max,
+            retain_available: false,
+            shared_subscriptions_available: false,
+            server_keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
+            response_information: connect.request_response_info.then(|| "me/replies/".to_owned()),
+            ..ConnAck::default()
+        };
+        codec::write_connack(&mut self.transmit, self.link.version, &ack);
+        self.flush_outbound();
+    }
+
+    /// Takes a packet of the client.
+    ///
+    /// # Errors
+    /// [`Close`]: the connection must be closed, after [`Session::write_disconnect`].
+    pub fn handle_packet(&mut self, packet: Packet, now: MonotonicMs) -> Result<(), Close> {
+        self.link.last_packet = now;
+        match packet {
+            Packet::Connect(_) => Err(Close::because(Reason::PROTOCOL_ERROR, "a second CONNECT")),
+            Packet::Publish(publish) => self.handle_publish(*publish),
+            Packet::PubAck(ack) => {
+                self.handle_puback(ack);
+                Ok(())
+            }
+            Packet::PubRec(ack) => {
+                self.handle_pubrec(ack);
+                Ok(())
+            }
+            Packet::PubRel(ack) => {
+                self.handle_pubrel(ack);
+                Ok(())
+            }
+            Packet::PubComp(ack) => {
+                self.handle_pubcomp(ack);
+                Ok(())
+            }
+            Packet::Subscribe(subscribe) => self.handle_subscribe(*subscribe),
+            Packet::Unsubscribe(unsubscribe) => {
+                self.handle_unsubscribe(*unsubscribe);
+                Ok(())
+            }
+            Packet::PingReq => {
+                codec::write_pingresp(&mut self.transmit);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => {
+                if let Some(expiry_s) = disconnect.session_expiry_s {
+                    // MQTT 5 §3.14.2.2.2: a session that was to end cannot be kept after all.
+                    if self.expiry_s == 0 && expiry_s != 0 {
+                        return Err(Close::because(
+                            Reason::PROTOCOL_ERROR,
+                            "DISCONNECT sets an expiry for a session that has none",
+                        ));
+                    }
+                    self.expiry_s = match self.limits.session_expiry_s_max {
+                        0 => expiry_s,
+                        max => expiry_s.min(max),
+                    };
+                }
+                if disconnect.reason != Reason::DISCONNECT_WITH_WILL {
+                    self.will = None;
+                }
+                let detail = "the client disconnected";
+                Err(Close { reason: disconnect.reason, detail, by_client: true })
+            }
+            Packet::Auth => Err(Close::because(
+                Reason::PROTOCOL_ERROR,
+                "AUTH without an authentication method in CONNECT",
+            )),
+        }
+    }
+
+    /// Takes an answer of the host that belongs to a session on line.
+    ///
+    /// # Errors
+    /// [`Close`]: the host cannot serve the session on.
+    pub fn handle_event(&mut self, event: HostEvent) -> Result<(), Close> {
+        match event {
+            HostEvent::Published { token, reason, properties, notice } => {
+                self.handle_published(token, reason, properties);
+                if let Some(notice) = notice {
+                    self.handle_notice(notice);
+                }
+            }
+            HostEvent::Subscribed { token, reason } => self.handle_subscribed(token, reason, true),
+            HostEvent::Unsubscribed { token, reason } => self.handle_unsubscribed(token, reason),
+            HostEvent::News => self.handle_news(),
+            HostEvent::Fetched(found) => self.handle_fetched(found),
+            HostEvent::Close(reason) => {
+                return Err(Close::because(reason, "the server cannot store at the moment"));
+            }
+            HostEvent::Authenticated(_) | HostEvent::Opened { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The next thing to be done by host or router.
+    pub fn poll_call(&mut self) -> Option<Call> {
+        if let Some(call) = self.calls.pop_front() {
+            return Some(call);
+        }
+        let acked = self.outbound.take_acked();
+        if !acked.is_empty() {
+            return Some(Call::Acked(acked));
+        }
+        let pending = self.transmit.len();
+        let bytes = self.limits.pending_bytes_max.saturating_sub(pending);
+        let messages = self.outbound.room_to_pull();
+        (messages > 0 && bytes > 0).then_some(Call::Pull(Room { messages, bytes }))
+    }
+
+    /// When [`Session::handle_timeout`] is due, if ever.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<MonotonicMs> {
+        (self.link.keep_alive_ms > 0).then(|| self.link.last_packet + self.link.keep_alive_ms)
+    }
+
+    /// Time has passed.
+    ///
+    /// # Errors
+    /// [`Close`]: the client has been silent for one and a half times its keep-alive.
+    pub fn handle_timeout(&mut self, now: MonotonicMs) -> Result<(), Close> {
+        match self.poll_timeout() {
+            Some(due) if due <= now => Err(Close::because(
+                Reason::KEEP_ALIVE_TIMEOUT,
+                "nothing was heard for one and a half times the keep-alive",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether to read on: not while as many publishes as the client may have open wait for their
+    /// acknowledgement, nor while it does not take what it is sent.
+    #[must_use]
+    pub fn wants_read(&self) -> bool {
+        self.inbound.open() <= usize::from(self.limits.inflight_in_max)
+            && self.transmit.len() < self.limits.pending_bytes_max
+            && self.outbound.queued() <= self.limits.queued_messages_max
+    }
+
+    /// Tells a client of MQTT 5 why it is disconnected; in 3.1.1 closing says it all.
+    pub fn write_disconnect(&mut self, close: &Close) {
+        if self.link.version == Version::V5 && !close.by_client {
+            let detail =
+                (self.link.problem_info && !close.detail.is_empty()).then_some(close.detail);
+            codec::write_disconnect(&mut self.transmit, close.reason, detail);
+        }
+    }
+
+    /// The connection has ended: what is to be kept, or `None` if the session ends with it.
+    #[must_use]
+    pub fn park(mut self) -> Option<Parked> {
+        if self.expiry_s == 0 {
+            return None;
+        }
+        self.inbound.disconnect();
+        self.outbound.disconnect();
+        self.subscriptions.disconnect();
+        Some(Parked {
+            epoch: self.epoch,
+            expiry_s: self.expiry_s,
+            subscriptions: self.subscriptions,
+            inbound: self.inbound,
+            outbound: self.outbound,
+            next_token: self.next_token,
+        })
+    }
+
+    /// Whose session it is.
+    #[must_use]
+    pub fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
+    /// Which protocol its connection speaks.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.link.version
+    }
+
+    /// Seconds that it outlives its connection.
+    #[must_use]
+    pub fn expiry_s(&self) -> u32 {
+        self.expiry_s
+    }
+
+    /// Takes the will, if the way the connection ended calls for it.
+    pub fn take_will(&mut self) -> Option<Box<Will>> {
+        self.will.take()
+    }
+
+    /// The filters of plain topics it is subscribed to.
+    #[must_use]
+    pub fn plain_filters(&self) -> Vec<Arc<str>> {
+        self.subscriptions.plain_filters()
+    }
+
+    /// The largest packet that the client takes, bytes.
+    #[must_use]
+    pub fn max_packet_bytes(&self) -> usize {
+        self.link.max_packet_bytes
+    }
+
+    /// How many plain messages it has room for.
+    #[must_use]
+    pub fn plain_room(&self) -> usize {
+        if self.transmit.len() >= self.limits.pending_bytes_max {
+            return 0;
+        }
+        self.outbound.room_for_plain()
+    }
+
+    fn token(&mut self) -> Token {
+        let token = Token(self.next_token);
+        self.next_token += 1;
+        token
+    }
+}
+
+impl Parked {
+    /// Tells the session from earlier and later ones of the same key.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Seconds that it lives on.
+    #[must_use]
+    pub fn expiry_s(&self) -> u32 {
+        self.expiry_s
+    }
+
+    /// Deliveries of the host that the client has not acknowledged.
+    #[must_use]
+    pub fn inflight(&self) -> Vec<DeliveryId> {
+        self.outbound.to_fetch()
+    }
+
+    /// The filters of plain topics it is subscribed to.
+    #[must_use]
+    pub fn plain_filters(&self) -> Vec<Arc<str>> {
+        self.subscriptions.plain_filters()
+    }
+}
+
+/// What the client asks for; 3.1.1 knows only "ends with the connection" and "for ever".
+fn requested_expiry_s(connect: &Connect) -> u32 {
+    match connect.version {
+        Version::V5 => connect.session_expiry_s.unwrap_or(0),
+        Version::V4 if connect.clean_start => 0,
+        Version::V4 => EXPIRY_NEVER,
+    }
+}
+
+fn effective_keep_alive_s(connect: &Connect, limits: &Limits) -> u16 {
+    match (connect.keep_alive_s, limits.keep_alive_s_max) {
+        (asked, 0) => asked,
+        // A client of 3.1.1 cannot be told another value than its own.
+        (asked, _) if connect.version == Version::V4 => asked,
+        (0, max) => max,
+        (asked, max) => asked.min(max),
+    }
+}

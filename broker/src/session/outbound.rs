@@ -1,0 +1,389 @@
+//! To the client: deliveries, their window and their acknowledgements.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Session;
+use crate::codec::{self, AckKind, PublishHeader};
+use crate::host::{Delivery, DeliveryId};
+use crate::mailbox::PlainDelivery;
+use crate::message::Message;
+use crate::packet::{Ack, QoS, Reason, Version};
+
+/// Deliveries that the client has not acknowledged, and plain messages that wait for room.
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    /// In the order they were first sent: they are sent again in this order (MQTT 5 §4.4, §4.6).
+    inflight: VecDeque<Inflight>,
+    /// How many of `inflight` were sent in this connection.
+    sent: usize,
+    queue: VecDeque<PlainDelivery>,
+    acked: Vec<DeliveryId>,
+    window: usize,
+    last_packet_id: u16,
+    /// The host has something to pull.
+    news: bool,
+    /// Messages to be sent again are being fetched; nothing may overtake them.
+    fetching: bool,
+}
+
+#[derive(Debug)]
+struct Inflight {
+    packet_id: u16,
+    qos: QoS,
+    step: Step,
+    source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// PUBLISH sent; PUBACK or PUBREC is due.
+    Published,
+    /// QoS 2: PUBREC came, PUBREL sent; PUBCOMP is due.
+    Released,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Pulled from the host, who can be asked for it again.
+    Host { id: DeliveryId, message: Option<Arc<Message>> },
+    /// Of a plain topic: kept until it is acknowledged.
+    Plain(PlainDelivery),
+}
+
+impl Outbound {
+    pub(super) fn set_window(&mut self, window: usize) {
+        self.window = window;
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn room_for_plain(&self) -> usize {
+        // A few beyond the window, so that QoS 0 flows while the window is full.
+        (self.window + 16).saturating_sub(self.queue.len())
+    }
+
+    pub(super) fn room_to_pull(&self) -> usize {
+        if !self.news || self.fetching || self.sent < self.inflight.len() {
+            return 0;
+        }
+        self.window.saturating_sub(self.inflight.len() + self.queue.len())
+    }
+
+    pub(super) fn take_acked(&mut self) -> Vec<DeliveryId> {
+        std::mem::take(&mut self.acked)
+    }
+
+    /// The connection has ended: no message of the host is held while the session is off line.
+    pub(super) fn disconnect(&mut self) {
+        for inflight in &mut self.inflight {
+            if let Source::Host { message, .. } = &mut inflight.source {
+                *message = None;
+            }
+        }
+        self.queue.retain(|delivery| delivery.qos != QoS::AtMostOnce);
+        self.queue.shrink_to_fit();
+        self.acked = Vec::new();
+        self.news = false;
+    }
+
+    /// A new connection: everything not acknowledged is to be sent again.
+    pub(super) fn rewind(&mut self) {
+        self.sent = 0;
+        self.fetching = !self.to_fetch().is_empty();
+    }
+
+    /// Deliveries that the host must be asked for again.
+    pub(super) fn to_fetch(&self) -> Vec<DeliveryId> {
+        let ids = self.inflight.iter().filter_map(|inflight| match &inflight.source {
+            Source::Host { id, message: None } if inflight.step == Step::Published => Some(*id),
+            _ => None,
+        });
+        ids.collect()
+    }
+
+    /// A packet id that is not in use; 0 is none (MQTT 5 §2.2.1).
+    fn next_packet_id(&mut self) -> u16 {
+        loop {
+            self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
+            let id = self.last_packet_id;
+            // The window is far smaller than the number of ids: there always is a free one.
+            if !self.inflight.iter().any(|inflight| inflight.packet_id == id) {
+                return id;
+            }
+        }
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Inflight> {
+        let removed = self.inflight.remove(at);
+        if at < self.sent {
+            self.sent -= 1;
+        }
+        if self.inflight.is_empty() {
+            self.inflight = VecDeque::new();
+        }
+        removed
+    }
+
+    fn position(&self, packet_id: u16) -> Option<usize> {
+        // Acknowledgements come in order: it is the first but for clients that break the rule.
+        self.inflight.iter().position(|inflight| inflight.packet_id == packet_id)
+    }
+}
+
+impl Session {
+    /// The host has something to pull.
+    pub fn handle_news(&mut self) {
+        self.outbound.news = true;
+    }
+
+    /// What was pulled from the host for [`super::Call::Pull`] with room for `room` messages.
+    pub fn handle_deliveries(&mut self, deliveries: Vec<Delivery>, room: usize) {
+        if deliveries.len() < room {
+            self.outbound.news = false;
+        }
+        for delivery in deliveries {
+            self.send_host(delivery);
+        }
+    }
+
+    /// Plain messages from the mailbox.
+    pub fn handle_plain(&mut self, deliveries: impl IntoIterator<Item = PlainDelivery>) {
+        self.outbound.queue.extend(deliveries);
+        self.flush_outbound();
+    }
+
+    /// A message of the host for this session alone, if it is subscribed to its topic.
+    pub(super) fn handle_notice(&mut self, message: Arc<Message>) {
+        let Some(granted) = self.subscriptions.host_qos(message.topic()) else { return };
+        let subscription_ids = self.subscriptions.ids_matching(message.topic());
+        let qos = granted.min(QoS::AtLeastOnce);
+        self.outbound.queue.push_back(PlainDelivery {
+            message,
+            qos,
+            retain: false,
+            subscription_ids,
+        });
+        self.flush_outbound();
+    }
+
+    pub(super) fn handle_fetched(&mut self, found: Vec<(DeliveryId, Option<Arc<Message>>)>) {
+        for (id, message) in found {
+            let at = self.outbound.inflight.iter().position(
+                |inflight| matches!(&inflight.source, Source::Host { id: of, .. } if *of == id),
+            );
+            let Some(at) = at else { continue };
+            match message {
+                Some(found) => {
+                    if let Some(Inflight { source: Source::Host { message, .. }, .. }) =
+                        self.outbound.inflight.get_mut(at)
+                    {
+                        *message = Some(found);
+                    }
+                }
+                None => {
+                    self.outbound.remove(at);
+                    self.outbound.acked.push(id);
+                }
+            }
+        }
+        self.outbound.fetching = false;
+        self.flush_outbound();
+    }
+
+    /// Sends what there is room for: first what is to be sent again, then plain messages.
+    pub(super) fn flush_outbound(&mut self) {
+        if self.outbound.fetching {
+            return;
+        }
+        while self.outbound.sent < self.outbound.inflight.len()
+            && self.outbound.sent < self.outbound.window
+        {
+            let at = self.outbound.sent;
+            self.outbound.sent += 1;
+            self.resend(at);
+        }
+        if self.outbound.sent < self.outbound.inflight.len() {
+            return;
+        }
+        while let Some(front) = self.outbound.queue.front() {
+            if front.qos != QoS::AtMostOnce && self.outbound.inflight.len() >= self.outbound.window
+            {
+                break;
+            }
+            let Some(delivery) = self.outbound.queue.pop_front() else { break };
+            self.send_plain(delivery);
+        }
+        if self.outbound.queue.is_empty() {
+            self.outbound.queue = VecDeque::new();
+        }
+    }
+
+    fn resend(&mut self, at: usize) {
+        let version = self.link.version;
+        let Some(inflight) = self.outbound.inflight.get_mut(at) else { return };
+        let (packet_id, qos) = (inflight.packet_id, inflight.qos);
+        if inflight.step == Step::Released {
+            let success = Reason::SUCCESS;
+            codec::write_ack(
+                &mut self.transmit,
+                version,
+                AckKind::PubRel,
+                packet_id,
+                success,
+                None,
+            );
+            return;
+        }
+        let (message, retain, ids) = match &mut inflight.source {
+            Source::Host { message, .. } => {
+                let Some(message) = message.take() else { return };
+                let ids = self.subscriptions.ids_matching(message.topic());
+                (message, false, ids)
+            }
+            Source::Plain(plain) => {
+                (plain.message.clone(), plain.retain, plain.subscription_ids.clone())
+            }
+        };
+        let header = PublishHeader {
+            qos,
+            dup: true,
+            retain,
+            packet_id,
+            message_expiry_s: message.expiry_s(),
+            subscription_ids: &ids,
+            topic_alias: None,
+            omit_topic: false,
+        };
+        codec::write_publish(&mut self.transmit, version, &message.parts(), &header);
+    }
+
+    fn send_host(&mut self, delivery: Delivery) {
+        let ids = self.subscriptions.ids_matching(delivery.message.topic());
+        let Some(packet_id) = self.write_delivery(&delivery.message, delivery.qos, false, &ids)
+        else {
+            // It does not fit, even without a body: skipped, so that it holds up nothing.
+            self.outbound.acked.push(delivery.id);
+            return;
+        };
+        if delivery.qos != QoS::AtMostOnce {
+            self.push_inflight(
+                packet_id,
+                delivery.qos,
+                Source::Host { id: delivery.id, message: None },
+            );
+        }
+    }
+
+    fn send_plain(&mut self, delivery: PlainDelivery) {
+        let ids = &delivery.subscription_ids;
+        let written = self.write_delivery(&delivery.message, delivery.qos, delivery.retain, ids);
+        // MQTT 5 §3.1.2.11.4: what the client does not take is dropped as if it had been sent.
+        let Some(packet_id) = written else { return };
+        if delivery.qos != QoS::AtMostOnce {
+            self.push_inflight(packet_id, delivery.qos, Source::Plain(delivery));
+        }
+    }
+
+    /// Writes a PUBLISH; `None`: it is larger than the client takes. At QoS 0 the id is 0.
+    fn write_delivery(
+        &mut self,
+        message: &Message,
+        qos: QoS,
+        retain: bool,
+        subscription_ids: &[u32],
+    ) -> Option<u16> {
+        let version = self.link.version;
+        let packet_id = if qos == QoS::AtMostOnce { 0 } else { self.outbound.next_packet_id() };
+        let header = PublishHeader {
+            qos,
+            dup: false,
+            retain,
+            packet_id,
+            message_expiry_s: message.expiry_s(),
+            subscription_ids,
+            topic_alias: None,
+            omit_topic: false,
+        };
+        let parts = message.parts();
+        if self.link.max_packet_bytes < usize::MAX
+            && codec::publish_len(version, &parts, &header) > self.link.max_packet_bytes
+        {
+            return None;
+        }
+        codec::write_publish(&mut self.transmit, version, &parts, &header);
+        Some(packet_id)
+    }
+
+    fn push_inflight(&mut self, packet_id: u16, qos: QoS, source: Source) {
+        let inflight = Inflight { packet_id, qos, step: Step::Published, source };
+        self.outbound.inflight.push_back(inflight);
+        self.outbound.sent += 1;
+    }
+
+    pub(super) fn handle_puback(&mut self, ack: Ack) {
+        self.finish(ack.packet_id, |inflight| inflight.qos == QoS::AtLeastOnce);
+    }
+
+    pub(super) fn handle_pubcomp(&mut self, ack: Ack) {
+        self.finish(ack.packet_id, |inflight| inflight.step == Step::Released);
+    }
+
+    /// The client is done with a delivery. An id that is not in use is ignored, as MQTT 5 §4.3
+    /// has it for the acknowledgements that end an exchange.
+    fn finish(&mut self, packet_id: u16, expected: impl Fn(&Inflight) -> bool) {
+        let Some(at) = self.outbound.position(packet_id) else { return };
+        if !self.outbound.inflight.get(at).is_some_and(expected) {
+            return;
+        }
+        let Some(inflight) = self.outbound.remove(at) else { return };
+        if let (Source::Host { id, .. }, Step::Published) = (inflight.source, inflight.step) {
+            self.outbound.acked.push(id);
+        }
+        self.flush_outbound();
+    }
+
+    pub(super) fn handle_pubrec(&mut self, ack: Ack) {
+        let version = self.link.version;
+        let found = self.outbound.position(ack.packet_id);
+        let at = found.filter(|at| {
+            self.outbound.inflight.get(*at).is_some_and(|inflight| inflight.qos == QoS::ExactlyOnce)
+        });
+        let Some(at) = at else {
+            // Also after a restart of the server: lets the client end the exchange.
+            let reason = Reason::PACKET_ID_NOT_FOUND;
+            let reason = if version == Version::V5 { reason } else { Reason::SUCCESS };
+            codec::write_ack(
+                &mut self.transmit,
+                version,
+                AckKind::PubRel,
+                ack.packet_id,
+                reason,
+                None,
+            );
+            return;
+        };
+        let Some(inflight) = self.outbound.inflight.get_mut(at) else { return };
+        // The client has the message, or has refused it: either way it is not sent again.
+        if let (Source::Host { id, .. }, Step::Published) = (&inflight.source, inflight.step) {
+            self.outbound.acked.push(*id);
+        }
+        if ack.reason.is_error() {
+            self.outbound.remove(at);
+            self.flush_outbound();
+            return;
+        }
+        inflight.step = Step::Released;
+        let success = Reason::SUCCESS;
+        codec::write_ack(
+            &mut self.transmit,
+            version,
+            AckKind::PubRel,
+            ack.packet_id,
+            success,
+            None,
+        );
+    }
+}

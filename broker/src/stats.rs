@@ -1,0 +1,32 @@
+//! What a broker counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters since the start; each only rises, except the gauges.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Gauge: open connections.
+    pub connections: AtomicU64,
+    /// Connections closed at once because there were too many.
+    pub connections_refused: AtomicU64,
+    /// Connections closed because no CONNECT came in time.
+    pub connect_timeouts: AtomicU64,
+    /// Connections closed because of what the client sent.
+    pub protocol_errors: AtomicU64,
+    /// Clients that were not let in.
+    pub logins_refused: AtomicU64,
+    /// Packets received.
+    pub packets_in: AtomicU64,
+    /// Bytes received.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent.
+    pub bytes_out: AtomicU64,
+    /// Messages of plain topics dropped because a session's queue was full.
+    pub plain_dropped: AtomicU64,
+}
+
+impl Stats {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+}

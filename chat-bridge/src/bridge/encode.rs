@@ -1,0 +1,97 @@
+//! Entries and watermarks as MQTT messages. An entry is encoded once for all who get it.
+
+use std::sync::Arc;
+
+use bluetick_broker::Message;
+use bluetick_broker::packet::PublishProperties;
+use bluetick_protocol::{
+    ChatId, MessageRef, Receipt, Refusal, SendAck, Seq, UserId, messages_topic, receipts_topic,
+};
+use bytes::Bytes;
+
+use crate::engine::{Entry, Millis, Watermarks};
+
+/// Room that a PUBLISH takes beside topic and payload, at most: header, length, packet id,
+/// properties of ours.
+const PACKET_OVERHEAD_BYTES: usize = 32;
+
+/// An entry as a member's device gets it.
+pub(super) struct Outgoing<'a> {
+    pub(super) chat: &'a ChatId,
+    pub(super) from: &'a UserId,
+    pub(super) entry: &'a Entry,
+    pub(super) after: Option<Seq>,
+}
+
+impl Outgoing<'_> {
+    /// The message for a device that takes packets of `max_packet_bytes`.
+    pub(super) fn message(&self, max_packet_bytes: usize, now: Millis) -> Arc<Message> {
+        // With a lifetime the seconds left are part of the packet; with `after` it is for one
+        // device: neither is shared.
+        let shared = self.after.is_none() && self.entry.expires_at_ms.is_none();
+        let message = if shared {
+            self.entry.derived.get_or_init(|| Arc::new(self.encode(None, now)))
+        } else {
+            Arc::new(self.encode(None, now))
+        };
+        let bytes = message.topic().len() + message.payload().len() + PACKET_OVERHEAD_BYTES;
+        if bytes <= max_packet_bytes {
+            return message;
+        }
+        let omitted = u64::try_from(self.entry.body.len()).ok();
+        Arc::new(self.encode(omitted, now))
+    }
+
+    fn encode(&self, omitted_bytes: Option<u64>, now: Millis) -> Message {
+        let entry = self.entry;
+        let payload = MessageRef {
+            chat: self.chat,
+            seq: entry.seq,
+            id: entry.id,
+            from: self.from,
+            at_ms: entry.at_ms,
+            content_type: entry.content_type.as_str(),
+            body: (omitted_bytes.is_none() && entry.event.is_none()).then_some(&entry.body[..]),
+            reply_to: entry.reply_to,
+            mentions: &entry.mentions,
+            expires_at_ms: entry.expires_at_ms,
+            omitted_bytes,
+            after: self.after,
+            event: entry.event.as_ref(),
+        };
+        let mut out = Vec::with_capacity(entry.body.len() + 192);
+        payload.write_json(&mut out);
+        let left_ms = entry.expires_at_ms.map(|at| at.saturating_sub(now));
+        let properties = PublishProperties {
+            message_expiry_s: left_ms.and_then(|ms| u32::try_from(ms.div_ceil(1000)).ok()),
+            ..PublishProperties::default()
+        };
+        Message::new(messages_topic(self.chat).into(), out.into(), &properties, false)
+    }
+}
+
+/// A receipt.
+pub(super) fn receipt(chat: &ChatId, of: &UserId, marks: &Watermarks) -> Arc<Message> {
+    let receipt = Receipt {
+        chat: chat.clone(),
+        user: of.clone(),
+        delivered: marks.delivered,
+        read: marks.read,
+        at_ms: marks.at_ms,
+    };
+    plain(receipts_topic(chat), receipt.to_json())
+}
+
+/// What the sender is told of a message that is stored.
+pub(super) fn ack(ack: &SendAck) -> Arc<Message> {
+    plain(bluetick_protocol::ACKS_TOPIC.to_owned(), ack.to_json())
+}
+
+/// What a client is told of a request that is refused.
+pub(super) fn refusal(refusal: &Refusal) -> Arc<Message> {
+    plain(bluetick_protocol::ERRORS_TOPIC.to_owned(), refusal.to_json())
+}
+
+fn plain(topic: String, payload: impl Into<Bytes>) -> Arc<Message> {
+    Arc::new(Message::new(topic.into(), payload.into(), &PublishProperties::default(), false))
+}

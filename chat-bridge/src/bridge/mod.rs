@@ -1,0 +1,185 @@
+//! The broker's host: topics and payloads on one side, commands and cursors on the other.
+
+mod encode;
+mod environment;
+mod open;
+mod outbox;
+mod publish;
+mod reader;
+mod session;
+
+pub use environment::{Environment, SystemEnvironment};
+pub use reader::{InlineReads, Job, ReadPool, Reads};
+pub use session::ChatSession;
+
+use std::sync::Arc;
+
+use bluetick_broker::Host;
+use bluetick_broker::host::{Access, Attempt, HostEvent, Open, SessionKey as BrokerKey};
+use bluetick_broker::mailbox::Mailbox;
+use bluetick_broker::packet::Reason;
+use bluetick_protocol::{ChatId, UserId, is_reserved};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::engine::{Command, PartitionNo, SessionKey};
+use crate::partition::Partition;
+use crate::store::{Store, StoreError};
+use crate::writer::Pipeline;
+
+/// How many sessions one step of [`Bridge::sweep`] looks at.
+const SESSIONS_PER_SWEEP: usize = 512;
+
+/// Who there is. The accounts are the program's business.
+pub trait Directory: Send + Sync + 'static {
+    /// Checks who connects and calls `done` with his name or the reason why not, at any time and
+    /// on any thread.
+    fn authenticate(&self, attempt: Attempt, done: Box<dyn FnOnce(Result<UserId, Reason>) + Send>);
+
+    /// Whether a user exists. Must not block: it is asked once per message to a direct chat.
+    fn exists(&self, user: &UserId) -> bool;
+}
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct BridgeOptions {
+    /// The largest body of a message, bytes. A larger one is refused (0x95).
+    pub message_bytes_max: usize,
+    /// How much of the newest bodies is kept in memory for those who read along, bytes.
+    pub tail_bytes_max: usize,
+}
+
+impl Default for BridgeOptions {
+    fn default() -> Self {
+        Self { message_bytes_max: 256 << 10, tail_bytes_max: 32 << 20 }
+    }
+}
+
+/// The chats of a server, as host of a broker. Cheap to clone.
+#[derive(Clone)]
+pub struct Bridge {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pipeline: Arc<Pipeline>,
+    directory: Arc<dyn Directory>,
+    environment: Arc<dyn Environment>,
+    reads: Arc<dyn Reads>,
+    options: BridgeOptions,
+}
+
+impl Bridge {
+    /// A bridge over the partitions of `pipeline`.
+    #[must_use]
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        directory: Arc<dyn Directory>,
+        environment: Arc<dyn Environment>,
+        reads: Arc<dyn Reads>,
+        options: BridgeOptions,
+    ) -> Self {
+        Self { shared: Arc::new(Shared { pipeline, directory, environment, reads, options }) }
+    }
+
+    /// Ends persistent sessions whose time is over, and starts the clock of those that a crash
+    /// left without an end. Blocks on the disk; to be called at the start, before the first
+    /// connection, and now and then.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn sweep(&self, starting: bool) -> Result<usize, StoreError> {
+        let now = self.shared.environment.now_ms();
+        let mut ended = 0;
+        for partition in self.shared.pipeline.partitions() {
+            let mut after = None;
+            loop {
+                let store = self.shared.pipeline.store();
+                let page = store.sessions(partition.no(), after.as_ref(), SESSIONS_PER_SWEEP)?;
+                let Some((last, _)) = page.last() else { break };
+                after = Some(last.clone());
+                for (key, mut session) in page {
+                    match session.disconnected_at_ms {
+                        Some(_) if session.is_over(now) => {
+                            ended += 1;
+                            partition.submit(Command::DropSession { key }, now, None);
+                        }
+                        None if starting => {
+                            session.disconnected_at_ms = Some(now);
+                            partition.submit(Command::SaveSession { key, session }, now, None);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(ended)
+    }
+}
+
+impl Shared {
+    /// The partition that a chat belongs to.
+    fn of_chat(&self, chat: &ChatId) -> &Arc<Partition> {
+        self.pipeline.partition_of(chat.as_str())
+    }
+
+    /// The partition that keeps a user's sessions.
+    fn of_user(&self, user: &UserId) -> &Arc<Partition> {
+        self.pipeline.partition_of(user.as_str())
+    }
+
+    fn store(&self) -> &Store {
+        self.pipeline.store()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.environment.now_ms()
+    }
+}
+
+/// The partition of a name among `partitions`: fixed for the life of a data directory.
+#[must_use]
+pub fn partition_of(name: &str, partitions: usize) -> PartitionNo {
+    let at = xxh3_64(name.as_bytes()) % partitions.max(1) as u64;
+    PartitionNo(u16::try_from(at).unwrap_or(0))
+}
+
+impl Host for Bridge {
+    type Session = ChatSession;
+
+    fn authenticate(&self, attempt: Attempt, mailbox: Arc<Mailbox>) {
+        let done = move |answer: Result<UserId, Reason>| {
+            let answer = answer.map(|user| user.as_str().into());
+            mailbox.host(HostEvent::Authenticated(answer));
+        };
+        self.shared.directory.authenticate(attempt, Box::new(done));
+    }
+
+    fn assign_client_id(&self) -> Arc<str> {
+        format!("auto-{:016x}", self.shared.environment.random()).into()
+    }
+
+    fn owns(&self, topic_or_filter: &str) -> bool {
+        is_reserved(topic_or_filter)
+    }
+
+    fn may(&self, _: &BrokerKey, _: Access, _: &str) -> bool {
+        // Plain topics are open to everybody who was let in.
+        true
+    }
+
+    fn open(&self, open: Open, mailbox: Arc<Mailbox>) -> ChatSession {
+        ChatSession::open(self.shared.clone(), open, mailbox)
+    }
+
+    fn end(&self, key: &BrokerKey, _epoch: u64) {
+        let Some(key) = session_key(key) else { return };
+        let partition = self.shared.of_user(&key.user);
+        partition.submit(Command::DropSession { key }, self.shared.now_ms(), None);
+    }
+}
+
+/// The engine's name of a session. `None` cannot be for a user that the directory let in.
+fn session_key(key: &BrokerKey) -> Option<SessionKey> {
+    let user = UserId::try_from(&*key.user).ok()?;
+    Some(SessionKey { user, device: key.client_id.clone() })
+}

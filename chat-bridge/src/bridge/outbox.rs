@@ -1,0 +1,41 @@
+//! What partitions tell a session: there is news, or the session has lost its place.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bluetick_broker::host::HostEvent;
+use bluetick_broker::mailbox::Mailbox;
+use bluetick_broker::packet::Reason;
+
+use crate::engine::PartitionNo;
+use crate::partition::Outbox;
+
+/// The way from partitions to a session.
+pub(super) struct SessionOutbox {
+    mailbox: Arc<Mailbox>,
+    /// Partitions with something to pull, a bit each: a server has at most 64.
+    news: AtomicU64,
+}
+
+impl SessionOutbox {
+    pub(super) fn new(mailbox: Arc<Mailbox>) -> Self {
+        Self { mailbox, news: AtomicU64::new(0) }
+    }
+
+    /// Takes note that a partition is being pulled from; tells whether it had news.
+    pub(super) fn take(&self, partition: PartitionNo) -> bool {
+        let bit = 1 << partition.0;
+        self.news.fetch_and(!bit, Ordering::AcqRel) & bit != 0
+    }
+}
+
+impl Outbox for SessionOutbox {
+    fn news(&self, partition: PartitionNo) {
+        self.news.fetch_or(1 << partition.0, Ordering::AcqRel);
+        self.mailbox.host(HostEvent::News);
+    }
+
+    fn lost(&self) {
+        self.mailbox.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
+    }
+}

@@ -1,0 +1,149 @@
+//! Where one attached device is in one chat.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bluetick_protocol::Seq;
+
+use crate::engine::Entry;
+
+/// A device's place in a chat, while there is something for it or something it has not
+/// acknowledged. Without one, it has all that is committed.
+#[derive(Debug)]
+pub(super) struct Flow {
+    /// The member's place in the chat.
+    pub(super) member: u32,
+    /// The next entry to look at.
+    pub(super) next: Seq,
+    /// The last entry it was given, or where it started.
+    pub(super) given: Seq,
+    /// All it was given up to here is acknowledged.
+    pub(super) acked: Seq,
+    unacked: Window<Seq>,
+    /// Entries read from the store for it, in order, the first being `next` or later.
+    pub(super) fetched: VecDeque<Arc<Entry>>,
+    /// Receipts it was given, up to this version.
+    pub(super) receipts_given: u64,
+    receipts_unacked: Window<u64>,
+    /// It is in the device's queue of chats that have something.
+    pub(super) queued: bool,
+    /// A read from the store is under way.
+    pub(super) reading: bool,
+}
+
+impl Flow {
+    pub(super) fn new(member: u32, seq: Seq, receipts: u64) -> Self {
+        Self {
+            member,
+            next: seq.next(),
+            given: seq,
+            acked: seq,
+            unacked: Window::default(),
+            fetched: VecDeque::new(),
+            receipts_given: receipts,
+            receipts_unacked: Window::default(),
+            queued: false,
+            reading: false,
+        }
+    }
+
+    /// Entries up to here were given before, in an earlier connection, and `seq` is one of those
+    /// that are not acknowledged.
+    pub(super) fn was_given(&mut self, seq: Seq) {
+        if seq > self.given {
+            self.give(seq, true);
+        }
+    }
+
+    /// The entry `seq` goes out; all before it that did not are not for this device.
+    pub(super) fn give(&mut self, seq: Seq, needs_ack: bool) {
+        self.given = seq;
+        self.next = seq.next();
+        if needs_ack {
+            self.unacked.push(seq);
+        } else {
+            self.acked = seq;
+        }
+    }
+
+    pub(super) fn give_receipt(&mut self, version: u64, needs_ack: bool) {
+        self.receipts_given = version;
+        if needs_ack {
+            self.receipts_unacked.push(version);
+        }
+    }
+
+    /// An entry is acknowledged: how far all are now, if that has changed.
+    pub(super) fn ack(&mut self, seq: Seq) -> Option<Seq> {
+        let acked = self.unacked.ack(seq)?;
+        self.acked = acked;
+        Some(acked)
+    }
+
+    /// A receipt is acknowledged: the version up to which all are now, if that has changed.
+    pub(super) fn ack_receipt(&mut self, version: u64) -> Option<u64> {
+        self.receipts_unacked.ack(version)
+    }
+
+    /// Whether it can be forgotten: the device has all up to `head`, committed or not (`None`: it
+    /// is not subscribed to messages). A trailing entry that is not for the device keeps it, so
+    /// that the hole before the next one can be explained.
+    pub(super) fn is_done(&self, head: Option<Seq>) -> bool {
+        let caught_up = head.is_none_or(|head| self.given == head && self.acked == head);
+        let all_acked = self.unacked.is_empty() && self.receipts_unacked.is_empty();
+        caught_up && all_acked && !self.queued && !self.reading
+    }
+}
+
+/// What was given and not acknowledged, in order. Acknowledgements may come out of order; only
+/// an unbroken run from the front counts.
+#[derive(Debug)]
+struct Window<T> {
+    open: VecDeque<(T, bool)>,
+}
+
+impl<T> Default for Window<T> {
+    fn default() -> Self {
+        Self { open: VecDeque::new() }
+    }
+}
+
+impl<T: Copy + PartialEq> Window<T> {
+    fn push(&mut self, item: T) {
+        self.open.push_back((item, false));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    fn ack(&mut self, item: T) -> Option<T> {
+        let found = self.open.iter_mut().find(|(open, _)| *open == item)?;
+        found.1 = true;
+        let mut last = None;
+        while self.open.front().is_some_and(|(_, acked)| *acked) {
+            last = self.open.pop_front().map(|(item, _)| item);
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_unbroken_run_advances() {
+        let mut flow = Flow::new(0, Seq(4), 0);
+        for seq in [5, 6, 8] {
+            flow.give(Seq(seq), true);
+        }
+        assert_eq!(flow.ack(Seq(6)), None);
+        assert_eq!(flow.ack(Seq(5)), Some(Seq(6)));
+        assert_eq!(flow.ack(Seq(5)), None, "a second acknowledgement changes nothing");
+        assert!(!flow.is_done(Some(Seq(8))));
+        assert_eq!(flow.ack(Seq(8)), Some(Seq(8)));
+        assert!(flow.is_done(Some(Seq(8))));
+        assert!(!flow.is_done(Some(Seq(9))));
+    }
+}

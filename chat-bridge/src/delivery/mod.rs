@@ -1,0 +1,641 @@
+//! Who is attached, and what is next for it.
+//!
+//! State that does not outlive the process: attached devices, their subscriptions, and a [`Flow`]
+//! for each chat in which a device is not up to date. Nothing is queued for a device: it is told
+//! that there is news and pulls, as much as it has room for, from where it is.
+
+mod flow;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bluetick_protocol::{ChatId, Seq, UserId};
+
+use crate::engine::{
+    Advance, Batch, Chat, ChatNo, DeviceId, Effect, Engine, Entry, Millis, SubscriptionKind,
+    SubscriptionStart, Watermarks,
+};
+use flow::Flow;
+
+/// How many messages of one chat a device is given before its next chat has its turn.
+const TURN: usize = 32;
+
+/// How many entries one read from the store brings at most.
+pub const ENTRIES_PER_READ: usize = 256;
+
+/// How many bytes of bodies one read from the store brings, give or take one entry.
+pub const BYTES_PER_READ: usize = 1 << 20;
+
+/// Names an attached device within a partition; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceKey(pub u64);
+
+/// What a session says of itself when it attaches.
+#[derive(Debug, Clone)]
+pub struct Attach {
+    /// Whose device.
+    pub user: UserId,
+    /// The session, where its cursors outlive the connection.
+    pub session: Option<(DeviceId, u64)>,
+    /// See [`Entry::origin`].
+    pub origin: u32,
+}
+
+/// The options of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// Not what the device sent itself.
+    pub no_local: bool,
+}
+
+/// The device that a subscription is for.
+#[derive(Debug)]
+pub struct Subscriber {
+    /// Which.
+    pub device: DeviceKey,
+    /// With which options.
+    pub options: Options,
+    /// What an earlier connection was given and has not acknowledged.
+    pub inflight: Vec<(ChatNo, Seq)>,
+}
+
+/// Something for a device.
+#[derive(Debug, Clone)]
+pub enum Given {
+    /// An entry of a chat.
+    Message {
+        /// Which chat.
+        no: ChatNo,
+        /// Its name.
+        chat: ChatId,
+        /// Its author.
+        from: UserId,
+        /// The entry.
+        entry: Arc<Entry>,
+        /// The entry that the device was given before this one, where those between are not for
+        /// it.
+        after: Option<Seq>,
+        /// At which QoS to send it.
+        qos: u8,
+    },
+    /// A member's watermarks.
+    Receipt {
+        /// Which chat.
+        no: ChatNo,
+        /// Its name.
+        chat: ChatId,
+        /// Whose.
+        of: UserId,
+        /// Where they stand.
+        marks: Watermarks,
+        /// To acknowledge it by.
+        version: u64,
+        /// At which QoS to send it.
+        qos: u8,
+    },
+}
+
+/// A read from the store that a device waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadJob {
+    /// Who.
+    pub device: DeviceKey,
+    /// In which chat.
+    pub chat: ChatNo,
+    /// From here.
+    pub from: Seq,
+    /// Up to here, inclusive.
+    pub to: Seq,
+}
+
+/// What a pull gave.
+#[derive(Debug, Default)]
+pub struct Pulled {
+    /// In the order to be sent.
+    pub given: Vec<Given>,
+    /// Reads that have to be made before there is more.
+    pub reads: Vec<ReadJob>,
+    /// Receipts that count as told with this pull (at QoS 0).
+    pub told: Vec<Advance>,
+}
+
+/// What to acknowledge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acked {
+    /// An entry.
+    Message(ChatNo, Seq),
+    /// A receipt.
+    Receipt(ChatNo, u64),
+}
+
+/// All attached devices of a partition.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    devices: HashMap<DeviceKey, Device>,
+    users: HashMap<UserId, Vec<DeviceKey>>,
+    last_key: u64,
+}
+
+#[derive(Debug)]
+struct Device {
+    attach: Attach,
+    messages: Scope,
+    receipts: Scope,
+    flows: HashMap<ChatNo, Flow>,
+    ready: VecDeque<ChatNo>,
+}
+
+/// The subscriptions of a device of one kind.
+#[derive(Debug, Default)]
+struct Scope {
+    all: Option<Options>,
+    chats: Vec<(ChatNo, ChatId, Options)>,
+}
+
+impl Scope {
+    /// The options for a chat: of both subscriptions at once, the higher QoS counts.
+    fn options(&self, no: ChatNo) -> Option<Options> {
+        let one = self.chats.iter().find(|one| one.0 == no).map(|one| one.2);
+        match (self.all, one) {
+            (Some(all), Some(one)) => {
+                Some(Options { qos: all.qos.max(one.qos), no_local: all.no_local && one.no_local })
+            }
+            (all, one) => all.or(one),
+        }
+    }
+}
+
+impl Delivery {
+    /// A device goes on line; it is given nothing before it subscribes.
+    pub fn attach(&mut self, attach: Attach) -> DeviceKey {
+        self.last_key += 1;
+        let key = DeviceKey(self.last_key);
+        self.users.entry(attach.user.clone()).or_default().push(key);
+        let device = Device {
+            attach,
+            messages: Scope::default(),
+            receipts: Scope::default(),
+            flows: HashMap::new(),
+            ready: VecDeque::new(),
+        };
+        self.devices.insert(key, device);
+        key
+    }
+
+    /// A device goes off line.
+    pub fn detach(&mut self, key: DeviceKey, engine: &mut Engine) {
+        let Some(device) = self.devices.remove(&key) else { return };
+        for no in device.flows.into_keys() {
+            release(engine, no);
+        }
+        if let Some(keys) = self.users.get_mut(&device.attach.user) {
+            keys.retain(|other| *other != key);
+            if keys.is_empty() {
+                self.users.remove(&device.attach.user);
+            }
+        }
+    }
+
+    /// All devices lose their place: the store has failed and they must start anew.
+    pub fn reset(&mut self) -> Vec<DeviceKey> {
+        self.users.clear();
+        self.devices.drain().map(|(key, _)| key).collect()
+    }
+
+    /// How many devices are attached.
+    #[must_use]
+    pub fn attached(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// A subscription has been decided: `starts` says where it is in each chat. Tells whether
+    /// there is news.
+    pub fn subscribe(
+        &mut self,
+        subscriber: &Subscriber,
+        kind: SubscriptionKind,
+        chat: Option<(ChatNo, ChatId)>,
+        starts: &[SubscriptionStart],
+        engine: &mut Engine,
+    ) -> bool {
+        let Subscriber { device, options, inflight } = subscriber;
+        let options = *options;
+        let Some(device) = self.devices.get_mut(device) else { return false };
+        let scope = match kind {
+            SubscriptionKind::Messages => &mut device.messages,
+            SubscriptionKind::Receipts => &mut device.receipts,
+        };
+        let before = scope.options_of_all(starts);
+        match chat {
+            None => scope.all = Some(options),
+            Some((no, id)) => {
+                scope.chats.retain(|one| one.0 != no);
+                scope.chats.push((no, id, options));
+            }
+        }
+        for (start, before) in starts.iter().zip(before) {
+            // A subscription that was live and now wants acknowledgements starts anew.
+            let renewed = before.is_some_and(|before| (before.qos == 0) == (options.qos == 0));
+            if renewed {
+                continue;
+            }
+            device.start(kind, start, inflight, engine);
+        }
+        !device.ready.is_empty()
+    }
+
+    /// A subscription has ended.
+    pub fn unsubscribe(&mut self, key: DeviceKey, kind: SubscriptionKind, chat: Option<&ChatId>) {
+        let Some(device) = self.devices.get_mut(&key) else { return };
+        let scope = match kind {
+            SubscriptionKind::Messages => &mut device.messages,
+            SubscriptionKind::Receipts => &mut device.receipts,
+        };
+        match chat {
+            None => scope.all = None,
+            Some(id) => scope.chats.retain(|one| one.1 != *id),
+        }
+    }
+
+    /// A batch is about to become visible: finds the devices that it concerns. To be called
+    /// before [`Engine::handle_committed`]: a device without a flow is where the chat was.
+    pub fn handle_commit(&mut self, batch: &Batch, engine: &mut Engine) -> Vec<DeviceKey> {
+        let mut woken = Vec::new();
+        for effect in batch.effects.iter() {
+            match effect {
+                Effect::Grown { chat, .. } => {
+                    self.wake_readers(*chat, engine, &mut woken);
+                }
+                Effect::Marks { chat, member, marks } => {
+                    self.wake_authors(*chat, *member, marks, engine, &mut woken);
+                }
+            }
+        }
+        woken
+    }
+
+    fn wake_readers(&mut self, no: ChatNo, engine: &mut Engine, woken: &mut Vec<DeviceKey>) {
+        let Some(chat) = engine.chat_mut(no) else { return };
+        let mut flows = 0;
+        for (index, member) in chat.members.iter().enumerate() {
+            let Some(keys) = self.users.get(&member.user) else { continue };
+            for key in keys {
+                let Some(device) = self.devices.get_mut(key) else { continue };
+                if device.messages.options(no).is_some() {
+                    let index = u32::try_from(index).unwrap_or(u32::MAX);
+                    flows += device.ready_at(no, index, chat.committed, chat.visible_version);
+                    woken.push(*key);
+                }
+            }
+        }
+        chat.flows += flows;
+    }
+
+    /// A member's watermarks have moved: he may have got news, or have read on another device.
+    fn wake_authors(
+        &mut self,
+        no: ChatNo,
+        index: u32,
+        marks: &Watermarks,
+        engine: &mut Engine,
+        woken: &mut Vec<DeviceKey>,
+    ) {
+        let Some(chat) = engine.chat_mut(no) else { return };
+        let Some(member) = chat.member(index) else { return };
+        let news =
+            marks.news > member.visible.news || marks.read_version > member.visible.read_version;
+        let Some(keys) = self.users.get(&member.user).filter(|_| news) else { return };
+        let mut flows = 0;
+        for key in keys {
+            let Some(device) = self.devices.get_mut(key) else { continue };
+            if device.receipts.options(no).is_some() {
+                flows += device.ready_at(no, index, chat.committed, chat.visible_version);
+                woken.push(*key);
+            }
+        }
+        chat.flows += flows;
+    }
+
+    /// Gives a device what there is for it, up to `messages_max` and about `bytes_max` of bodies.
+    pub fn pull(
+        &mut self,
+        key: DeviceKey,
+        messages_max: usize,
+        bytes_max: usize,
+        now: Millis,
+        engine: &mut Engine,
+    ) -> Pulled {
+        let mut pulled = Pulled::default();
+        let Some(device) = self.devices.get_mut(&key) else { return pulled };
+        let mut bytes = 0;
+        while pulled.given.len() < messages_max && bytes < bytes_max {
+            let Some(no) = device.ready.pop_front() else { break };
+            let Some(flow) = device.flows.get_mut(&no) else { continue };
+            flow.queued = false;
+            let Some(chat) = engine.chat(no) else { continue };
+            let room = (messages_max - pulled.given.len()).min(TURN);
+            let scopes = (device.receipts.options(no), device.messages.options(no));
+            let mut turn =
+                Turn { chat, flow, attach: &device.attach, key, room, pulled: &mut pulled };
+            if let Some(options) = scopes.0 {
+                turn.give_receipts(options);
+            }
+            if let Some(options) = scopes.1 {
+                bytes += turn.give_messages(options, now);
+            }
+            let more = turn.has_more(scopes.1.is_some(), scopes.0.is_some());
+            if more {
+                flow.queued = true;
+                device.ready.push_back(no);
+            }
+            device.forget_if_done(no, engine);
+        }
+        if device.ready.is_empty() {
+            device.ready = VecDeque::new();
+        }
+        pulled
+    }
+
+    /// A read is done; tells whether the device has something to pull now.
+    pub fn handle_read(
+        &mut self,
+        job: &ReadJob,
+        entries: Vec<Arc<Entry>>,
+        engine: &mut Engine,
+    ) -> bool {
+        let Some(device) = self.devices.get_mut(&job.device) else { return false };
+        let Some(flow) = device.flows.get_mut(&job.chat) else { return false };
+        flow.reading = false;
+        if entries.is_empty() {
+            // Erased: there is nothing in all of the range.
+            flow.next = flow.next.max(job.to.next());
+        }
+        flow.fetched = entries.into_iter().filter(|entry| entry.seq >= flow.next).collect();
+        device.queue(job.chat);
+        device.forget_if_done(job.chat, engine);
+        true
+    }
+
+    /// A device has acknowledged; gives what that moves forward, once per chat.
+    pub fn acked(&mut self, key: DeviceKey, acked: &[Acked], engine: &mut Engine) -> Vec<Advance> {
+        let mut advances: Vec<Advance> = Vec::new();
+        let Some(device) = self.devices.get_mut(&key) else { return advances };
+        for item in acked {
+            let (no, seq, receipts) = match *item {
+                Acked::Message(no, seq) => {
+                    (no, device.flows.get_mut(&no).and_then(|flow| flow.ack(seq)), None)
+                }
+                Acked::Receipt(no, version) => {
+                    let flow = device.flows.get_mut(&no);
+                    (no, None, flow.and_then(|flow| flow.ack_receipt(version)))
+                }
+            };
+            if seq.is_none() && receipts.is_none() {
+                continue;
+            }
+            let Some(member) = device.flows.get(&no).map(|flow| flow.member) else { continue };
+            let last = advances.iter_mut().rev().find(|advance| advance.chat == no);
+            match last {
+                Some(advance) => {
+                    advance.seq = seq.or(advance.seq);
+                    advance.receipts = receipts.or(advance.receipts);
+                }
+                None => advances.push(Advance {
+                    chat: no,
+                    member,
+                    session: device.attach.session.clone(),
+                    seq,
+                    receipts,
+                }),
+            }
+        }
+        for advance in &advances {
+            device.forget_if_done(advance.chat, engine);
+        }
+        advances
+    }
+}
+
+impl Scope {
+    fn options_of_all(&self, starts: &[SubscriptionStart]) -> Vec<Option<Options>> {
+        starts.iter().map(|start| self.options(start.chat)).collect()
+    }
+}
+
+impl Device {
+    /// Begins a subscription in one chat.
+    fn start(
+        &mut self,
+        kind: SubscriptionKind,
+        start: &SubscriptionStart,
+        inflight: &[(ChatNo, Seq)],
+        engine: &mut Engine,
+    ) {
+        let no = start.chat;
+        let Some(chat) = engine.chat_mut(no) else { return };
+        let Some(member) = chat.member(start.member) else { return };
+        let waits = match kind {
+            SubscriptionKind::Messages => start.seq != chat.committed,
+            SubscriptionKind::Receipts => {
+                let marks = &member.visible;
+                marks.news > start.receipts || marks.read_version > start.receipts
+            }
+        };
+        let mine = inflight.iter().filter(|(of, _)| *of == no).map(|(_, seq)| *seq);
+        let mine: Vec<Seq> =
+            if kind == SubscriptionKind::Messages { mine.collect() } else { vec![] };
+        if !waits && mine.is_empty() {
+            return;
+        }
+        let (committed, visible) = (chat.committed, chat.visible_version);
+        let mut fresh = 0;
+        let flow = self.flows.entry(no).or_insert_with(|| {
+            fresh = 1;
+            Flow::new(start.member, committed, visible)
+        });
+        match kind {
+            SubscriptionKind::Messages => {
+                let receipts = flow.receipts_given;
+                let had = std::mem::replace(flow, Flow::new(start.member, start.seq, receipts));
+                flow.queued = had.queued;
+                for seq in mine {
+                    flow.was_given(seq);
+                }
+            }
+            SubscriptionKind::Receipts => flow.receipts_given = start.receipts,
+        }
+        chat.flows += fresh;
+        self.queue(no);
+    }
+
+    /// There is news in a chat: makes sure of a flow, which starts at `seq` and `receipts` if
+    /// there is none. Gives the number of flows made.
+    fn ready_at(&mut self, no: ChatNo, member: u32, seq: Seq, receipts: u64) -> u32 {
+        let mut fresh = 0;
+        self.flows.entry(no).or_insert_with(|| {
+            fresh = 1;
+            Flow::new(member, seq, receipts)
+        });
+        self.queue(no);
+        fresh
+    }
+
+    fn queue(&mut self, no: ChatNo) {
+        if let Some(flow) = self.flows.get_mut(&no)
+            && !flow.queued
+        {
+            flow.queued = true;
+            self.ready.push_back(no);
+        }
+    }
+
+    fn forget_if_done(&mut self, no: ChatNo, engine: &mut Engine) {
+        let Some(chat) = engine.chat(no) else { return };
+        let Some(flow) = self.flows.get(&no) else { return };
+        let head = self.messages.options(no).map(|_| chat.head);
+        let untold = self.receipts.options(no).is_some()
+            && next_receipt(chat, flow.member, flow.receipts_given).is_some();
+        if !untold && flow.is_done(head) {
+            self.flows.remove(&no);
+            release(engine, no);
+            if self.flows.is_empty() {
+                self.flows = HashMap::new();
+            }
+        }
+    }
+}
+
+fn release(engine: &mut Engine, no: ChatNo) {
+    if let Some(chat) = engine.chat_mut(no) {
+        chat.flows = chat.flows.saturating_sub(1);
+    }
+}
+
+/// One chat's turn in a pull.
+struct Turn<'a> {
+    chat: &'a Chat,
+    flow: &'a mut Flow,
+    attach: &'a Attach,
+    key: DeviceKey,
+    room: usize,
+    pulled: &'a mut Pulled,
+}
+
+impl Turn<'_> {
+    fn give_receipts(&mut self, options: Options) {
+        while self.room > 0 {
+            let next = next_receipt(self.chat, self.flow.member, self.flow.receipts_given);
+            let Some((version, index)) = next else { break };
+            let Some(member) = self.chat.member(index) else { break };
+            self.flow.give_receipt(version, options.qos > 0);
+            if options.qos == 0 {
+                self.pulled.told.push(Advance {
+                    chat: self.chat.no,
+                    member: self.flow.member,
+                    session: self.attach.session.clone(),
+                    seq: None,
+                    receipts: Some(version),
+                });
+            }
+            self.pulled.given.push(Given::Receipt {
+                no: self.chat.no,
+                chat: self.chat.id.clone(),
+                of: member.user.clone(),
+                marks: member.visible,
+                version,
+                qos: options.qos,
+            });
+            self.room -= 1;
+        }
+    }
+
+    /// Gives entries; tells how many bytes of bodies.
+    fn give_messages(&mut self, options: Options, now: Millis) -> usize {
+        let mut bytes = 0;
+        let Some(member) = self.chat.member(self.flow.member) else { return 0 };
+        let last = member.until.map_or(self.chat.committed, |until| until.min(self.chat.committed));
+        while self.room > 0 && self.flow.next <= last {
+            let next = self.flow.next;
+            while self.flow.fetched.front().is_some_and(|entry| entry.seq < next) {
+                self.flow.fetched.pop_front();
+            }
+            let entry = match self.chat.tail_entry(next) {
+                Some(entry) => entry.clone(),
+                None => match self.flow.fetched.front() {
+                    Some(entry) if entry.seq == next => entry.clone(),
+                    Some(later) => {
+                        // Erased: nothing is left of what was before it.
+                        self.flow.next = later.seq;
+                        continue;
+                    }
+                    None => {
+                        self.read_on(next, last);
+                        break;
+                    }
+                },
+            };
+            let mine = options.no_local
+                && entry.author == self.flow.member
+                && entry.origin == self.attach.origin;
+            if mine || entry.is_expired(now) || !member.may_read(entry.seq) {
+                self.flow.next = next.next();
+                continue;
+            }
+            let Some(author) = self.chat.member(entry.author) else { break };
+            let before = self.flow.given;
+            let after = (before.next() != entry.seq).then_some(before);
+            self.flow.give(entry.seq, options.qos > 0);
+            bytes += entry.body.len();
+            self.room -= 1;
+            self.pulled.given.push(Given::Message {
+                no: self.chat.no,
+                chat: self.chat.id.clone(),
+                from: author.user.clone(),
+                entry,
+                after,
+                qos: options.qos,
+            });
+        }
+        if self.flow.fetched.is_empty() {
+            self.flow.fetched = VecDeque::new();
+        }
+        bytes
+    }
+
+    fn read_on(&mut self, from: Seq, to: Seq) {
+        if !self.flow.reading {
+            self.flow.reading = true;
+            self.pulled.reads.push(ReadJob { device: self.key, chat: self.chat.no, from, to });
+        }
+    }
+
+    fn has_more(&self, messages: bool, receipts: bool) -> bool {
+        let member = self.chat.member(self.flow.member);
+        let until = member.and_then(|member| member.until).unwrap_or(self.chat.committed);
+        let messages = messages && self.flow.next <= until.min(self.chat.committed);
+        let receipts = receipts
+            && next_receipt(self.chat, self.flow.member, self.flow.receipts_given).is_some();
+        (messages && !self.flow.reading) || receipts
+    }
+}
+
+/// The next receipt for the member at `index` beyond `told`: its version and whose it is.
+///
+/// Another's watermarks count if there is news for this member beyond `told`; his own if it is
+/// his `read` that has changed, so that all his devices know.
+fn next_receipt(chat: &Chat, index: u32, told: u64) -> Option<(u64, u32)> {
+    let me = chat.member(index)?;
+    let own = Some(me.visible.read_version).filter(|version| *version > told);
+    let own = own.map(|version| (version, index));
+    if me.visible.news <= told {
+        return own;
+    }
+    let others = chat.members.iter().enumerate().filter_map(|(at, member)| {
+        let at = u32::try_from(at).ok()?;
+        let newer = at != index && member.visible.version > told;
+        newer.then_some((member.visible.version, at))
+    });
+    others.chain(own).min()
+}

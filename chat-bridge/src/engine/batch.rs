@@ -1,0 +1,196 @@
+//! What was decided, as data: the writes of one atomic commit, and what becomes visible after it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::Counters;
+use super::chat::{ChatNo, Member, Watermarks};
+use super::command::{SavedSession, SessionKey};
+use super::entry::Entry;
+
+/// The decisions of one partition that are committed together.
+///
+/// Applying the writes depends on nothing but themselves: replayed into an empty store, all
+/// batches of a run give the same store.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Rises by one from batch to batch of a partition's engine.
+    pub number: u64,
+    /// In the order decided.
+    pub writes: Vec<Write>,
+    /// What becomes visible once the writes are on stable storage.
+    #[serde(skip)]
+    pub effects: Vec<Effect>,
+    #[serde(skip)]
+    pub(super) ids: Vec<(ChatNo, u32, MessageId)>,
+    #[serde(skip)]
+    pub(super) touched: Vec<ChatNo>,
+    #[serde(skip)]
+    pub(super) grown: HashMap<ChatNo, (Seq, Seq)>,
+    #[serde(skip)]
+    pub(super) moved: Vec<(ChatNo, u32)>,
+    #[serde(skip)]
+    pub(super) counters_changed: bool,
+}
+
+impl Batch {
+    /// Whether there is anything to store.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.touched.is_empty() && !self.counters_changed
+    }
+
+    pub(super) fn push(&mut self, write: Write) {
+        self.writes.push(write);
+    }
+}
+
+/// One change of the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Write {
+    /// A new entry of a chat's log.
+    Entry {
+        /// Whose log.
+        chat: ChatNo,
+        /// The entry.
+        entry: Arc<Entry>,
+    },
+    /// Where the message with a sender's id is.
+    Id {
+        /// The key, together with chat and author.
+        id: MessageId,
+        /// In which chat.
+        chat: ChatNo,
+        /// By whom.
+        author: u32,
+        /// Its place.
+        seq: Seq,
+    },
+    /// The number of a chat's name.
+    ChatName {
+        /// The name.
+        id: ChatId,
+        /// The number.
+        no: ChatNo,
+    },
+    /// A user is a member of a chat (or was: history stays his).
+    ChatOfUser {
+        /// Who.
+        user: UserId,
+        /// Where.
+        no: ChatNo,
+    },
+    /// A chat's head and its first members.
+    Chat {
+        /// Its number.
+        no: ChatNo,
+        /// Its name.
+        id: ChatId,
+        /// Its newest entry.
+        head: Seq,
+        /// Its receipt version.
+        version: u64,
+        /// The time of its newest entry.
+        last_at_ms: u64,
+        /// How many members there are on all pages.
+        member_count: u32,
+        /// Page 0.
+        members: Vec<Member>,
+    },
+    /// Further members of a group.
+    MemberPage {
+        /// Of which chat.
+        no: ChatNo,
+        /// 1 and up.
+        page: u32,
+        /// At most [`super::MEMBERS_PER_PAGE`].
+        members: Vec<Member>,
+    },
+    /// A persistent session; `None` removes it.
+    Session {
+        /// Whose.
+        key: SessionKey,
+        /// What outlives the server.
+        session: Option<SavedSession>,
+    },
+    /// The partition's counters.
+    Counters(Counters),
+}
+
+/// What becomes visible with a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// A chat has new entries, `first` to `last`.
+    Grown {
+        /// Which.
+        chat: ChatNo,
+        /// The first new one.
+        first: Seq,
+        /// The last new one.
+        last: Seq,
+    },
+    /// A member's watermarks stand at `marks`.
+    Marks {
+        /// Where.
+        chat: ChatNo,
+        /// Whose.
+        member: u32,
+        /// Where they stand.
+        marks: Watermarks,
+    },
+}
+
+/// Where a subscription starts in one chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionStart {
+    /// Which chat.
+    pub chat: ChatNo,
+    /// The member's place in it.
+    pub member: u32,
+    /// Acknowledged up to here (messages), or the head for a live tail.
+    pub seq: Seq,
+    /// Told up to this version (receipts).
+    pub receipts: u64,
+}
+
+/// What has to be read from the store before a command can be decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// The chat of this name: [`super::Engine::supply_chat`], or [`Facts::absent`].
+    Chat(ChatId),
+    /// The chat with this number: [`super::Engine::supply_chat`].
+    ChatNo(ChatNo),
+    /// The numbers of all chats of a user: [`Facts::chats_of_user`].
+    ChatsOfUser(UserId),
+    /// Where the message with this id of this author is: [`Facts::ids`].
+    Id(ChatNo, u32, MessageId),
+    /// An entry: [`Facts::entries`].
+    Entry(ChatNo, Seq),
+}
+
+/// What was read from the store for one command; void after it.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Names of chats that do not exist.
+    pub absent: HashSet<ChatId>,
+    /// The chats of the user whom the command is about, rising.
+    pub chats_of_user: Option<Vec<ChatNo>>,
+    /// Places of ids; `None`: never used.
+    pub ids: HashMap<(ChatNo, u32, MessageId), Option<Seq>>,
+    /// Entries; `None`: not there (erased).
+    pub entries: HashMap<(ChatNo, Seq), Option<Arc<Entry>>>,
+}
+
+impl Facts {
+    /// Whether nothing was needed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.absent.is_empty()
+            && self.chats_of_user.is_none()
+            && self.ids.is_empty()
+            && self.entries.is_empty()
+    }
+}

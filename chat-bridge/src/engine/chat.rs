@@ -1,0 +1,310 @@
+//! A chat in memory: its members, their watermarks and cursors, and the newest entries.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::batch::{Batch, Write};
+use super::entry::Entry;
+use super::{DeviceId, Millis};
+
+/// The number of a chat within its partition; names are long and numbers make short keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ChatNo(pub u64);
+
+/// How many members share one stored record. A direct chat is whole in one record; in a group an
+/// acknowledgement rewrites one page and not a thousand members.
+pub const MEMBERS_PER_PAGE: usize = 16;
+
+/// How far a member got, and which receipts there are for him. All only ever rise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Watermarks {
+    /// Up to here a device of the member has acknowledged.
+    pub delivered: Seq,
+    /// Up to here the member said he has read.
+    pub read: Seq,
+    /// When the pair last changed.
+    pub at_ms: Millis,
+    /// The chat's receipt version of the last change of the pair.
+    pub version: u64,
+    /// The chat's receipt version of the last change of `read`: his own devices are told that.
+    pub read_version: u64,
+    /// The chat's receipt version at which a watermark of another member last newly covered a
+    /// message of this one: beyond his cursor, there is a receipt for him.
+    pub news: u64,
+}
+
+/// What a member may do beyond sending and leaving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// Everything.
+    Owner,
+    /// Manages members and messages.
+    Admin,
+    /// Sends and leaves.
+    Member,
+}
+
+/// Where a persistent session of a member is in this chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The device (MQTT client id).
+    pub device: DeviceId,
+    /// Which session of that device; a cursor of an earlier one is void.
+    pub epoch: u64,
+    /// Messages acknowledged up to here; `None`: not subscribed to messages yet.
+    pub seq: Option<Seq>,
+    /// Receipts acknowledged up to this version; `None`: not subscribed to receipts yet.
+    pub receipts: Option<u64>,
+}
+
+/// A member of a chat. Members keep their place in the list for ever: entries name their author
+/// by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Who.
+    pub user: UserId,
+    /// What he may do.
+    pub role: Role,
+    /// The first entry that he is entitled to.
+    pub since: Seq,
+    /// The partition's tick when he joined.
+    pub joined_tick: u64,
+    /// The last entry he is entitled to, once he is no longer a member.
+    pub until: Option<Seq>,
+    /// How far he got, as decided.
+    pub marks: Watermarks,
+    /// Receipts that some device of his has acknowledged, up to this version.
+    pub receipts_told: u64,
+    /// The greatest version 7 id he ever used here: a greater one is new without a look-up.
+    pub newest_id: Option<MessageId>,
+    /// His newest message here; each names the one before ([`Entry::previous`]).
+    pub last_sent: Seq,
+    /// His persistent sessions.
+    pub cursors: Vec<Cursor>,
+    /// How far he got, as committed: only this is told to others.
+    #[serde(skip)]
+    pub visible: Watermarks,
+    /// The batch that last changed `marks`.
+    #[serde(skip)]
+    marked_in: u64,
+}
+
+impl Member {
+    /// A member who joins at `since`.
+    #[must_use]
+    pub fn new(user: UserId, role: Role, since: Seq, joined_tick: u64) -> Self {
+        // What came before he joined counts as delivered: it is not for him.
+        let before = Seq(since.0.saturating_sub(1));
+        let marks = Watermarks { delivered: before, read: before, ..Watermarks::default() };
+        Self {
+            user,
+            role,
+            since,
+            joined_tick,
+            until: None,
+            marks,
+            receipts_told: 0,
+            newest_id: None,
+            last_sent: Seq::ZERO,
+            cursors: Vec::new(),
+            visible: marks,
+            marked_in: 0,
+        }
+    }
+
+    /// Whether he is entitled to the entry `seq`.
+    #[must_use]
+    pub fn may_read(&self, seq: Seq) -> bool {
+        seq >= self.since && self.until.is_none_or(|until| seq <= until)
+    }
+
+    /// Whether he is a member now.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.until.is_none()
+    }
+
+    /// The cursor of a session, if it has one here.
+    #[must_use]
+    pub fn cursor(&self, device: &DeviceId, epoch: u64) -> Option<&Cursor> {
+        self.cursors.iter().find(|cursor| cursor.epoch == epoch && cursor.device == *device)
+    }
+
+    /// Makes or finds the cursor of a session; one of an earlier session of that device goes.
+    pub(super) fn cursor_or_insert(&mut self, device: &DeviceId, epoch: u64) -> &mut Cursor {
+        let fresh = Cursor { device: device.clone(), epoch, seq: None, receipts: None };
+        let at = match self.cursors.iter().position(|cursor| cursor.device == *device) {
+            Some(at) => {
+                if self.cursors[at].epoch != epoch {
+                    self.cursors[at] = fresh;
+                }
+                at
+            }
+            None => {
+                self.cursors.push(fresh);
+                self.cursors.len() - 1
+            }
+        };
+        &mut self.cursors[at]
+    }
+}
+
+/// One chat: direct (two members, or one with himself) or group.
+#[derive(Debug, Clone)]
+pub struct Chat {
+    /// Its number.
+    pub no: ChatNo,
+    /// Its name.
+    pub id: ChatId,
+    /// The newest entry, as decided.
+    pub head: Seq,
+    /// The newest entry, as committed: nobody may see further.
+    pub committed: Seq,
+    /// The receipt version of the last watermark change.
+    pub version: u64,
+    /// The receipt version up to which watermarks are committed.
+    pub visible_version: u64,
+    /// The time of the newest entry; `at` never falls within a chat.
+    pub last_at_ms: Millis,
+    /// In the order they joined; places never change.
+    pub members: Vec<Member>,
+    /// Flows of attached devices: while there are any, the chat stays in memory.
+    pub flows: u32,
+    /// The newest entries, in order, without a hole, up to `head`.
+    tail: VecDeque<Arc<Entry>>,
+    /// The batch that last touched it.
+    pub(super) touched_in: u64,
+    /// Pages to write with the next batch, beside page 0 which holds the head.
+    dirty_pages: Vec<usize>,
+}
+
+impl Chat {
+    /// A chat as read from the store, or a new one with `head` zero.
+    #[must_use]
+    pub fn new(no: ChatNo, id: ChatId, head: Seq, version: u64, last_at_ms: Millis) -> Self {
+        Self {
+            no,
+            id,
+            head,
+            committed: head,
+            version,
+            visible_version: version,
+            last_at_ms,
+            members: Vec::new(),
+            flows: 0,
+            tail: VecDeque::new(),
+            touched_in: 0,
+            dirty_pages: Vec::new(),
+        }
+    }
+
+    /// Adds members as read from the store, in order.
+    pub fn extend_members(&mut self, members: impl IntoIterator<Item = Member>) {
+        self.members.extend(members.into_iter().map(|mut member| {
+            member.visible = member.marks;
+            member
+        }));
+    }
+
+    /// The place of a user who is or was a member.
+    #[must_use]
+    pub fn member_index(&self, user: &UserId) -> Option<u32> {
+        let at = self.members.iter().position(|member| member.user == *user)?;
+        u32::try_from(at).ok()
+    }
+
+    /// A member by place.
+    #[must_use]
+    pub fn member(&self, index: u32) -> Option<&Member> {
+        self.members.get(index as usize)
+    }
+
+    /// A member by place, to change.
+    pub fn member_mut(&mut self, index: u32) -> Option<&mut Member> {
+        self.members.get_mut(index as usize)
+    }
+
+    /// Watermarks up to `version` are committed; gives the member whose they are.
+    pub(super) fn show_version(&mut self, version: u64, index: u32) -> Option<&mut Member> {
+        self.visible_version = self.visible_version.max(version);
+        self.member_mut(index)
+    }
+
+    /// An entry, if it is among the newest that are kept in memory.
+    #[must_use]
+    pub fn tail_entry(&self, seq: Seq) -> Option<&Arc<Entry>> {
+        let first = self.tail.front()?.seq;
+        let at = usize::try_from(seq.0.checked_sub(first.0)?).ok()?;
+        self.tail.get(at)
+    }
+
+    /// Drops the oldest entry kept in memory if it is `seq` and committed; tells how many bytes
+    /// that freed.
+    pub fn drop_tail(&mut self, seq: Seq) -> bool {
+        if self.tail.front().is_some_and(|entry| entry.seq == seq && seq <= self.committed) {
+            self.tail.pop_front();
+            if self.tail.is_empty() {
+                self.tail.shrink_to_fit();
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Whether nothing keeps it in memory, given that all batches up to `committed_batch` are on
+    /// stable storage.
+    pub(super) fn is_idle(&self, committed_batch: u64) -> bool {
+        self.flows == 0 && self.touched_in <= committed_batch
+    }
+
+    pub(super) fn append(&mut self, entry: Arc<Entry>) {
+        debug_assert_eq!(entry.seq, self.head.next(), "a log has no holes");
+        self.head = entry.seq;
+        self.last_at_ms = entry.at_ms;
+        self.tail.push_back(entry);
+    }
+
+    /// Notes that a member's record has to be written with the batch.
+    pub(super) fn mark_dirty(&mut self, index: u32) {
+        let page = index as usize / MEMBERS_PER_PAGE;
+        if page != 0 && !self.dirty_pages.contains(&page) {
+            self.dirty_pages.push(page);
+        }
+    }
+
+    /// Notes that a member's watermarks are to become visible with the batch `batch_no`.
+    pub(super) fn mark_moved(&mut self, index: u32, batch_no: u64, batch: &mut Batch) {
+        self.mark_dirty(index);
+        let no = self.no;
+        if let Some(member) = self.member_mut(index)
+            && member.marked_in != batch_no
+        {
+            member.marked_in = batch_no;
+            batch.moved.push((no, index));
+        }
+    }
+
+    /// Adds what changed to the batch as it stands now.
+    pub(super) fn write_into(&mut self, batch: &mut Batch) {
+        batch.push(Write::Chat {
+            no: self.no,
+            id: self.id.clone(),
+            head: self.head,
+            version: self.version,
+            last_at_ms: self.last_at_ms,
+            member_count: u32::try_from(self.members.len()).unwrap_or(u32::MAX),
+            members: self.members.iter().take(MEMBERS_PER_PAGE).cloned().collect(),
+        });
+        for page in std::mem::take(&mut self.dirty_pages) {
+            let members = self.members.iter().skip(page * MEMBERS_PER_PAGE);
+            batch.push(Write::MemberPage {
+                no: self.no,
+                page: u32::try_from(page).unwrap_or(u32::MAX),
+                members: members.take(MEMBERS_PER_PAGE).cloned().collect(),
+            });
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What a partition can be asked to do, and what it answers. All of it is data: a function call
+//! today, a request over a network tomorrow.
+
+use std::sync::Arc;
+
+use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{ChatNo, ContentType, SubscriptionStart};
+
+/// A device's name: the MQTT client id. It belongs to one user.
+pub type DeviceId = Arc<str>;
+
+/// A device of a user.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SessionKey {
+    /// Whose.
+    pub user: UserId,
+    /// Which.
+    pub device: DeviceId,
+}
+
+/// A command to one partition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Store a message.
+    Send(Box<Send>),
+    /// A member has read up to a place.
+    Read(Read),
+    /// A device has acknowledged up to a place.
+    Advance(Advance),
+    /// A device subscribes to chats of its user.
+    Subscribe(Subscribe),
+    /// A device gives a subscription back.
+    Unsubscribe(Unsubscribe),
+    /// Make a chat of named members.
+    CreateChat(CreateChat),
+    /// Store what has to outlive the server of a persistent session.
+    SaveSession {
+        /// Whose.
+        key: SessionKey,
+        /// What.
+        session: SavedSession,
+    },
+    /// A persistent session has ended.
+    DropSession {
+        /// Whose.
+        key: SessionKey,
+    },
+}
+
+/// Store a message in a chat.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Send {
+    /// The author.
+    pub from: UserId,
+    /// Where to; a direct chat is made by its first message.
+    pub chat: ChatId,
+    /// The other user of a direct chat is known to exist.
+    pub peer_exists: bool,
+    /// The sender's idempotency key.
+    pub id: Option<MessageId>,
+    /// Set where there is no id: a hash of session, packet id and content. A publish that is
+    /// marked as a retransmission (`dup`) and finds its fingerprint among the author's newest
+    /// messages is the same message.
+    pub fingerprint: Option<u64>,
+    /// MQTT's DUP flag.
+    pub dup: bool,
+    /// A hash of the device ([`super::Entry::origin`]).
+    pub origin: u32,
+    /// The body.
+    pub body: Bytes,
+    /// What it is.
+    pub content_type: ContentType,
+    /// Which entry it answers.
+    pub reply_to: Option<Seq>,
+    /// Whom it mentions.
+    pub mentions: Vec<UserId>,
+    /// Seconds of life.
+    pub ttl_s: Option<u32>,
+}
+
+/// A member says that he has read up to `seq`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// Who.
+    pub user: UserId,
+    /// Where.
+    pub chat: ChatId,
+    /// Up to here, inclusive; beyond the head it means the head.
+    pub seq: Seq,
+}
+
+/// A device has acknowledged all it was given up to a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advance {
+    /// Which chat; it is in memory as long as something given from it is not acknowledged.
+    pub chat: ChatNo,
+    /// The member's place in it.
+    pub member: u32,
+    /// The session, where it keeps a cursor of its own.
+    pub session: Option<(DeviceId, u64)>,
+    /// Messages up to here, if any were acknowledged.
+    pub seq: Option<Seq>,
+    /// Receipts up to this version, if any were acknowledged.
+    pub receipts: Option<u64>,
+}
+
+/// What a subscription is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SubscriptionKind {
+    /// `chats/…/messages`
+    Messages,
+    /// `chats/…/receipts`
+    Receipts,
+}
+
+/// A device subscribes: to one chat, or to all its user is or will be a member of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscribe {
+    /// Who.
+    pub user: UserId,
+    /// The session, where it keeps cursors that outlive its connection.
+    pub session: Option<(DeviceId, u64)>,
+    /// For what.
+    pub kind: SubscriptionKind,
+    /// `None`: all chats.
+    pub chat: Option<ChatId>,
+    /// At QoS 0: a live tail, no cursor.
+    pub live: bool,
+    /// The session had this subscription before (it is back after a disconnect): its tick.
+    pub resumed: Option<u64>,
+}
+
+/// A persistent session gives a subscription back: its cursors for that end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsubscribe {
+    /// Who.
+    pub user: UserId,
+    /// The session.
+    pub session: (DeviceId, u64),
+    /// For what.
+    pub kind: SubscriptionKind,
+    /// `None`: all chats.
+    pub chat: Option<ChatId>,
+}
+
+/// Make a group of named members (a direct chat makes itself).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateChat {
+    /// Its name, made by the caller: identity comes in from outside.
+    pub chat: ChatId,
+    /// The id of its first entry.
+    pub id: MessageId,
+    /// Its owner.
+    pub owner: UserId,
+    /// The others.
+    pub members: Vec<UserId>,
+}
+
+/// What has to outlive the server of a persistent session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedSession {
+    /// Tells this session from earlier and later ones of the same device.
+    pub epoch: u64,
+    /// Seconds it lives without a connection; `u32::MAX`: for ever.
+    pub expiry_s: u32,
+    /// When its last connection ended; `None` while it is connected.
+    pub disconnected_at_ms: Option<u64>,
+    /// Its subscriptions to the host's topics.
+    pub subscriptions: Vec<SavedSubscription>,
+}
+
+/// One subscription of a persistent session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedSubscription {
+    /// As the client wrote it.
+    pub filter: Arc<str>,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// MQTT 5's option.
+    pub no_local: bool,
+    /// MQTT 5's identifier.
+    pub id: Option<u32>,
+    /// The tick of each partition when it was made, by partition number.
+    pub ticks: Vec<u64>,
+}
+
+/// What became of a command; true only once its batch is committed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The message is stored, now or before.
+    Sent {
+        /// Its id.
+        id: MessageId,
+        /// Its place.
+        seq: Seq,
+        /// When it was stored.
+        at_ms: u64,
+        /// It was stored before, by an earlier attempt.
+        duplicate: bool,
+    },
+    /// The watermark stands at or above what was said.
+    Read,
+    /// The cursor stands.
+    Advanced,
+    /// Where the subscription starts.
+    Subscribed {
+        /// The partition's tick; to be kept with a persistent session.
+        tick: u64,
+        /// Each chat with its start.
+        chats: Vec<SubscriptionStart>,
+    },
+    /// The subscription has ended.
+    Unsubscribed,
+    /// The chat exists.
+    Created {
+        /// Its number.
+        chat: ChatNo,
+    },
+    /// The session's record is stored or gone.
+    Saved,
+    /// Not done.
+    Refused(Refused),
+}
+
+/// Why a command was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refused {
+    /// Not a member, or no such chat or user: the same answer, so that nobody can probe.
+    NotAMember,
+    /// The chat exists already.
+    Exists,
+}

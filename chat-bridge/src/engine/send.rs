@@ -1,0 +1,266 @@
+//! Storing a message: membership, idempotency, order.
+
+use std::sync::Arc;
+
+use bluetick_protocol::{ChatId, ChatKind, Event, MessageId, Seq, UserId};
+use uuid::{Builder, Uuid, Variant};
+
+use super::batch::{Batch, Facts, Need, Write};
+use super::chat::{Chat, ChatNo, Member, Role};
+use super::command::{CreateChat, Outcome, Refused, Send};
+use super::entry::{ContentType, Derived, Entry};
+use super::{Engine, Millis};
+
+/// How many of an author's newest messages are looked through for a retransmission. A client
+/// can only retransmit what the server had not acknowledged to it, at most the receive maximum of
+/// one session; the rest is room for his other devices.
+const RETRANSMISSION_LOOKBACK: usize = 512;
+
+impl Engine {
+    pub(super) fn decide_send(
+        &mut self,
+        send: &Send,
+        facts: &Facts,
+        now: Millis,
+        batch: &mut Batch,
+    ) -> Result<Outcome, Need> {
+        let refused = Ok(Outcome::Refused(Refused::NotAMember));
+        let (no, author) = match self.find(&send.chat, facts)? {
+            Some(no) => {
+                let chat = self.chats.get(no).ok_or(Need::ChatNo(no))?;
+                let author = chat.member_index(&send.from);
+                let active = |at: &u32| chat.member(*at).is_some_and(Member::is_active);
+                let Some(author) = author.filter(active) else { return refused };
+                (no, author)
+            }
+            None => match send.chat.direct_members() {
+                Some((a, b)) if send.peer_exists && (a == send.from || b == send.from) => {
+                    let no = self.create(&send.chat, &[a, b], batch);
+                    let author = self.chats.get(no).and_then(|chat| chat.member_index(&send.from));
+                    let Some(author) = author else { return refused };
+                    (no, author)
+                }
+                _ => return refused,
+            },
+        };
+        if let Some((seq, entry)) = self.stored_before(send, no, author, facts)? {
+            return Ok(Outcome::Sent { id: entry.id, seq, at_ms: entry.at_ms, duplicate: true });
+        }
+        Ok(self.append(send, no, author, now, batch))
+    }
+
+    /// Finds the message if an earlier attempt has stored it.
+    fn stored_before(
+        &self,
+        send: &Send,
+        no: ChatNo,
+        author: u32,
+        facts: &Facts,
+    ) -> Result<Option<(Seq, Arc<Entry>)>, Need> {
+        let Some(member) = self.chats.get(no).and_then(|chat| chat.member(author)) else {
+            return Ok(None);
+        };
+        if let Some(id) = send.id {
+            // Exact, not a guess: an id above the greatest one ever used was never used.
+            if id.is_v7() && member.newest_id.is_none_or(|newest| id > newest) {
+                return Ok(None);
+            }
+            let seq = match self.uncommitted_ids.get(&(no, author, id)) {
+                Some(seq) => Some(*seq),
+                None => match seq_of_server_id(id) {
+                    Some(seq) => self
+                        .entry_up_to_head(no, seq, facts)?
+                        .filter(|entry| entry.id == id && entry.author == author)
+                        .map(|_| seq),
+                    None => None,
+                },
+            };
+            let seq = match seq {
+                Some(seq) => Some(seq),
+                None => *facts.ids.get(&(no, author, id)).ok_or(Need::Id(no, author, id))?,
+            };
+            let Some(seq) = seq else { return Ok(None) };
+            return Ok(self.entry(no, seq, facts)?.map(|entry| (seq, entry)));
+        }
+        if send.dup && send.fingerprint.is_some() {
+            let mut seq = member.last_sent;
+            for _ in 0..RETRANSMISSION_LOOKBACK {
+                if seq == Seq::ZERO {
+                    break;
+                }
+                let Some(entry) = self.entry(no, seq, facts)? else { break };
+                if entry.fingerprint == send.fingerprint {
+                    return Ok(Some((seq, entry)));
+                }
+                seq = entry.previous;
+            }
+        }
+        Ok(None)
+    }
+
+    fn entry_up_to_head(
+        &self,
+        no: ChatNo,
+        seq: Seq,
+        facts: &Facts,
+    ) -> Result<Option<Arc<Entry>>, Need> {
+        match self.chats.get(no) {
+            Some(chat) if seq > Seq::ZERO && seq <= chat.head => self.entry(no, seq, facts),
+            _ => Ok(None),
+        }
+    }
+
+    fn append(
+        &mut self,
+        send: &Send,
+        no: ChatNo,
+        author: u32,
+        now: Millis,
+        batch: &mut Batch,
+    ) -> Outcome {
+        self.touch(no, batch);
+        let Some(chat) = self.chats.get_mut(no) else {
+            return Outcome::Refused(Refused::NotAMember);
+        };
+        let seq = chat.head.next();
+        let at_ms = now.max(chat.last_at_ms);
+        let id = send.id.unwrap_or_else(|| server_id(at_ms, author, seq));
+        let mut previous = Seq::ZERO;
+        if let Some(member) = chat.member_mut(author) {
+            previous = std::mem::replace(&mut member.last_sent, seq);
+            if id.is_v7() && member.newest_id.is_none_or(|newest| id > newest) {
+                member.newest_id = Some(id);
+            }
+        }
+        chat.mark_dirty(author);
+        let entry = Arc::new(Entry {
+            seq,
+            id,
+            author,
+            previous,
+            at_ms,
+            content_type: send.content_type.clone(),
+            body: send.body.clone(),
+            reply_to: send.reply_to,
+            mentions: send.mentions.clone(),
+            expires_at_ms: send.ttl_s.map(|ttl_s| at_ms + Millis::from(ttl_s) * 1000),
+            fingerprint: send.fingerprint.filter(|_| send.id.is_none()),
+            event: None,
+            origin: send.origin,
+            derived: Derived::default(),
+        });
+        append_entry(chat, entry, batch);
+        if send.id.is_some() {
+            batch.push(Write::Id { id, chat: no, author, seq });
+            batch.ids.push((no, author, id));
+            self.uncommitted_ids.insert((no, author, id), seq);
+        }
+        Outcome::Sent { id, seq, at_ms, duplicate: false }
+    }
+
+    /// Makes a group with its `created` event.
+    pub(super) fn decide_create(
+        &mut self,
+        create: &CreateChat,
+        facts: &Facts,
+        now: Millis,
+        batch: &mut Batch,
+    ) -> Result<Outcome, Need> {
+        if create.chat.kind() != ChatKind::Group {
+            return Ok(Outcome::Refused(Refused::NotAMember));
+        }
+        if self.find(&create.chat, facts)?.is_some() {
+            return Ok(Outcome::Refused(Refused::Exists));
+        }
+        let mut users = vec![create.owner.clone()];
+        users.extend(create.members.iter().cloned());
+        let no = self.create(&create.chat, &users, batch);
+        if let Some(chat) = self.chats.get_mut(no) {
+            let users = chat.members.iter().map(|member| member.user.clone()).collect();
+            let entry = Arc::new(Entry {
+                seq: chat.head.next(),
+                id: create.id,
+                author: 0,
+                previous: Seq::ZERO,
+                at_ms: now,
+                content_type: ContentType::Text,
+                body: bytes::Bytes::new(),
+                reply_to: None,
+                mentions: Vec::new(),
+                expires_at_ms: None,
+                fingerprint: None,
+                event: Some(Event::Created { members: users, title: None }),
+                origin: 0,
+                derived: Derived::default(),
+            });
+            append_entry(chat, entry, batch);
+        }
+        Ok(Outcome::Created { chat: no })
+    }
+
+    /// Makes a chat of `users` (the first is the owner of a group), each once.
+    fn create(&mut self, id: &ChatId, users: &[UserId], batch: &mut Batch) -> ChatNo {
+        let no = ChatNo(self.counters.next_chat);
+        self.counters.next_chat += 1;
+        let tick = self.next_tick(batch);
+        let mut chat = Chat::new(no, id.clone(), Seq::ZERO, 0, 0);
+        let group = id.kind() == ChatKind::Group;
+        for user in users {
+            if chat.member_index(user).is_none() {
+                let role =
+                    if group && chat.members.is_empty() { Role::Owner } else { Role::Member };
+                chat.members.push(Member::new(user.clone(), role, Seq(1), tick));
+                let at = u32::try_from(chat.members.len() - 1).unwrap_or(u32::MAX);
+                chat.mark_dirty(at);
+                batch.push(Write::ChatOfUser { user: user.clone(), no });
+            }
+        }
+        batch.push(Write::ChatName { id: id.clone(), no });
+        self.chats.insert(chat);
+        self.uncommitted_chats.push((self.batch_no, no));
+        self.touch(no, batch);
+        no
+    }
+}
+
+fn append_entry(chat: &mut Chat, entry: Arc<Entry>, batch: &mut Batch) {
+    let (no, seq) = (chat.no, entry.seq);
+    batch.push(Write::Entry { chat: no, entry: entry.clone() });
+    chat.append(entry);
+    batch.grown.entry(no).or_insert((seq, seq)).1 = seq;
+}
+
+/// The id of a message whose sender gave none: a version 8 UUID that holds time, author and place,
+/// so that a later send under this id is recognised without an index of its own.
+fn server_id(at_ms: Millis, author: u32, seq: Seq) -> MessageId {
+    let mut bytes = [0u8; 16];
+    bytes[..6].copy_from_slice(&at_ms.to_be_bytes()[2..]);
+    bytes[6..8].copy_from_slice(&(author as u16 & 0x0FFF).to_be_bytes());
+    bytes[8..].copy_from_slice(&(seq.0 & (u64::MAX >> 2)).to_be_bytes());
+    let uuid = Builder::from_custom_bytes(bytes).into_uuid();
+    MessageId::from_uuid(uuid).expect("a version 8 UUID is not nil")
+}
+
+/// The place in the chat that an id made by [`server_id`] names.
+fn seq_of_server_id(id: MessageId) -> Option<Seq> {
+    let uuid: Uuid = id.as_uuid();
+    if uuid.get_version_num() != 8 || uuid.get_variant() != Variant::RFC4122 {
+        return None;
+    }
+    let low = <[u8; 8]>::try_from(&id.as_bytes()[8..]).ok()?;
+    Some(Seq(u64::from_be_bytes(low) & (u64::MAX >> 2)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_id_names_its_place() {
+        for seq in [1, 2, 77, 1 << 40] {
+            let id = server_id(1_764_000_000_000, 3, Seq(seq));
+            assert_eq!(seq_of_server_id(id), Some(Seq(seq)));
+            assert!(!id.is_v7());
+        }
+    }
+}

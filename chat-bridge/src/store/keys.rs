@@ -1,0 +1,130 @@
+//! Every key, in one place. All start with the partition, so that a partition is one range of
+//! each table; numbers are big-endian, so that they sort.
+//!
+//! | table | key after the partition (2 bytes) | value |
+//! |---|---|---|
+//! | state | `c` chat(8) | chat record |
+//! | state | `k` | counters |
+//! | state | `m` chat(8) page(4) | member page |
+//! | state | `n` name | chat number |
+//! | state | `s` user 0 device | session |
+//! | state | `u` user 0 chat(8) | (empty) |
+//! | log | chat(8) seq(8) | entry |
+//! | ids | id(16) chat(8) author(4) | seq |
+//!
+//! The schema record has the partition number 0xFFFF, which no partition has. Names of users
+//! contain no zero byte.
+
+use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
+
+use super::kv::StoreError;
+use crate::engine::{ChatNo, PartitionNo, SessionKey};
+
+const CHAT: u8 = b'c';
+const COUNTERS: u8 = b'k';
+const MEMBER_PAGE: u8 = b'm';
+const CHAT_NAME: u8 = b'n';
+const SESSION: u8 = b's';
+const CHAT_OF_USER: u8 = b'u';
+
+const TRUNCATED: StoreError = StoreError::Corrupt("a key is too short");
+
+/// A range of keys: from, and up to but not including.
+pub(super) type Range = (Vec<u8>, Vec<u8>);
+
+pub(super) fn schema() -> Vec<u8> {
+    vec![0xFF, 0xFF, b'v']
+}
+
+pub(super) fn chat(partition: PartitionNo, no: ChatNo) -> Vec<u8> {
+    key(partition, CHAT, &[&no.0.to_be_bytes()])
+}
+
+pub(super) fn chats(partition: PartitionNo) -> Range {
+    (key(partition, CHAT, &[]), key(partition, CHAT + 1, &[]))
+}
+
+pub(super) fn counters(partition: PartitionNo) -> Vec<u8> {
+    key(partition, COUNTERS, &[])
+}
+
+pub(super) fn member_page(partition: PartitionNo, no: ChatNo, page: u32) -> Vec<u8> {
+    key(partition, MEMBER_PAGE, &[&no.0.to_be_bytes(), &page.to_be_bytes()])
+}
+
+pub(super) fn member_pages(partition: PartitionNo, no: ChatNo) -> Range {
+    let next = ChatNo(no.0.saturating_add(1));
+    (member_page(partition, no, 0), member_page(partition, next, 0))
+}
+
+pub(super) fn chat_name(partition: PartitionNo, id: &ChatId) -> Vec<u8> {
+    key(partition, CHAT_NAME, &[id.as_str().as_bytes()])
+}
+
+pub(super) fn chat_of_user(partition: PartitionNo, user: &UserId, no: ChatNo) -> Vec<u8> {
+    key(partition, CHAT_OF_USER, &[user.as_str().as_bytes(), &[0], &no.0.to_be_bytes()])
+}
+
+pub(super) fn chats_of_user(partition: PartitionNo, user: &UserId) -> Range {
+    let user = user.as_str().as_bytes();
+    (key(partition, CHAT_OF_USER, &[user, &[0]]), key(partition, CHAT_OF_USER, &[user, &[1]]))
+}
+
+pub(super) fn session(partition: PartitionNo, of: &SessionKey) -> Vec<u8> {
+    key(partition, SESSION, &[of.user.as_str().as_bytes(), &[0], of.device.as_bytes()])
+}
+
+pub(super) fn sessions(partition: PartitionNo) -> Range {
+    (key(partition, SESSION, &[]), key(partition, SESSION + 1, &[]))
+}
+
+pub(super) fn session_key(key: &[u8]) -> Result<SessionKey, StoreError> {
+    let text = key.get(3..).ok_or(TRUNCATED)?;
+    let text = std::str::from_utf8(text)
+        .map_err(|_| StoreError::Corrupt("the key of a session is not text"))?;
+    let (user, device) = text.split_once('\0').ok_or(TRUNCATED)?;
+    let user = UserId::try_from(user)
+        .map_err(|_| StoreError::Corrupt("the key of a session does not start with a user"))?;
+    Ok(SessionKey { user, device: device.into() })
+}
+
+pub(super) fn entry(partition: PartitionNo, chat: ChatNo, seq: Seq) -> Vec<u8> {
+    let mut key = Vec::with_capacity(18);
+    key.extend_from_slice(&partition.0.to_be_bytes());
+    key.extend_from_slice(&chat.0.to_be_bytes());
+    key.extend_from_slice(&seq.0.to_be_bytes());
+    key
+}
+
+/// Ids come first: version 7 ids rise with time, so that new keys land side by side, which
+/// makes them cheap to insert and to compact.
+pub(super) fn id(partition: PartitionNo, id: MessageId, chat: ChatNo, author: u32) -> Vec<u8> {
+    let mut key = Vec::with_capacity(30);
+    key.extend_from_slice(&partition.0.to_be_bytes());
+    key.extend_from_slice(id.as_bytes());
+    key.extend_from_slice(&chat.0.to_be_bytes());
+    key.extend_from_slice(&author.to_be_bytes());
+    key
+}
+
+pub(super) fn trailing_chat_no(key: &[u8]) -> Result<ChatNo, StoreError> {
+    Ok(ChatNo(trailing_u64(key)?))
+}
+
+pub(super) fn trailing_seq(key: &[u8]) -> Result<Seq, StoreError> {
+    Ok(Seq(trailing_u64(key)?))
+}
+
+fn trailing_u64(key: &[u8]) -> Result<u64, StoreError> {
+    key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)).ok_or(TRUNCATED)
+}
+
+fn key(partition: PartitionNo, kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(3 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.extend_from_slice(&partition.0.to_be_bytes());
+    key.push(kind);
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}

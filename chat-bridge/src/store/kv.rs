@@ -1,0 +1,147 @@
+//! The small key-value interface that the store stands on.
+
+use std::ops::ControlFlow;
+use std::ops::Range;
+
+/// Which of the three tables; each has its own shape of access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Small records that are overwritten often: chats, members, cursors, sessions.
+    State,
+    /// The logs: written once, read forward.
+    Log,
+    /// Ids of messages: written once, nearly in the order of time, hardly ever read.
+    Ids,
+}
+
+impl Table {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::State, Self::Log, Self::Ids];
+
+    /// Its name in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Log => "log",
+            Self::Ids => "ids",
+        }
+    }
+}
+
+/// A key-value store with atomic, synced commits and ordered scans. Calls may block on the disk.
+pub trait Kv: Send + Sync + 'static {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Calls `each` with the keys in [`from`, `to`), rising, until it breaks.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// Applies all writes or none, and returns once they are on stable storage.
+    ///
+    /// # Errors
+    /// Whether they were applied is unknown; further commits fail until [`Kv::recover`].
+    fn commit(&self, batch: &KvBatch) -> Result<(), StoreError>;
+
+    /// Gets a store whose commit failed to work again, if the cause is gone.
+    ///
+    /// # Errors
+    /// The cause is not gone.
+    fn recover(&self) -> Result<(), StoreError>;
+}
+
+/// Why the store cannot do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The disk or the database says no.
+    #[error("{0}")]
+    Io(String),
+    /// Another process has the database open.
+    #[error("{0}")]
+    Locked(String),
+    /// The data was written by another version of the program.
+    #[error(
+        "the data has schema version {found}, this program knows version {known}: \
+         use a program at least as new as the one that wrote it"
+    )]
+    Schema {
+        /// In the data.
+        found: u32,
+        /// In this program.
+        known: u32,
+    },
+    /// A record is not what it should be.
+    #[error("the data is damaged: {0}")]
+    Corrupt(&'static str),
+}
+
+/// Puts and deletes of one commit, in order; all bytes in one buffer.
+#[derive(Debug, Default)]
+pub struct KvBatch {
+    bytes: Vec<u8>,
+    ops: Vec<Op>,
+}
+
+#[derive(Debug)]
+struct Op {
+    table: Table,
+    key: Range<usize>,
+    value: Option<Range<usize>>,
+}
+
+impl KvBatch {
+    /// Puts a record whose value `encode` appends to the buffer it is given.
+    pub fn put(&mut self, table: Table, key: &[u8], encode: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let middle = self.bytes.len();
+        encode(&mut self.bytes);
+        let value = Some(middle..self.bytes.len());
+        self.ops.push(Op { table, key: start..middle, value });
+    }
+
+    /// Removes a record.
+    pub fn delete(&mut self, table: Table, key: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.ops.push(Op { table, key: start..self.bytes.len(), value: None });
+    }
+
+    /// The writes in order: table, key, and the value or `None` for a removal.
+    pub fn iter(&self) -> impl Iterator<Item = (Table, &[u8], Option<&[u8]>)> {
+        self.ops.iter().map(|op| {
+            let value = op.value.clone().map(|range| &self.bytes[range]);
+            (op.table, &self.bytes[op.key.clone()], value)
+        })
+    }
+
+    /// How many writes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// The size of all keys and values.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}

@@ -1,0 +1,171 @@
+//! The accounts: a file in the data directory with a line `name:hash` per user.
+//!
+//! It is replaced whole (temporary file, fsync, rename) under a lock, so that it can be changed
+//! while a server runs; the server looks at most once a second whether it has.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use argon2::Argon2;
+use argon2::password_hash::rand_core::OsRng;
+use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use bluetick_protocol::UserId;
+use parking_lot::Mutex;
+
+use crate::Failure;
+use crate::data_dir;
+
+/// How old what is known of the file may be.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Bytes of a password.
+pub(crate) const PASSWORD_BYTES_MAX: usize = 1024;
+
+/// Users with the argon2id hashes of their passwords.
+pub(crate) type Table = BTreeMap<UserId, Arc<str>>;
+
+/// The accounts as the server sees them.
+pub(crate) struct Accounts {
+    path: PathBuf,
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    table: Arc<Table>,
+    stamp: Option<(SystemTime, u64)>,
+    looked_at: Instant,
+}
+
+impl Accounts {
+    /// The accounts of a data directory.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub(crate) fn open(dir: &Path) -> Result<Self, Failure> {
+        let path = file(dir);
+        let table = Arc::new(read(&path)?);
+        let seen = Seen { table, stamp: stamp(&path), looked_at: Instant::now() };
+        Ok(Self { path, seen: Mutex::new(seen) })
+    }
+
+    /// The users there are now.
+    pub(crate) fn table(&self) -> Arc<Table> {
+        let mut seen = self.seen.lock();
+        if seen.looked_at.elapsed() > FRESH {
+            seen.looked_at = Instant::now();
+            let now = stamp(&self.path);
+            if now != seen.stamp {
+                match read(&self.path) {
+                    Ok(table) => {
+                        seen.table = Arc::new(table);
+                        seen.stamp = now;
+                    }
+                    // What was known stays in force; the next look may be luckier.
+                    Err(error) => tracing::error!(%error, "the accounts cannot be read"),
+                }
+            }
+        }
+        seen.table.clone()
+    }
+}
+
+/// Changes the accounts of a data directory, alone among all who do.
+///
+/// # Errors
+/// What `change` says, or the file cannot be read or written.
+pub(crate) fn change(
+    dir: &Path,
+    change: impl FnOnce(&mut Table) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    data_dir::make(dir)?;
+    let lock = data_dir::open_private(&dir.join("accounts.lock"))?;
+    lock.lock().map_err(Failure::other)?;
+    let path = file(dir);
+    let mut table = read(&path)?;
+    change(&mut table)?;
+    let fresh = path.with_extension("new");
+    let mut file = data_dir::open_private(&fresh)?;
+    file.set_len(0).map_err(Failure::other)?;
+    for (user, hash) in &table {
+        writeln!(file, "{user}:{hash}").map_err(Failure::other)?;
+    }
+    file.sync_all().map_err(Failure::other)?;
+    fs::rename(&fresh, &path).map_err(Failure::other)?;
+    // The rename itself has to be on stable storage.
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Failure::other)
+}
+
+/// All users of a data directory.
+///
+/// # Errors
+/// The file is there and cannot be read.
+pub(crate) fn list(dir: &Path) -> Result<Table, Failure> {
+    read(&file(dir))
+}
+
+/// The argon2id hash of a password.
+///
+/// # Errors
+/// The password is empty or too long.
+pub(crate) fn hash(password: &[u8]) -> Result<Arc<str>, Failure> {
+    if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+        return Err(Failure::Other(format!("a password has 1 to {PASSWORD_BYTES_MAX} bytes")));
+    }
+    let salt = SaltString::generate(&mut OsRng);
+    let hash = Argon2::default().hash_password(password, &salt).map_err(Failure::other)?;
+    Ok(hash.to_string().into())
+}
+
+/// Whether a password is the one of a hash. Takes tens of milliseconds and megabytes on purpose.
+pub(crate) fn verify(hash: &str, password: &[u8]) -> bool {
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
+}
+
+fn file(dir: &Path) -> PathBuf {
+    dir.join("accounts")
+}
+
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+fn read(path: &Path) -> Result<Table, Failure> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Table::new()),
+        Err(error) => return Err(Failure::Other(format!("{}: {error}", path.display()))),
+    };
+    let mut table = Table::new();
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+        let entry = line.split_once(':').and_then(|(user, hash)| {
+            let user = UserId::try_from(user).ok()?;
+            PasswordHash::new(hash).ok()?;
+            Some((user, hash.into()))
+        });
+        let Some((user, hash)) = entry else {
+            let (path, at) = (path.display(), at + 1);
+            return Err(Failure::Other(format!("{path}, line {at}: not of the form name:hash")));
+        };
+        table.insert(user, hash);
+    }
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_fits_its_hash_only() {
+        let stored = hash(b"secret").expect("hashed");
+        assert!(stored.starts_with("$argon2id$"));
+        assert!(verify(&stored, b"secret") && !verify(&stored, b"Secret"));
+        assert!(hash(b"").is_err());
+    }
+}

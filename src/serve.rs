@@ -1,0 +1,184 @@
+//! `bluetick serve`: opens the store, starts the writer, binds the ports, waits for the end.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bluetick_bridge::bridge::{ReadPool, SystemEnvironment};
+use bluetick_bridge::engine::PartitionNo;
+use bluetick_bridge::partition::Partition;
+use bluetick_bridge::store::{RocksKv, Store, StoreError};
+use bluetick_bridge::writer::{Pipeline, Writer, WriterSignal};
+use bluetick_bridge::{Bridge, Directory};
+use bluetick_broker::Broker;
+use tokio::net::TcpListener;
+use tokio::runtime::{Handle, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Failure;
+use crate::accounts::Accounts;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::directory::{Everybody, Members};
+use crate::logging;
+
+/// How often sessions that nobody comes back for are looked for in the store.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// Runs the server until it is told to stop.
+pub(crate) fn run(config: &Config) -> Result<(), Failure> {
+    logging::start(config)?;
+    let data_dir = DataDir::take(&config.data_dir)?;
+    let engine = ChatServer::open(config, &data_dir)?;
+    let runtime = Runtime::new().map_err(Failure::other)?;
+    let left = runtime.block_on(serve(config, &engine))?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    engine.stop();
+    if left > 0 {
+        tracing::warn!(connections = left, "did not end within the grace period");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Store, partitions and writer, in the order they depend on each other.
+struct ChatServer {
+    pipeline: Arc<Pipeline>,
+    reads: Arc<ReadPool>,
+    writer: Writer,
+}
+
+impl ChatServer {
+    fn open(config: &Config, data_dir: &DataDir) -> Result<Self, Failure> {
+        let started = Instant::now();
+        let database = data_dir.database();
+        let kv = RocksKv::open(&database, config.store.clone()).map_err(store_failure)?;
+        let (store, partitions) =
+            Store::open(Arc::new(kv), config.partitions).map_err(store_failure)?;
+        if partitions != config.partitions {
+            tracing::info!(
+                partitions,
+                "the data directory was made with another number of partitions"
+            );
+        }
+        let signal = Arc::new(WriterSignal::default());
+        let reads = ReadPool::new(signal.clone());
+        let parts: Result<Vec<_>, StoreError> = (0..partitions)
+            .map(|no| {
+                let no = PartitionNo(no);
+                let counters = store.counters(no)?;
+                let tail = config.bridge.tail_bytes_max;
+                Ok(Arc::new(Partition::new(no, counters, tail, reads.clone())))
+            })
+            .collect();
+        let pipeline = Arc::new(Pipeline::new(parts.map_err(store_failure)?, store));
+        reads.start(&pipeline).map_err(Failure::other)?;
+        let writer = Writer::start(pipeline.clone(), signal).map_err(Failure::other)?;
+        tracing::info!(
+            data_dir = %config.data_dir.display(),
+            partitions,
+            took_ms = started.elapsed().as_millis(),
+            "opened the store"
+        );
+        Ok(Self { pipeline, reads, writer })
+    }
+
+    /// Commits what is under way and closes the store.
+    fn stop(self) {
+        self.reads.stop();
+        self.writer.stop();
+    }
+}
+
+/// Accepts connections until a signal; gives how many did not end in time.
+async fn serve(config: &Config, engine: &ChatServer) -> Result<u64, Failure> {
+    let directory: Arc<dyn Directory> = if config.dev {
+        Arc::new(Everybody)
+    } else {
+        let accounts = Accounts::open(&config.data_dir)?;
+        if accounts.table().is_empty() {
+            tracing::warn!("there are no users yet: add one with `bluetick user add NAME`");
+        }
+        Arc::new(Members::new(accounts, Handle::current())?)
+    };
+    let environment = Arc::new(SystemEnvironment);
+    let bridge = Bridge::new(
+        engine.pipeline.clone(),
+        directory,
+        environment,
+        engine.reads.clone(),
+        config.bridge.clone(),
+    );
+    let swept = bridge.sweep(true).map_err(store_failure)?;
+    tracing::debug!(ended = swept, "sessions whose time was over");
+    // Before anybody is told of the ports: who stops the server right then must be heard.
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
+    let listeners = bind(config).await?;
+    let broker = Broker::new(bridge.clone(), config.limits.clone());
+    let mut addresses = Vec::new();
+    for listener in listeners {
+        addresses.push(listener.local_addr().map_err(Failure::other)?);
+        let broker = broker.clone();
+        tokio::spawn(async move { broker.serve_tcp(listener).await });
+    }
+    announce(config, &addresses)?;
+    let expiring = broker.clone();
+    tokio::spawn(async move { expiring.expire_sessions().await });
+    tokio::spawn(sweep_now_and_then(bridge));
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
+    }
+    Ok(broker.shutdown(config.grace).await)
+}
+
+async fn bind(config: &Config) -> Result<Vec<TcpListener>, Failure> {
+    let mut listeners = Vec::new();
+    for address in &config.mqtt {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| Failure::Other(format!("cannot listen on {address}: {error}")))?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Says on standard output where the server listens, for people and scripts.
+fn announce(config: &Config, addresses: &[SocketAddr]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let mut say = |line: String| writeln!(out, "{line}").map_err(Failure::other);
+    for address in addresses {
+        say(format!("listening mqtt {address}"))?;
+    }
+    if let (true, Some(address)) = (config.dev, addresses.first()) {
+        let at = format!("-h {} -p {}", address.ip(), address.port());
+        say("\nIn a second terminal, receive as bob:".to_owned())?;
+        say(format!("  mosquitto_sub {at} -u bob -i bob-phone -c -q 1 -t 'chats/+/messages'"))?;
+        say("In a third, send as alice:".to_owned())?;
+        say(format!(
+            "  mosquitto_pub {at} -u alice -i alice-phone -q 1 -t users/bob/send -m 'hi bob'\n"
+        ))?;
+    }
+    out.flush().map_err(Failure::other)
+}
+
+async fn sweep_now_and_then(bridge: Bridge) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let bridge = bridge.clone();
+        match tokio::task::spawn_blocking(move || bridge.sweep(false)).await {
+            Ok(Ok(ended)) => tracing::debug!(ended, "sessions whose time was over"),
+            Ok(Err(error)) => tracing::error!(%error, "sessions cannot be looked through"),
+            Err(error) => tracing::error!(%error, "the sweep of sessions has failed"),
+        }
+    }
+}
+
+fn store_failure(error: StoreError) -> Failure {
+    match error {
+        StoreError::Locked(_) => Failure::InUse(error.to_string()),
+        other => Failure::Other(format!("cannot open the store: {other}")),
+    }
+}

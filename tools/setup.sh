@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Installs what building (and, with the argument "test", testing) needs from the distribution.
+# Says what it is about to do; silent if nothing is missing.
+set -euo pipefail
+
+packages=(librocksdb-dev libclang-dev mosquitto-clients)
+if [[ ${1:-} == test ]]; then
+  packages+=(mosquitto python3-venv)
+fi
+
+if ! command -v cargo >/dev/null; then
+  echo "cargo is missing: install Rust from https://rustup.rs and run this again" >&2
+  exit 1
+fi
+if ! command -v cc >/dev/null; then
+  packages+=(build-essential)
+fi
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+  missing=()
+  for header in /usr/include /usr/local/include /opt/homebrew/include "${ROCKSDB_INCLUDE_DIR:-}"; do
+    [[ -n $header && -e $header/rocksdb/c.h ]] && found=1
+  done
+  [[ -n ${found:-} ]] || missing+=("RocksDB with headers (rocksdb-devel, rocksdb)")
+  command -v mosquitto_pub >/dev/null || missing+=("the mosquitto clients (mosquitto)")
+  if [[ ${#missing[@]} -gt 0 ]]; then
+    printf 'this system has no apt-get; install with its own package manager:\n' >&2
+    printf '  %s\n' "${missing[@]}" "libclang (clang)" >&2
+    printf 'and set ROCKSDB_LIB_DIR and ROCKSDB_INCLUDE_DIR if it is not in /usr\n' >&2
+    exit 1
+  fi
+  exit 0
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [[ $status == installed ]] || missing+=("$package")
+done
+[[ ${#missing[@]} -gt 0 ]] || exit 0
+
+sudo=()
+if [[ $(id -u) -ne 0 ]]; then
+  sudo=(sudo)
+fi
+echo "installing with apt-get: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+install=("${sudo[@]}" apt-get install --yes --quiet --quiet --no-install-recommends "${missing[@]}")
+# The package lists may be missing or old: only then they are fetched.
+"${install[@]}" >/dev/null 2>&1 || { "${sudo[@]}" apt-get update --quiet --quiet; "${install[@]}" >/dev/null; }
+
+# A broker that a package starts by itself would hold port 1883.
+if [[ " ${missing[*]} " == *" mosquitto "* ]] && command -v systemctl >/dev/null; then
+  "${sudo[@]}" systemctl disable --now mosquitto >/dev/null 2>&1 || true
+fi

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::connection;
 use crate::host::Host;
@@ -78,7 +79,7 @@ impl<H: Host> Broker<H> {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
                     }
-                    self.spawn(stream, address);
+                    self.serve_stream(stream, address);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -88,8 +89,8 @@ impl<H: Host> Broker<H> {
         }
     }
 
-    /// Serves one connection in a task of its own.
-    fn spawn(
+    /// Serves one connection over any stream of bytes, in a task of its own.
+    pub fn serve_stream(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         address: SocketAddr,
@@ -136,12 +137,12 @@ impl<H: Host> Broker<H> {
     pub async fn shutdown(&self, grace: Duration) -> u64 {
         self.shared.stopping.send_replace(true);
         let connections = &self.shared.stats.connections;
-        let deadline = tokio::time::Instant::now() + grace;
+        let deadline = Instant::now() + grace;
         loop {
             // Again each time: a connection may just have been in the middle of its CONNECT.
             self.shared.registry.stop_all(Stop::Reason(Reason::SERVER_SHUTTING_DOWN));
             let open = connections.load(Ordering::Acquire);
-            if open == 0 || tokio::time::Instant::now() >= deadline {
+            if open == 0 || Instant::now() >= deadline {
                 return open;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

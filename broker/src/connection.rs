@@ -288,30 +288,30 @@ async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Waits for the host's answer to an open.
+/// Waits for the host's answer to an open. Whatever else arrives meanwhile is for the session and
+/// put back once there is one: put back earlier, it would wake this again and again.
 async fn opened(mailbox: &Mailbox) -> Result<(u64, Option<Vec<Restored>>), Reason> {
-    loop {
+    let (mut early, mut news, mut stop, mut answer) = (Vec::new(), false, None, None);
+    while answer.is_none() {
         let mail = mailbox.take(0);
-        if mail.news {
-            mailbox.host(HostEvent::News);
-        }
-        let mut answer = None;
+        news |= mail.news;
+        stop = stop.or(mail.stop);
         for event in mail.events {
             match event {
                 HostEvent::Opened { epoch, restored } => answer = Some(Ok((epoch, restored))),
                 HostEvent::Close(reason) => answer = Some(Err(reason)),
-                // Whatever follows the answer is for the session.
-                other => mailbox.host(other),
+                other => early.push(other),
             }
         }
-        if let Some(stop) = mail.stop {
-            mailbox.stop(stop);
-        }
-        match answer {
-            Some(answer) => return answer,
-            None => mailbox.wait().await,
+        if answer.is_none() {
+            mailbox.wait().await;
         }
     }
+    mailbox.host_many(early, news);
+    if let Some(stop) = stop {
+        mailbox.stop(stop);
+    }
+    answer.unwrap_or(Err(Reason::UNSPECIFIED))
 }
 
 fn forget_plain<H: Host>(shared: &Shared<H>, key: &SessionKey, filters: &[Arc<str>]) {

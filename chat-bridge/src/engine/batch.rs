@@ -1,6 +1,6 @@
 //! What was decided, as data: the writes of one atomic commit, and what becomes visible after it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
@@ -29,7 +29,7 @@ pub struct Batch {
     #[serde(skip)]
     pub(super) touched: Vec<ChatNo>,
     #[serde(skip)]
-    pub(super) grown: HashMap<ChatNo, (Seq, Seq)>,
+    pub(super) grown: BTreeMap<ChatNo, (Seq, Seq)>,
     #[serde(skip)]
     pub(super) moved: Vec<(ChatNo, u32)>,
     #[serde(skip)]

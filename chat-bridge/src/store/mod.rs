@@ -11,7 +11,7 @@ mod records;
 mod rocks;
 
 pub use kv::{Kv, KvBatch, StoreError, Table};
-pub use memory::MemoryKv;
+pub use memory::{Fault, MemoryKv};
 pub use records::SCHEMA_VERSION;
 pub use rocks::{RocksKv, RocksOptions};
 

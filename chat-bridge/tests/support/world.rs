@@ -1,0 +1,385 @@
+//! A server in memory with everything that can happen to it, in virtual time.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bluetick_bridge::bridge::{Environment, InlineReads};
+use bluetick_bridge::engine::{Command, CreateChat, PartitionNo};
+use bluetick_bridge::partition::Partition;
+use bluetick_bridge::store::{Fault, MemoryKv, Store};
+use bluetick_bridge::writer::{Batches, Pipeline};
+use bluetick_bridge::{Bridge, BridgeOptions, Directory};
+use bluetick_broker::host::Attempt;
+use bluetick_broker::packet::Reason;
+use bluetick_broker::{Broker, Limits};
+use bluetick_checker::{Event, History};
+use bluetick_harness::{Device, Dial, Pace, Phase, Plan, Record};
+use bluetick_protocol::{ChatId, MessageId, UserId};
+use fastrand::Rng;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep};
+
+const USERS: [&str; 3] = ["alice", "bob", "carol"];
+const CHATS: [(&str, [&str; 2]); 3] = [
+    ("alice~bob", ["alice", "bob"]),
+    ("alice~carol", ["alice", "carol"]),
+    ("carol~carol", ["carol", "carol"]),
+];
+const GROUP: &str = "g-000000000001";
+
+/// Virtual time that a run is busy.
+const BUSY: Duration = Duration::from_secs(12);
+/// After so long without an event nothing more will come.
+const QUIET: Duration = Duration::from_secs(3);
+/// A run that does not settle within this is judged as it is.
+const SETTLE_MAX: Duration = Duration::from_secs(120);
+
+/// What a run gave.
+pub(crate) struct Outcome {
+    pub(crate) history: History,
+    pub(crate) crashes: u64,
+    pub(crate) failures: u64,
+}
+
+/// Runs one seed.
+pub(crate) fn simulate(seed: u64) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    LocalSet::new().block_on(&runtime, run(seed))
+}
+
+async fn run(seed: u64) -> Outcome {
+    let mut random = Rng::with_seed(seed);
+    let record = Record::default();
+    let world = World::new(&mut random, record.clone());
+    for (chat, users) in CHATS {
+        for user in users {
+            record.push(Event::Member { chat: chat.to_owned(), user: user.to_owned() });
+        }
+    }
+    for user in USERS {
+        record.push(Event::Member { chat: GROUP.to_owned(), user: user.to_owned() });
+    }
+    let (phase, _) = watch::channel(Phase::Busy);
+    let mut devices = Vec::new();
+    let mut open = Vec::new();
+    for plan in plans(&mut random) {
+        let pace = Pace {
+            step: Duration::from_millis(random.u64(20..300)),
+            cut_one_in: [0, 15, 40][random.usize(..3)],
+        };
+        let device = Device::new(plan, pace, record.clone(), random.u64(..));
+        let (sender, receiver) = watch::channel(usize::MAX);
+        open.push(receiver);
+        let future = device.run(Pipe(world.clone()), phase.subscribe(), sender);
+        devices.push(tokio::task::spawn_local(future));
+    }
+    let pump = tokio::task::spawn_local(pump(world.clone(), random.fork()));
+    sleep(BUSY).await;
+    phase.send_replace(Phase::Settling);
+    world.calm.set(true);
+    let started = Instant::now();
+    let mut last = (record.len(), Instant::now());
+    while started.elapsed() < SETTLE_MAX {
+        sleep(Duration::from_millis(50)).await;
+        let busy = open.iter().any(|open| *open.borrow() > 0);
+        if record.len() != last.0 || busy {
+            last = (record.len(), Instant::now());
+        } else if last.1.elapsed() >= QUIET {
+            break;
+        }
+    }
+    record.push(Event::Settled {});
+    phase.send_replace(Phase::Done);
+    for device in devices {
+        device.await.expect("no panic").expect("the server speaks MQTT");
+    }
+    pump.abort();
+    Outcome {
+        history: record.read(Clone::clone),
+        crashes: world.crashes.get(),
+        failures: world.failures.get(),
+    }
+}
+
+/// Who there is in this run.
+fn plans(random: &mut Rng) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for user in USERS {
+        for at in 0..random.usize(1..=3) {
+            let mut sends_to: Vec<String> = CHATS
+                .iter()
+                .filter(|(_, users)| users.contains(&user))
+                .map(|(chat, _)| (*chat).to_owned())
+                .collect();
+            sends_to.push(GROUP.to_owned());
+            let version = if random.bool() { 5 } else { 4 };
+            plans.push(Plan {
+                user: user.to_owned(),
+                device: format!("{user}-{at}"),
+                version,
+                persistent: random.bool(),
+                messages: [Some(1), Some(1), Some(2), Some(0), None][random.usize(..5)],
+                receipts: random.bool(),
+                no_local: version == 5 && random.u8(..4) == 0,
+                sends_to: if random.u8(..4) == 0 { Vec::new() } else { sends_to },
+                ids: random.bool(),
+                reads: random.bool(),
+            });
+        }
+    }
+    plans
+}
+
+/// The server and what is around it.
+struct World {
+    kv: Arc<MemoryKv>,
+    server: RefCell<Option<Server>>,
+    environment: Arc<SimEnvironment>,
+    record: Record,
+    /// No more crashes and failures.
+    calm: Cell<bool>,
+    crashes: Cell<u64>,
+    failures: Cell<u64>,
+}
+
+struct Server {
+    broker: Broker<Bridge>,
+    pipeline: Arc<Pipeline>,
+    reads: Arc<InlineReads>,
+    /// Dropped with the server: every connection ends.
+    alive: watch::Sender<()>,
+}
+
+impl World {
+    fn new(random: &mut Rng, record: Record) -> Rc<Self> {
+        let environment =
+            SimEnvironment { started: Instant::now(), random: parking_lot::Mutex::new(random.fork()) };
+        let world = Rc::new(Self {
+            kv: Arc::default(),
+            server: RefCell::new(None),
+            environment: Arc::new(environment),
+            record,
+            calm: Cell::new(false),
+            crashes: Cell::new(0),
+            failures: Cell::new(0),
+        });
+        world.start();
+        world
+    }
+
+    fn start(&self) {
+        let (store, partitions) = Store::open(self.kv.clone(), 2).expect("a store");
+        let reads = Arc::new(InlineReads::default());
+        let partitions = (0..partitions).map(|no| {
+            let no = PartitionNo(no);
+            // Hardly anything stays in memory: most is read from the store.
+            Arc::new(Partition::new(no, store.counters(no).expect("counters"), 200, reads.clone()))
+        });
+        let pipeline = Arc::new(Pipeline::new(partitions.collect(), store));
+        let bridge = Bridge::new(
+            pipeline.clone(),
+            Arc::new(Everybody),
+            self.environment.clone(),
+            reads.clone(),
+            BridgeOptions::default(),
+        );
+        bridge.sweep(true).expect("swept");
+        let chat = ChatId::try_from(GROUP).expect("a group");
+        let users = USERS.map(|user| UserId::try_from(user).expect("a user"));
+        let create = Command::CreateChat(CreateChat {
+            chat,
+            id: MessageId::from_bytes([7; 16]).expect("an id"),
+            owner: users[0].clone(),
+            members: users[1..].to_vec(),
+        });
+        // A repeat after a restart is refused: it exists.
+        pipeline.partition_of(GROUP).submit(create, self.environment.now_ms(), None);
+        let limits = Limits { inflight_out_max: 8, ..Limits::default() };
+        let broker = Broker::new(bridge, limits);
+        *self.server.borrow_mut() = Some(Server { broker, pipeline, reads, alive: watch::channel(()).0 });
+        self.record.push(Event::ServerStarted);
+    }
+
+    fn crash(&self) {
+        self.record.push(Event::ServerCrashed);
+        self.crashes.set(self.crashes.get() + 1);
+        *self.server.borrow_mut() = None;
+    }
+}
+
+/// Does the work of the writers and readers, a step at a time, with faults in between.
+async fn pump(world: Rc<World>, mut random: Rng) {
+    loop {
+        let parts = world
+            .server
+            .borrow()
+            .as_ref()
+            .map(|server| (server.pipeline.clone(), server.reads.clone()));
+        let Some((pipeline, reads)) = parts else {
+            sleep(Duration::from_millis(random.u64(..2000))).await;
+            world.start();
+            continue;
+        };
+        serve(&world, &pipeline, &reads, &mut random).await;
+        world.crash();
+    }
+}
+
+/// Serves until the server is to crash.
+async fn serve(world: &World, pipeline: &Pipeline, reads: &InlineReads, random: &mut Rng) {
+    let mut deciding = pipeline.begin();
+    let mut some = false;
+    let mut syncing: Option<Batches> = None;
+    loop {
+        sleep(Duration::from_micros(random.u64(..3000))).await;
+        let calm = world.calm.get();
+        if !calm && random.u16(..4000) == 0 {
+            return;
+        }
+        for _ in 0..random.usize(..3) {
+            reads.step(pipeline);
+        }
+        some |= pipeline.decide(&mut deciding);
+        if syncing.is_none() && some && random.bool() {
+            let mut batches = std::mem::replace(&mut deciding, pipeline.begin());
+            pipeline.close(&mut batches);
+            syncing = Some(batches);
+            some = false;
+        }
+        let Some(batches) = syncing.take_if(|_| random.bool()) else { continue };
+        if !calm && random.u16(..1500) == 0 {
+            world.kv.inject(if random.bool() { Fault::FailBefore } else { Fault::FailAfter });
+        }
+        if pipeline.commit(&batches).is_ok() {
+            if !calm && random.u16(..1500) == 0 {
+                // Stored, and nobody was told.
+                return;
+            }
+            let replies = pipeline.committed(batches);
+            for replies in replies {
+                replies.tell();
+            }
+            continue;
+        }
+        world.failures.set(world.failures.get() + 1);
+        pipeline.failed(batches);
+        pipeline.failed(std::mem::replace(&mut deciding, pipeline.begin()));
+        some = false;
+        pipeline.reset().expect("the store can be read");
+        for _ in 0..random.usize(..20) {
+            sleep(Duration::from_millis(random.u64(..100))).await;
+            pipeline.decide_without_store();
+            reads.step(pipeline);
+        }
+        pipeline.recover().expect("it works again");
+    }
+}
+
+/// Connects devices to whatever server there is.
+struct Pipe(Rc<World>);
+
+impl Dial for Pipe {
+    type Stream = SimStream;
+
+    async fn dial(&self) -> io::Result<SimStream> {
+        let server = self.0.server.borrow();
+        let server = server.as_ref().ok_or(io::ErrorKind::ConnectionRefused)?;
+        let (mine, theirs) = tokio::io::duplex(2048);
+        server.broker.serve_stream(theirs, SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        let mut alive = server.alive.subscribe();
+        let killed = Box::pin(async move {
+            while alive.changed().await.is_ok() {}
+        });
+        Ok(SimStream { inner: mine, killed, dead: false })
+    }
+}
+
+/// A connection that ends when its server is killed, with whatever was under way.
+struct SimStream {
+    inner: DuplexStream,
+    killed: Pin<Box<dyn Future<Output = ()>>>,
+    dead: bool,
+}
+
+impl SimStream {
+    fn check(&mut self, context: &mut Context<'_>) -> bool {
+        self.dead = self.dead || self.killed.as_mut().poll(context).is_ready();
+        self.dead
+    }
+}
+
+impl AsyncRead for SimStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.check(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for SimStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.check(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+struct Everybody;
+
+impl Directory for Everybody {
+    fn authenticate(&self, attempt: Attempt, done: Box<dyn FnOnce(Result<UserId, Reason>) + Send>) {
+        let user = UserId::try_from(attempt.user_name.unwrap_or_default().as_str());
+        done(user.map_err(|_| Reason::BAD_USER_NAME_OR_PASSWORD));
+    }
+
+    fn exists(&self, _: &UserId) -> bool {
+        true
+    }
+}
+
+struct SimEnvironment {
+    started: Instant,
+    random: parking_lot::Mutex<Rng>,
+}
+
+impl Environment for SimEnvironment {
+    fn now_ms(&self) -> u64 {
+        let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        1_764_000_000_000 + since
+    }
+
+    fn random(&self) -> u64 {
+        self.random.lock().u64(..)
+    }
+}

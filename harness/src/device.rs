@@ -1,0 +1,550 @@
+//! One client: an MQTT session with a plan.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::time::Duration;
+
+use bluetick_checker::{Event, Scope};
+use fastrand::Rng;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::outbox::{Outbox, Outgoing};
+use crate::record::Record;
+use crate::wire::{self, Connect, Packet};
+
+/// Messages that a device has open at most.
+const OUTBOX_MAX: usize = 12;
+
+/// How long a server may take to answer a CONNECT.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a device is like.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Whose.
+    pub user: String,
+    /// MQTT client id.
+    pub device: String,
+    /// 4 (3.1.1) or 5.
+    pub version: u8,
+    /// Its session outlives its connection.
+    pub persistent: bool,
+    /// Subscribes to all messages at this QoS.
+    pub messages: Option<u8>,
+    /// Subscribes to all receipts.
+    pub receipts: bool,
+    /// Does not want its own messages (MQTT 5).
+    pub no_local: bool,
+    /// Sends to these chats.
+    pub sends_to: Vec<String>,
+    /// Gives its messages ids.
+    pub ids: bool,
+    /// Says now and then what it has read.
+    pub reads: bool,
+}
+
+/// How a device behaves in time.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// From one action to the next, at most.
+    pub step: Duration,
+    /// One action in so many loses the connection; 0: never.
+    pub cut_one_in: u32,
+}
+
+/// What all devices are doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Sending, reading, losing connections.
+    Busy,
+    /// No new messages and no more cuts: everything under way comes to its end.
+    Settling,
+    /// Over.
+    Done,
+}
+
+/// How a device gets a connection.
+pub trait Dial {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin;
+
+    /// Connects; an error is tried again.
+    fn dial(&self) -> impl Future<Output = std::io::Result<Self::Stream>>;
+}
+
+/// A client of one user.
+pub struct Device {
+    plan: Plan,
+    pace: Pace,
+    record: Record,
+    random: Rng,
+    outbox: Outbox,
+    /// The sender's number of its MQTT session.
+    session: u64,
+    has_session: bool,
+    subscribed: bool,
+    to_ack: VecDeque<Delivered>,
+    highest: BTreeMap<String, u64>,
+    read_up_to: BTreeMap<String, u64>,
+    reads: BTreeMap<u16, (String, u64)>,
+    out: Vec<u8>,
+}
+
+struct Delivered {
+    chat: Option<(String, u64)>,
+    qos: u8,
+    packet_id: u16,
+}
+
+impl Device {
+    /// A device that follows `plan` as the seed has it.
+    #[must_use]
+    pub fn new(plan: Plan, pace: Pace, record: Record, seed: u64) -> Self {
+        Self {
+            plan,
+            pace,
+            record,
+            random: Rng::with_seed(seed),
+            outbox: Outbox::default(),
+            session: 0,
+            has_session: false,
+            subscribed: false,
+            to_ack: VecDeque::new(),
+            highest: BTreeMap::new(),
+            read_up_to: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Lives until the phase is [`Phase::Done`]. `idle` is told how many messages wait for their
+    /// acknowledgement, `usize::MAX` while there is no connection.
+    ///
+    /// # Errors
+    /// The server has sent what is no MQTT.
+    pub async fn run<D: Dial>(
+        mut self,
+        dial: D,
+        mut phase: watch::Receiver<Phase>,
+        open: watch::Sender<usize>,
+    ) -> Result<(), String> {
+        while *phase.borrow() != Phase::Done {
+            open.send_replace(usize::MAX);
+            let Ok(mut stream) = dial.dial().await else {
+                sleep(self.step()).await;
+                continue;
+            };
+            let connected = timeout(CONNECT_TIMEOUT, self.handshake(&mut stream)).await;
+            if !matches!(connected, Ok(Ok(true))) {
+                sleep(self.step()).await;
+                continue;
+            }
+            self.converse(&mut stream, &mut phase, &open).await?;
+            self.record.push(Event::Disconnected {
+                user: self.plan.user.clone(),
+                device: self.plan.device.clone(),
+            });
+            self.to_ack.clear();
+            self.reads.clear();
+            self.out.clear();
+            if !self.plan.persistent {
+                self.has_session = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects, subscribes, and sends again what is open. `false`: the server will not now.
+    async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+    ) -> Result<bool, String> {
+        let plan = &self.plan;
+        let connect = Connect {
+            version: plan.version,
+            clean: !plan.persistent,
+            expiry_s: if plan.persistent { 3600 } else { 0 },
+            client_id: &plan.device,
+            user: &plan.user,
+        };
+        let mut out = Vec::new();
+        wire::connect(&mut out, &connect);
+        if stream.write_all(&out).await.is_err() {
+            return Ok(false);
+        }
+        let mut inbox = Vec::new();
+        let session_present = loop {
+            match wire::decode(&mut inbox, plan.version)? {
+                Some(Packet::ConnAck { code: 0, session_present }) => break session_present,
+                Some(_) => return Ok(false),
+                None => {}
+            }
+            // A byte at a time, so that nothing beyond the CONNACK is taken.
+            match stream.read_u8().await {
+                Ok(byte) => inbox.push(byte),
+                Err(_) => return Ok(false),
+            }
+        };
+        if !(session_present && self.has_session) {
+            self.session += 1;
+            self.subscribed = false;
+            self.outbox.renumber();
+        }
+        self.has_session = true;
+        self.record.push(Event::Connected {
+            user: self.plan.user.clone(),
+            device: self.plan.device.clone(),
+            session_present,
+            persistent: self.plan.persistent,
+        });
+        let filters = self.filters();
+        if !self.subscribed && !filters.is_empty() {
+            wire::subscribe(&mut self.out, self.plan.version, 60_000, &filters);
+        }
+        for at in 0..self.outbox.messages.len() {
+            let again = session_present && self.session > 0;
+            self.write_message(at, again);
+        }
+        Ok(true)
+    }
+
+    fn filters(&self) -> Vec<(String, u8)> {
+        let mut filters = Vec::new();
+        if let Some(qos) = self.plan.messages {
+            filters.push(("chats/+/messages".to_owned(), qos | (u8::from(self.plan.no_local) << 2)));
+        }
+        if self.plan.receipts {
+            filters.push(("chats/+/receipts".to_owned(), 1));
+        }
+        if self.plan.version == 4 {
+            filters.push(("me/errors".to_owned(), 0));
+        }
+        filters
+    }
+
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        phase: &mut watch::Receiver<Phase>,
+        open: &watch::Sender<usize>,
+    ) -> Result<(), String> {
+        let mut inbox = Vec::new();
+        let mut buffer = vec![0; 4096];
+        loop {
+            while let Some(packet) = wire::decode(&mut inbox, self.plan.version)? {
+                if !self.handle(packet) {
+                    return Ok(());
+                }
+            }
+            let now = *phase.borrow_and_update();
+            if now == Phase::Settling {
+                self.ack(usize::MAX);
+            }
+            open.send_replace(self.outbox.messages.len());
+            if !self.out.is_empty() {
+                let out = std::mem::take(&mut self.out);
+                if stream.write_all(&out).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if now == Phase::Done {
+                return Ok(());
+            }
+            let step = self.step();
+            tokio::select! {
+                biased;
+                read = stream.read(&mut buffer) => match read {
+                    Ok(length) if length > 0 => {
+                        inbox.extend_from_slice(buffer.get(..length).unwrap_or_default());
+                    }
+                    _ => return Ok(()),
+                },
+                _ = phase.changed() => {}
+                () = sleep(step) => {
+                    if now == Phase::Busy && !self.act(stream).await {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn step(&mut self) -> Duration {
+        self.pace.step.mul_f64(self.random.f64().max(0.01))
+    }
+
+    /// Does something; `false`: the connection is over.
+    async fn act<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> bool {
+        if self.pace.cut_one_in > 0 && self.random.u32(..self.pace.cut_one_in) == 0 {
+            self.cut(stream).await;
+            return false;
+        }
+        match self.random.u8(..10) {
+            0..=4 if !self.plan.sends_to.is_empty() => self.send(),
+            5..=8 => {
+                let some = self.random.usize(..=self.to_ack.len());
+                self.ack(some);
+            }
+            _ if self.plan.reads => self.read(),
+            _ => {}
+        }
+        true
+    }
+
+    /// Ends the connection: with a goodbye, in the middle of a packet, or just so.
+    async fn cut<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) {
+        let mut last = Vec::new();
+        match self.random.u8(..3) {
+            0 => wire::disconnect(&mut last),
+            1 => {
+                wire::publish(&mut last, self.plan.version, 1, false, 9, "users/x/send", b"torn");
+                last.truncate(self.random.usize(1..last.len()));
+            }
+            _ => {}
+        }
+        // Whether the server still gets it makes no difference to what has to hold.
+        if stream.write_all(&last).await.is_ok() {
+            let _flushed = stream.flush().await;
+        }
+    }
+
+    fn send(&mut self) {
+        if self.outbox.messages.len() >= OUTBOX_MAX {
+            return;
+        }
+        let tag = self.record.tag();
+        let chat = self.plan.sends_to[self.random.usize(..self.plan.sends_to.len())].clone();
+        let id = self.plan.ids.then(|| uuid(tag, &mut self.random));
+        let topic = match &id {
+            Some(id) => format!("chats/{chat}/send/{id}"),
+            None => format!("chats/{chat}/send"),
+        };
+        let qos = if self.random.u8(..8) == 0 { 2 } else { 1 };
+        let packet_id = self.outbox.next_packet_id();
+        self.outbox.messages.push_back(Outgoing {
+            tag,
+            chat,
+            topic,
+            id,
+            body: format!("message {tag}"),
+            qos,
+            packet_id,
+            released: false,
+        });
+        self.write_message(self.outbox.messages.len() - 1, false);
+    }
+
+    fn write_message(&mut self, at: usize, dup: bool) {
+        let Some(message) = self.outbox.messages.get(at) else { return };
+        if message.released {
+            wire::ack(&mut self.out, 6, message.packet_id);
+            return;
+        }
+        self.record.push(Event::Send {
+            user: self.plan.user.clone(),
+            device: self.plan.device.clone(),
+            session: self.session,
+            version: self.plan.version,
+            chat: message.chat.clone(),
+            id: message.id.clone(),
+            body: message.body.clone(),
+            tag: message.tag,
+        });
+        let (version, qos) = (self.plan.version, message.qos);
+        let payload = message.body.as_bytes();
+        wire::publish(&mut self.out, version, qos, dup, message.packet_id, &message.topic, payload);
+    }
+
+    /// Acknowledges the oldest deliveries.
+    fn ack(&mut self, some: usize) {
+        for _ in 0..some {
+            let Some(delivered) = self.to_ack.pop_front() else { return };
+            if let Some((chat, seq)) = delivered.chat {
+                self.record.push(Event::AckedBack {
+                    user: self.plan.user.clone(),
+                    device: self.plan.device.clone(),
+                    chat,
+                    seq,
+                });
+            }
+            let kind = if delivered.qos == 2 { 5 } else { 4 };
+            wire::ack(&mut self.out, kind, delivered.packet_id);
+        }
+    }
+
+    fn read(&mut self) {
+        let unread: Vec<_> = self
+            .highest
+            .iter()
+            .filter(|(chat, seq)| self.read_up_to.get(*chat).is_none_or(|read| read < seq))
+            .map(|(chat, seq)| (chat.clone(), *seq))
+            .collect();
+        if unread.is_empty() || self.reads.len() > 4 {
+            return;
+        }
+        let (chat, seq) = unread[self.random.usize(..unread.len())].clone();
+        self.read_up_to.insert(chat.clone(), seq);
+        self.record.push(Event::ReadSaid {
+            user: self.plan.user.clone(),
+            device: self.plan.device.clone(),
+            chat: chat.clone(),
+            seq,
+        });
+        // Numbers above those of messages.
+        let packet_id = (1000..2000).find(|id| !self.reads.contains_key(id)).unwrap_or(1999);
+        let (topic, payload) = (format!("chats/{chat}/read"), seq.to_string());
+        let version = self.plan.version;
+        wire::publish(&mut self.out, version, 1, false, packet_id, &topic, payload.as_bytes());
+        self.reads.insert(packet_id, (chat, seq));
+    }
+
+    /// Takes a packet; `false`: the connection is over.
+    fn handle(&mut self, packet: Packet) -> bool {
+        match packet {
+            Packet::Publish { qos, id, topic, payload } => self.delivered(qos, id, &topic, &payload),
+            Packet::Ack { kind: 4, id, reason, properties } => {
+                if let Some((chat, seq)) = self.reads.remove(&id) {
+                    if reason < 0x80 {
+                        let (user, device) = self.names();
+                        self.record.push(Event::ReadAcked { user, device, chat, seq });
+                    }
+                } else if let Some(message) = self.outbox.remove(id) {
+                    self.acked(message.tag, reason, &properties);
+                }
+            }
+            Packet::Ack { kind: 5, id, reason, properties } => {
+                let Some(message) = self.outbox.find(id) else {
+                    wire::ack(&mut self.out, 6, id);
+                    return true;
+                };
+                let (tag, first) = (message.tag, !message.released);
+                message.released = true;
+                if first {
+                    self.acked(tag, reason, &properties);
+                }
+                if reason >= 0x80 {
+                    self.outbox.remove(id);
+                } else {
+                    wire::ack(&mut self.out, 6, id);
+                }
+            }
+            Packet::Ack { kind: 7, id, .. } => {
+                self.outbox.remove(id);
+            }
+            Packet::Ack { id, .. } => wire::ack(&mut self.out, 7, id),
+            Packet::SubAck { codes, .. } => self.granted(&codes),
+            Packet::Disconnect { .. } => return false,
+            Packet::ConnAck { .. } | Packet::Other(_) => {}
+        }
+        true
+    }
+
+    fn names(&self) -> (String, String) {
+        (self.plan.user.clone(), self.plan.device.clone())
+    }
+
+    fn acked(&mut self, tag: u64, reason: u8, properties: &[(String, String)]) {
+        let (user, device) = self.names();
+        if reason >= 0x80 {
+            self.record.push(Event::Refused { user, device, tag, code: reason });
+            return;
+        }
+        let find = |name: &str| {
+            properties.iter().find(|property| property.0 == name).map(|property| &property.1)
+        };
+        let seq = find("seq").and_then(|seq| seq.parse().ok());
+        let duplicate = (self.plan.version == 5).then(|| find("duplicate").is_some());
+        self.record.push(Event::Acked { user, device, tag, seq, duplicate });
+    }
+
+    fn granted(&mut self, codes: &[u8]) {
+        self.subscribed = true;
+        for ((filter, options), code) in self.filters().into_iter().zip(codes) {
+            if *code > 2 || filter.starts_with("me/") {
+                continue;
+            }
+            let (user, device) = self.names();
+            self.record.push(Event::Subscribed {
+                user,
+                device,
+                chats: Scope::All,
+                qos: *code,
+                receipts: filter.ends_with("receipts"),
+                no_local: options & 4 != 0,
+            });
+        }
+    }
+
+    fn delivered(&mut self, qos: u8, packet_id: u16, topic: &str, payload: &[u8]) {
+        let (user, device) = self.names();
+        let json: Value = serde_json::from_slice(payload).unwrap_or_default();
+        let number = |name: &str| json.get(name).and_then(Value::as_u64);
+        let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
+        let chat = text("chat").unwrap_or_default();
+        let mut of_chat = None;
+        if topic.ends_with("/messages") {
+            let seq = number("seq").unwrap_or_default();
+            self.record.push(Event::Received {
+                user,
+                device,
+                chat: chat.clone(),
+                seq,
+                id: text("id"),
+                from: text("from").unwrap_or_default(),
+                body: text("body"),
+                after: number("after"),
+                qos,
+            });
+            let highest = self.highest.entry(chat.clone()).or_default();
+            *highest = seq.max(*highest);
+            of_chat = Some((chat, seq));
+        } else if topic.ends_with("/receipts") {
+            self.record.push(Event::Receipt {
+                user,
+                device,
+                chat,
+                of: text("user").unwrap_or_default(),
+                delivered: number("delivered").unwrap_or_default(),
+                read: number("read").unwrap_or_default(),
+            });
+        } else if topic == "me/errors" {
+            let id = number("packet_id").and_then(|id| u16::try_from(id).ok()).unwrap_or_default();
+            let code = number("code").and_then(|code| u8::try_from(code).ok()).unwrap_or_default();
+            if let Some(tag) = self.outbox.find(id).map(|message| message.tag) {
+                self.record.push(Event::Refused { user, device, tag, code });
+            }
+        }
+        if qos > 0 {
+            self.to_ack.push_back(Delivered { chat: of_chat, qos, packet_id });
+        }
+    }
+}
+
+/// An id for a message: now rising with time (version 7), now any (version 4).
+fn uuid(tag: u64, random: &mut Rng) -> String {
+    let noise = random.u64(..);
+    if random.bool() {
+        let (time, rest) = (tag, noise & 0xFFF);
+        format!(
+            "{:08x}-{:04x}-7{:03x}-8{:03x}-{:012x}",
+            (time >> 16) & 0xFFFF_FFFF,
+            time & 0xFFFF,
+            rest,
+            random.u16(..) & 0xFFF,
+            noise >> 16
+        )
+    } else {
+        let high = random.u64(..);
+        format!(
+            "{:08x}-{:04x}-4{:03x}-9{:03x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xFFFF,
+            high & 0xFFF,
+            noise & 0xFFF,
+            noise >> 16
+        )
+    }
+}

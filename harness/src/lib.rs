@@ -1,0 +1,14 @@
+//! Clients that write down what they do and see.
+//!
+//! A [`Device`] is an MQTT client of one user over any byte stream. It sends, receives,
+//! acknowledges, reads, loses its connection and comes back, as its [`Plan`] and a seed say, and
+//! records all of it in a history for the promise checker. It has a small codec of its own, so
+//! that a mistake in the server's cannot blind it.
+
+mod device;
+mod outbox;
+mod record;
+pub mod wire;
+
+pub use device::{Device, Dial, Pace, Phase, Plan};
+pub use record::Record;

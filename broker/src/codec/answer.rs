@@ -1,13 +1,11 @@
 //! CONNACK, SUBACK, UNSUBACK, written by rumqttd, and PINGRESP.
 
-use bytes::BytesMut;
-use rumqttd::protocol::v4::V4;
-use rumqttd::protocol::v5::V5;
 use rumqttd::protocol::{
-    self, ConnAckProperties, ConnectReturnCode, Protocol, SubAck, SubscribeReasonCode, UnsubAck,
+    self, ConnAckProperties, ConnectReturnCode, SubAck, SubscribeReasonCode, UnsubAck,
     UnsubAckReason,
 };
 
+use super::backend::write;
 use super::wire::clip;
 use crate::packet::{ConnAck, Reason, Version};
 
@@ -26,7 +24,10 @@ pub fn write_connack(out: &mut Vec<u8>, version: Version, ack: &ConnAck) {
     let Some(code) = code else { return };
     let properties = (version == Version::V5).then(|| connack_properties(ack));
     let session_present = ack.session_present && !reason.is_error();
-    let connack = protocol::ConnAck { session_present, code };
+    let connack = protocol::ConnAck {
+        session_present,
+        code,
+    };
     write(out, version, protocol::Packet::ConnAck(connack, properties));
 }
 
@@ -39,7 +40,10 @@ pub fn write_suback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes: 
         Version::V4 => suback_code_v4(reason),
         Version::V5 => suback_code_v5(reason),
     };
-    let suback = SubAck { pkid: packet_id, return_codes: codes.iter().map(code).collect() };
+    let suback = SubAck {
+        pkid: packet_id,
+        return_codes: codes.iter().map(code).collect(),
+    };
     write(out, version, protocol::Packet::SubAck(suback, None));
 }
 
@@ -47,25 +51,16 @@ pub fn write_suback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes: 
 /// an UNSUBACK's goes out as 0x80.
 pub fn write_unsuback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes: &[Reason]) {
     let reasons = codes.iter().map(|&reason| unsuback_code(reason)).collect();
-    let unsuback = UnsubAck { pkid: packet_id, reasons };
+    let unsuback = UnsubAck {
+        pkid: packet_id,
+        reasons,
+    };
     write(out, version, protocol::Packet::UnsubAck(unsuback, None));
 }
 
 /// Writes a PINGRESP.
 pub fn write_pingresp(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0xD0, 0]);
-}
-
-fn write(out: &mut Vec<u8>, version: Version, packet: protocol::Packet) {
-    let mut bytes = BytesMut::new();
-    let written = match version {
-        Version::V4 => V4.write(packet, &mut bytes),
-        Version::V5 => V5.write(packet, &mut bytes),
-    };
-    // The only failure is a packet of more than 256 MB: these have a byte for each filter of one
-    // packet, or three strings of 64 KB.
-    written.expect("an answer fits a packet");
-    out.extend_from_slice(&bytes);
 }
 
 fn connack_properties(ack: &ConnAck) -> ConnAckProperties {
@@ -89,7 +84,7 @@ fn connack_properties(ack: &ConnAck) -> ConnAckProperties {
 /// MQTT 3.1.1 §3.2.2.3.
 fn connack_code_v4(reason: Reason) -> Option<ConnectReturnCode> {
     Some(match reason.0 {
-        0x00..0x80 => ConnectReturnCode::Success,
+        0x00..=0x7F => ConnectReturnCode::Success,
         0x84 => ConnectReturnCode::RefusedProtocolVersion,
         0x85 => ConnectReturnCode::ClientIdentifierNotValid,
         0x80 | 0x83 | 0x88 | 0x89 | 0x8B | 0x97 | 0x9F => ConnectReturnCode::ServiceUnavailable,
@@ -102,7 +97,7 @@ fn connack_code_v4(reason: Reason) -> Option<ConnectReturnCode> {
 /// MQTT 5 §3.2.2.2.
 fn connack_code_v5(reason: Reason) -> ConnectReturnCode {
     match reason.0 {
-        0x00..0x80 => ConnectReturnCode::Success,
+        0x00..=0x7F => ConnectReturnCode::Success,
         0x81 => ConnectReturnCode::MalformedPacket,
         0x82 => ConnectReturnCode::ProtocolError,
         0x83 => ConnectReturnCode::ImplementationSpecificError,

@@ -20,6 +20,7 @@
 
 mod ack;
 mod answer;
+mod backend;
 mod connect;
 mod disconnect;
 mod error;
@@ -39,7 +40,7 @@ pub use publish::{
 };
 pub use wire::PACKET_BYTES_MAX;
 
-use crate::packet::{Packet, Version};
+use crate::packet::{Packet, Reason, Version};
 use header::{Header, PacketType};
 
 /// Decodes one packet from the front of `buf`; returns it with its length in bytes.
@@ -72,7 +73,7 @@ fn frame(
     };
     if header.packet_bytes > max_packet_bytes {
         return Err(DecodeError::new(
-            crate::packet::Reason::PACKET_TOO_LARGE,
+            Reason::PACKET_TOO_LARGE,
             format!(
                 "a packet of {} bytes, at most {max_packet_bytes} are taken",
                 header.packet_bytes

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
-use rumqttd::protocol::v4::V4;
-use rumqttd::protocol::v5::V5;
-use rumqttd::protocol::{self, Protocol, RetainForwardRule};
+use rumqttd::protocol::{self, RetainForwardRule};
 
 use super::DecodeError;
+use super::backend::{qos, read};
 use super::property::{Allowed, Properties, SUBSCRIPTION_ID, USER_PROPERTY};
 use super::reader::Reader;
-use super::wire::put_var_int;
-use crate::packet::{FilterRequest, Packet, QoS, Reason, Subscribe, Unsubscribe, Version};
+use crate::packet::{FilterRequest, Packet, Reason, Subscribe, Unsubscribe, Version};
 
 const SUBSCRIBE_PROPERTIES: Allowed = Allowed::of(&[SUBSCRIPTION_ID, USER_PROPERTY]);
 
@@ -40,24 +37,6 @@ pub(super) fn decode_unsubscribe(version: Version, body: &[u8]) -> Result<Packet
         packet_id: unsubscribe.pkid,
         filters: unsubscribe.filters.into_iter().map(Arc::from).collect(),
     })))
-}
-
-/// Has rumqttd decode a packet that the guard let pass; its header is written anew.
-pub(super) fn read(
-    version: Version,
-    first_byte: u8,
-    body: &[u8],
-) -> Result<protocol::Packet, DecodeError> {
-    let mut packet = Vec::with_capacity(5 + body.len());
-    packet.push(first_byte);
-    put_var_int(&mut packet, body.len());
-    packet.extend_from_slice(body);
-    let mut packet = BytesMut::from(&*packet);
-    let read = match version {
-        Version::V4 => V4.read_mut(&mut packet, body.len()),
-        Version::V5 => V5.read_mut(&mut packet, body.len()),
-    };
-    read.map_err(|error| DecodeError::refused(&error))
 }
 
 fn guard_subscribe(version: Version, body: &[u8]) -> Result<(), DecodeError> {
@@ -98,7 +77,10 @@ fn guard_unsubscribe(version: Version, body: &[u8]) -> Result<(), DecodeError> {
 fn guard_filter<'a>(reader: &mut Reader<'a>) -> Result<&'a str, DecodeError> {
     let filter = reader.text()?;
     if filter.is_empty() {
-        return Err(DecodeError::new(Reason::TOPIC_FILTER_INVALID, "an empty topic filter"));
+        return Err(DecodeError::new(
+            Reason::TOPIC_FILTER_INVALID,
+            "an empty topic filter",
+        ));
     }
     Ok(filter)
 }
@@ -106,7 +88,9 @@ fn guard_filter<'a>(reader: &mut Reader<'a>) -> Result<&'a str, DecodeError> {
 /// MQTT 3.1.1 §3.8.3.
 fn guard_options_v4(options: u8) -> Result<(), DecodeError> {
     if options > 2 {
-        return Err(DecodeError::malformed("a requested qos other than 0, 1 and 2"));
+        return Err(DecodeError::malformed(
+            "a requested qos other than 0, 1 and 2",
+        ));
     }
     Ok(())
 }
@@ -114,13 +98,17 @@ fn guard_options_v4(options: u8) -> Result<(), DecodeError> {
 /// MQTT 5 §3.8.3.1.
 fn guard_options_v5(options: u8, filter: &str) -> Result<(), DecodeError> {
     if options & 0xC0 != 0 {
-        return Err(DecodeError::malformed("reserved bits in the subscription options"));
+        return Err(DecodeError::malformed(
+            "reserved bits in the subscription options",
+        ));
     }
     if options & 0x03 == 0x03 {
         return Err(DecodeError::protocol("a subscription with qos 3"));
     }
     if options & 0x30 == 0x30 {
-        return Err(DecodeError::protocol("a subscription with retain handling 3"));
+        return Err(DecodeError::protocol(
+            "a subscription with retain handling 3",
+        ));
     }
     if options & 0x04 != 0 && filter.starts_with("$share/") {
         return Err(DecodeError::protocol("no local on a shared subscription"));
@@ -139,13 +127,5 @@ fn filter_request(filter: protocol::Filter) -> FilterRequest {
             RetainForwardRule::OnNewSubscribe => 1,
             RetainForwardRule::Never => 2,
         },
-    }
-}
-
-pub(super) const fn qos(qos: protocol::QoS) -> QoS {
-    match qos {
-        protocol::QoS::AtMostOnce => QoS::AtMostOnce,
-        protocol::QoS::AtLeastOnce => QoS::AtLeastOnce,
-        protocol::QoS::ExactlyOnce => QoS::ExactlyOnce,
     }
 }

@@ -19,12 +19,15 @@ pub struct Trie<K, V> {
     len: usize,
 }
 
+/// Boxed, so that a table of children stays small and moves little.
+type Child<K, V> = Box<Node<K, V>>;
+
 /// What is known below one level. `#` is no node: a filter that ends with it is an entry of the
 /// node before, as it matches that level, too.
 #[derive(Debug)]
 struct Node<K, V> {
-    literal: Entries<Box<str>, Box<Node<K, V>>>,
-    plus: Option<Box<Node<K, V>>>,
+    literal: Entries<Box<str>, Child<K, V>>,
+    plus: Option<Child<K, V>>,
     exact: Entries<K, V>,
     hash: Entries<K, V>,
 }
@@ -33,7 +36,10 @@ impl<K: Eq + Hash + Clone, V> Trie<K, V> {
     /// An empty trie; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { root: Node::new(), len: 0 }
+        Self {
+            root: Node::new(),
+            len: 0,
+        }
     }
 
     /// The number of entries: pairs of filter and key.
@@ -166,7 +172,7 @@ impl<K, V> Node<K, V> {
         }
     }
 
-    fn drain_children(&mut self, into: &mut Vec<Box<Self>>) {
+    fn drain_children(&mut self, into: &mut Vec<Child<K, V>>) {
         self.literal.drain_values(into);
         into.extend(self.plus.take());
     }
@@ -187,8 +193,12 @@ impl<K, V> Node<K, V> {
         }
     }
 
-    fn take_child(&mut self, level: &str) -> Option<Box<Self>> {
-        if level == "+" { self.plus.take() } else { self.literal.remove(level) }
+    fn take_child(&mut self, level: &str) -> Option<Child<K, V>> {
+        if level == "+" {
+            self.plus.take()
+        } else {
+            self.literal.remove(level)
+        }
     }
 }
 
@@ -197,7 +207,8 @@ impl<K: Eq + Hash, V> Node<K, V> {
         if level == "+" {
             return self.plus.get_or_insert_with(|| Box::new(Self::new()));
         }
-        self.literal.get_or_insert_with(level, || Box::new(Self::new()))
+        self.literal
+            .get_or_insert_with(level, || Box::new(Self::new()))
     }
 
     fn entries(&self, is_hash: bool) -> &Entries<K, V> {
@@ -205,7 +216,11 @@ impl<K: Eq + Hash, V> Node<K, V> {
     }
 
     fn entries_mut(&mut self, is_hash: bool) -> &mut Entries<K, V> {
-        if is_hash { &mut self.hash } else { &mut self.exact }
+        if is_hash {
+            &mut self.hash
+        } else {
+            &mut self.exact
+        }
     }
 
     /// How many children and entries keep this node.
@@ -244,8 +259,14 @@ mod tests {
     #[test]
     fn finds_what_matches() {
         let mut trie = Trie::new();
-        let filters =
-            [("a/b", 'A'), ("a/+", 'B'), ("a/#", 'C'), ("#", 'D'), ("+/b", 'E'), ("$SYS/#", 'F')];
+        let filters = [
+            ("a/b", 'A'),
+            ("a/+", 'B'),
+            ("a/#", 'C'),
+            ("#", 'D'),
+            ("+/b", 'E'),
+            ("$SYS/#", 'F'),
+        ];
         for (key, (filter, value)) in (0..).zip(filters) {
             assert_eq!(trie.insert(filter, key, value), None);
         }

@@ -1,0 +1,146 @@
+//! The bodies and ids the generator sends, and what it looks for in what comes back.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use uuid::Builder;
+
+/// Bytes of every body.
+pub const BODY_BYTES: usize = 100;
+/// Digits of the index in a body.
+const INDEX_DIGITS: usize = 12;
+
+/// A body that carries its index: `#000000000042#xxx…`, or `.` in place of the second `#` on the last one.
+///
+/// The index lets a receiver check the order, also inside JSON; no topic or name holds a `#`.
+#[derive(Debug, Clone)]
+pub struct Body([u8; BODY_BYTES]);
+
+impl Default for Body {
+    fn default() -> Self {
+        let mut bytes = [b'x'; BODY_BYTES];
+        bytes[0] = b'#';
+        Self(bytes)
+    }
+}
+
+impl Body {
+    /// The body of message `index`; `last` ends the conversation.
+    pub fn fill(&mut self, index: u64, last: bool) -> &[u8] {
+        let mut left = index;
+        for digit in self.0[1..=INDEX_DIGITS].iter_mut().rev() {
+            *digit = b'0' + (left % 10) as u8;
+            left /= 10;
+        }
+        self.0[INDEX_DIGITS + 1] = if last { b'.' } else { b'#' };
+        &self.0
+    }
+}
+
+/// Finds the index of the body in `payload`, bare or in JSON, and whether it is the last one.
+pub fn body_index(payload: &[u8]) -> Option<(u64, bool)> {
+    let start = payload.iter().position(|&byte| byte == b'#')? + 1;
+    let digits = payload.get(start..start + INDEX_DIGITS)?;
+    let end = payload.get(start + INDEX_DIGITS)?;
+    Some((number(digits)?, *end == b'.'))
+}
+
+/// Finds `"key":` in flat JSON and reads the number behind it.
+pub fn json_number(payload: &[u8], key: &str) -> Option<u64> {
+    let key = key.as_bytes();
+    let at = payload
+        .windows(key.len() + 3)
+        .position(|window| matches!(window, [b'"', middle @ .., b'"', b':'] if middle == key))?;
+    let tail = payload.get(at + key.len() + 3..)?;
+    let digits = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    number(tail.get(..digits)?)
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// Message ids: UUID version 7, unique by a counter, the rest from a fixed seed (a system call per id would
+/// cost the generator more than all else).
+#[derive(Debug)]
+pub struct Ids {
+    counter: u32,
+    state: u64,
+    unix_ms: u64,
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        let mut ids = Self {
+            counter: 0,
+            state: 0x9E37_79B9_7F4A_7C15,
+            unix_ms: 0,
+        };
+        ids.tick();
+        ids
+    }
+}
+
+impl Ids {
+    /// Takes the clock's time for the ids that follow.
+    pub fn tick(&mut self) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.unix_ms = since.map_or(0, |since| since.as_millis() as u64);
+    }
+
+    /// Appends the next id in text form.
+    pub fn put(&mut self, out: &mut Vec<u8>) {
+        self.counter = self.counter.wrapping_add(1);
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let mut random = [0; 10];
+        // The counter stands behind the bytes that the version and the variant overwrite bits of.
+        random[6..].copy_from_slice(&self.counter.to_be_bytes());
+        random[..6].copy_from_slice(&self.state.to_be_bytes()[..6]);
+        let id = Builder::from_unix_timestamp_millis(self.unix_ms, &random).into_uuid();
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        out.extend_from_slice(id.hyphenated().encode_lower(&mut text).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_is_found_bare_and_in_json() {
+        let mut body = Body::default();
+        let bare = body.fill(1234, false).to_vec();
+        assert_eq!(body_index(&bare), Some((1234, false)));
+        let text = String::from_utf8(body.fill(5, true).to_vec()).unwrap();
+        let json = format!(r#"{{"chat":"r0~s0","seq":7,"id":"x","body":"{text}"}}"#);
+        assert_eq!(body_index(json.as_bytes()), Some((5, true)));
+        assert_eq!(json_number(json.as_bytes(), "seq"), Some(7));
+        assert_eq!(json_number(json.as_bytes(), "delivered"), None);
+        assert_eq!(body_index(b"no index #12"), None);
+    }
+
+    #[test]
+    fn ids_differ_and_are_version_7() {
+        let mut ids = Ids::default();
+        let mut texts: Vec<String> = (0..10_000)
+            .map(|_| {
+                let mut out = Vec::new();
+                ids.put(&mut out);
+                String::from_utf8(out).unwrap()
+            })
+            .collect();
+        let first = uuid::Uuid::parse_str(&texts[0]).unwrap();
+        assert_eq!(first.get_version_num(), 7);
+        texts.sort();
+        texts.dedup();
+        assert_eq!(texts.len(), 10_000);
+    }
+}

@@ -1,0 +1,108 @@
+//! The servers under load, and what each calls the same work.
+
+use serde::Serialize;
+
+use crate::fleet::Client;
+
+/// A server under load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Peer {
+    /// Durable chats: stored, ordered, acknowledged after the sync, receipts told.
+    Bluetick,
+    /// The measure: plain topics in memory, no persistence.
+    Mosquitto,
+}
+
+impl Peer {
+    /// The name in reports and errors.
+    pub fn name(self) -> &'static str {
+        match self {
+            Peer::Bluetick => "bluetick",
+            Peer::Mosquitto => "mosquitto",
+        }
+    }
+
+    /// The sender of pair `pair`. With bluetick he is told the receipts, and whatever is refused.
+    pub fn sender(self, pair: usize) -> Client {
+        let filters = match self {
+            Peer::Bluetick => vec!["chats/+/receipts".into(), "me/errors".into()],
+            Peer::Mosquitto => Vec::new(),
+        };
+        client(format!("s{pair}"), filters)
+    }
+
+    /// The receiver of pair `pair`.
+    pub fn receiver(self, pair: usize) -> Client {
+        let filter = match self {
+            Peer::Bluetick => "chats/+/messages".into(),
+            Peer::Mosquitto => format!("t/{pair}"),
+        };
+        client(format!("r{pair}"), vec![filter])
+    }
+
+    /// Where the sender of `pair` publishes; a message id follows if [`Peer::takes_id`].
+    pub fn pair_topic(self, pair: usize, with_id: bool) -> Vec<u8> {
+        match self {
+            Peer::Bluetick => send_topic(&format!("r{pair}"), with_id),
+            Peer::Mosquitto => format!("t/{pair}").into_bytes(),
+        }
+    }
+
+    /// Whether the topic ends in a message id, if the settings want ids at all.
+    pub fn takes_id(self) -> bool {
+        self == Peer::Bluetick
+    }
+
+    /// Whether senders are told what was delivered.
+    pub fn tells_receipts(self) -> bool {
+        self == Peer::Bluetick
+    }
+
+    /// User `number` of the idle crowd.
+    pub fn idler(self, number: usize) -> Client {
+        let filter = match self {
+            Peer::Bluetick => "chats/+/messages".into(),
+            Peer::Mosquitto => format!("t/{number}"),
+        };
+        client(format!("u{number}"), vec![filter])
+    }
+}
+
+/// Where one sends to `user` with bluetick; with an id, the id is to be appended.
+pub fn send_topic(user: &str, with_id: bool) -> Vec<u8> {
+    let slash = if with_id { "/" } else { "" };
+    format!("users/{user}/send{slash}").into_bytes()
+}
+
+/// The last level of the topics on which bluetick delivers, by what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// A message of a chat.
+    Message,
+    /// The watermarks of a chat.
+    Receipt,
+    /// A refusal, on `me/errors`.
+    Refusal,
+}
+
+impl Delivery {
+    /// What a topic says; plain topics are messages.
+    pub fn of(topic: &[u8]) -> Delivery {
+        if topic.ends_with(b"/receipts") {
+            Delivery::Receipt
+        } else if topic == b"me/errors" {
+            Delivery::Refusal
+        } else {
+            Delivery::Message
+        }
+    }
+}
+
+fn client(user: String, filters: Vec<String>) -> Client {
+    Client {
+        id: format!("{user}-device"),
+        user,
+        filters,
+    }
+}

@@ -1,0 +1,255 @@
+//! Starts a server on loopback, waits until it listens, ends it by its id.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use crate::error::Error;
+use crate::peer::Peer;
+use crate::process::Process;
+use crate::settings::Settings;
+
+/// How long a server may take until it listens.
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// Last lines of a server's output that an error shows.
+const LINES_KEPT: usize = 20;
+
+/// A running server with a data directory of its own; ended, and the directory removed, when dropped.
+pub struct Server {
+    peer: Peer,
+    bluetick: std::path::PathBuf,
+    window: u16,
+    dir: TempDir,
+    running: Running,
+}
+
+struct Running {
+    child: Child,
+    readers: Vec<JoinHandle<()>>,
+    address: SocketAddr,
+}
+
+type Lines = Arc<Mutex<VecDeque<String>>>;
+
+impl Server {
+    /// Starts `peer` with an empty data directory; returns when it listens.
+    ///
+    /// `window`: what mosquitto may leave unacknowledged to a receiver.
+    ///
+    /// # Errors
+    /// [`Error::Server`] if it is not there or does not come up.
+    pub fn start(peer: Peer, settings: &Settings, window: u16) -> Result<Self, Error> {
+        let parent = settings.dir()?;
+        let dir = tempfile::Builder::new()
+            .prefix("bench-")
+            .tempdir_in(&parent)
+            .map_err(Error::io(format!(
+                "make a data directory in {}",
+                parent.display()
+            )))?;
+        let bluetick = settings.bluetick()?;
+        let running = launch(peer, &bluetick, &dir, window)?;
+        Ok(Self {
+            peer,
+            bluetick,
+            window,
+            dir,
+            running,
+        })
+    }
+
+    /// Kills it (its promises hold then too) and starts it again on the same data.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn restart(&mut self) -> Result<(), Error> {
+        self.running.end();
+        self.running = launch(self.peer, &self.bluetick, &self.dir, self.window)?;
+        Ok(())
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.running.address
+    }
+
+    /// What it costs is read here.
+    pub fn process(&self) -> Process {
+        Process::new(self.running.child.id())
+    }
+}
+
+impl Running {
+    fn end(&mut self) {
+        // Fails only if it has ended by itself, which the workload has noticed by its connections.
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+        for reader in self.readers.drain(..) {
+            // A reader ends with the pipe; if it panicked there is nothing more to read.
+            let _joined = reader.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn launch(
+    peer: Peer,
+    bluetick: &std::path::Path,
+    dir: &TempDir,
+    window: u16,
+) -> Result<Running, Error> {
+    let (mut command, port) = match peer {
+        Peer::Bluetick => (bluetick_command(bluetick, dir), None),
+        Peer::Mosquitto => {
+            let port = free_port()?;
+            (mosquitto_command(dir, port, window)?, Some(port))
+        }
+    };
+    let spawned = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = spawned.map_err(|error| Error::Server {
+        server: peer.name(),
+        what: format!(
+            "cannot start {}: {error}; {}",
+            command.get_program().display(),
+            match peer {
+                Peer::Bluetick => "build it (`cargo build --release`) or name it with --bluetick",
+                Peer::Mosquitto => "install the package `mosquitto`",
+            }
+        ),
+    })?;
+    let lines = Lines::default();
+    // Room for every line that can announce an address: a reader never waits for this channel.
+    let (announce, announced) = sync_channel(2);
+    let readers = [
+        child.stdout.take().map(|pipe| Box::new(pipe) as Pipe),
+        child.stderr.take().map(|pipe| Box::new(pipe) as Pipe),
+    ];
+    let readers = readers
+        .into_iter()
+        .flatten()
+        .map(|pipe| read_lines(pipe, port, Arc::clone(&lines), announce.clone()))
+        .collect();
+    drop(announce);
+    let mut running = Running {
+        child,
+        readers,
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+    };
+    match announced.recv_timeout(START_LIMIT) {
+        Ok(address) => {
+            running.address = address;
+            Ok(running)
+        }
+        Err(_) => {
+            running.end();
+            let mut what = format!("does not listen after {} s", START_LIMIT.as_secs());
+            for line in lines.lock().iter() {
+                let _infallible = write!(what, "\n  {line}");
+            }
+            Err(Error::Server {
+                server: peer.name(),
+                what,
+            })
+        }
+    }
+}
+
+fn bluetick_command(program: &std::path::Path, dir: &TempDir) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(["serve", "--dev", "--mqtt", "127.0.0.1:0", "--data-dir"])
+        .arg(dir.path().join("data"));
+    command
+}
+
+fn mosquitto_command(dir: &TempDir, port: u16, window: u16) -> Result<Command, Error> {
+    let path = dir.path().join("mosquitto.conf");
+    let config = format!(
+        "listener {port} 127.0.0.1\n\
+         allow_anonymous true\n\
+         persistence false\n\
+         max_inflight_messages {window}\n\
+         max_queued_messages 0\n\
+         set_tcp_nodelay true\n\
+         connection_messages false\n\
+         log_dest stderr\n\
+         log_type error\n\
+         log_type warning\n\
+         log_type notice\n\
+         log_type information\n"
+    );
+    fs::write(&path, config).map_err(Error::io("write mosquitto's configuration"))?;
+    // Debian keeps it where only an administrator's PATH looks.
+    let debian = std::path::Path::new("/usr/sbin/mosquitto");
+    let mut command = if debian.exists() {
+        Command::new(debian)
+    } else {
+        Command::new("mosquitto")
+    };
+    command.arg("-c").arg(path);
+    Ok(command)
+}
+
+/// A port that was free a moment ago: mosquitto cannot be given port 0.
+fn free_port() -> Result<u16, Error> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(Error::io("find a free port"))
+}
+
+type Pipe = Box<dyn Read + Send>;
+
+/// Reads a server's output to its end, so that it never waits for us, and announces where it listens.
+fn read_lines(
+    pipe: Pipe,
+    port: Option<u16>,
+    lines: Lines,
+    announce: SyncSender<SocketAddr>,
+) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut announce = Some(announce);
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if let Some(address) = listening(&line, port)
+                && let Some(announce) = announce.take()
+            {
+                // Nobody listens only after the start was given up.
+                let _sent = announce.try_send(address);
+            }
+            let mut lines = lines.lock();
+            if lines.len() == LINES_KEPT {
+                lines.pop_front();
+            }
+            lines.push_back(line);
+        }
+    })
+}
+
+/// The address a line announces: bluetick says it, mosquitto (`port`) says only that it runs.
+fn listening(line: &str, port: Option<u16>) -> Option<SocketAddr> {
+    match port {
+        None => line.strip_prefix("listening mqtt ")?.trim().parse().ok(),
+        Some(port) => line
+            .ends_with(" running")
+            .then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+    }
+}

@@ -279,8 +279,11 @@ async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
             Some(Online { session, host, claim })
         }
         Err(reason) => {
-            host.close(false);
-            shared.registry.release(&key, claim, None, shared.now());
+            // The host cannot now; the session is as it was and may be resumed later.
+            host.close(true);
+            claim.mailbox.set_offline();
+            let parked = resumed_epoch.and_then(|_| session.park());
+            shared.registry.release(&key, claim, parked, shared.now());
             let refused: Result<(), Refusal> = refuse(shared, wire, connect.version, reason).await;
             tracing::debug!(?reason, sent = refused.is_ok(), "the host refused the session");
             None

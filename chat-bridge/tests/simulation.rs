@@ -3,7 +3,8 @@
 //! a commit, commits fail with and without effect, connections break anywhere, devices go and
 //! come. What the clients did and saw is judged by the promise checker.
 //!
-//! `SEEDS=n` runs n seeds, `SEED=n` just that one. A failing run prints its seed and the shortest
+//! `SEEDS=n` runs n seeds, `SEED=n` just that one; `HISTORY=file` keeps the whole history of a
+//! failing one. A failing run prints its seed and the shortest
 //! history that shows the fault.
 
 mod support;
@@ -30,6 +31,9 @@ fn the_promises_hold_whatever_happens() {
         let violations = check(&outcome.history);
         if let Some(first) = violations.first() {
             let short = shrink(&outcome.history, first.promise);
+            if let Ok(path) = std::env::var("HISTORY") {
+                std::fs::write(path, text(&outcome.history)).expect("the history is written");
+            }
             panic!(
                 "seed {seed}: {} violations, the first: {first:?}\n\
                  the shortest history that shows it ({} of {} events):\n{}\n\
@@ -54,8 +58,10 @@ fn the_promises_hold_whatever_happens() {
 
 #[test]
 fn a_seed_is_a_run() {
-    let (a, b) = (simulate(5), simulate(5));
-    assert_eq!(text(&a.history), text(&b.history), "the same seed must give the same history");
+    let (a, b) = (text(&simulate(5).history), text(&simulate(5).history));
+    let differ = a.lines().zip(b.lines()).enumerate().find(|(_, (a, b))| a != b);
+    assert_eq!(differ, None, "the same seed must give the same history");
+    assert_eq!(a.len(), b.len());
 }
 
 fn text(history: &History) -> String {

@@ -128,7 +128,7 @@ impl Device {
     pub async fn run<D: Dial>(
         mut self,
         dial: D,
-        mut phase: watch::Receiver<Phase>,
+        phase: watch::Receiver<Phase>,
         open: watch::Sender<usize>,
     ) -> Result<(), String> {
         while *phase.borrow() != Phase::Done {
@@ -142,7 +142,7 @@ impl Device {
                 sleep(self.step()).await;
                 continue;
             }
-            self.converse(&mut stream, &mut phase, &open).await?;
+            self.converse(&mut stream, &phase, &open).await?;
             self.record.push(Event::Disconnected {
                 user: self.plan.user.clone(),
                 device: self.plan.device.clone(),
@@ -228,7 +228,7 @@ impl Device {
     async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
-        phase: &mut watch::Receiver<Phase>,
+        phase: &watch::Receiver<Phase>,
         open: &watch::Sender<usize>,
     ) -> Result<(), String> {
         let mut inbox = Vec::new();
@@ -239,7 +239,7 @@ impl Device {
                     return Ok(());
                 }
             }
-            let now = *phase.borrow_and_update();
+            let now = *phase.borrow();
             if now == Phase::Settling {
                 self.ack(usize::MAX);
             }
@@ -262,7 +262,6 @@ impl Device {
                     }
                     _ => return Ok(()),
                 },
-                _ = phase.changed() => {}
                 () = sleep(step) => {
                     if now == Phase::Busy && !self.act(stream).await {
                         return Ok(());

@@ -25,6 +25,9 @@ pub(super) struct Flow {
     /// Receipts it was given, up to this version.
     pub(super) receipts_given: u64,
     receipts_unacked: Window<u64>,
+    /// There was news and not all that is newer than what it was given has been given yet. What
+    /// was news to it may have moved on to a later version since, so all of it is owed.
+    pub(super) receipts_owed: bool,
     /// It is in the device's queue of chats that have something.
     pub(super) queued: bool,
     /// A read from the store is under way.
@@ -42,6 +45,7 @@ impl Flow {
             fetched: VecDeque::new(),
             receipts_given: receipts,
             receipts_unacked: Window::default(),
+            receipts_owed: false,
             queued: false,
             reading: false,
         }
@@ -81,8 +85,13 @@ impl Flow {
     }
 
     /// A receipt is acknowledged: the version up to which all are now, if that has changed.
-    pub(super) fn ack_receipt(&mut self, version: u64) -> Option<u64> {
-        self.receipts_unacked.ack(version)
+    ///
+    /// With several other members (`many`) a version only counts once nothing is owed or under
+    /// way: the watermark that was news may be one of those still to come, under a later version.
+    pub(super) fn ack_receipt(&mut self, version: u64, many: bool) -> Option<u64> {
+        let acked = self.receipts_unacked.ack(version)?;
+        let complete = !self.receipts_owed && self.receipts_unacked.is_empty();
+        (complete || !many).then_some(acked)
     }
 
     /// Whether it can be forgotten: the device has all up to `head`, committed or not (`None`: it

@@ -388,8 +388,9 @@ impl Delivery {
                     (no, device.flows.get_mut(&no).and_then(|flow| flow.ack(seq)), None)
                 }
                 Acked::Receipt(no, version) => {
+                    let many = engine.chat(no).is_some_and(|chat| chat.members.len() > 2);
                     let flow = device.flows.get_mut(&no);
-                    (no, None, flow.and_then(|flow| flow.ack_receipt(version)))
+                    (no, None, flow.and_then(|flow| flow.ack_receipt(version, many)))
                 }
             };
             if seq.is_none() && receipts.is_none() {
@@ -496,7 +497,7 @@ impl Device {
         let Some(flow) = self.flows.get(&no) else { return };
         let head = self.messages.options(no).map(|_| chat.head);
         let untold = self.receipts.options(no).is_some()
-            && next_receipt(chat, flow.member, flow.receipts_given).is_some();
+            && next_receipt(chat, flow).is_some();
         if !untold && flow.is_done(head) {
             self.flows.remove(&no);
             release(engine, no);
@@ -525,20 +526,13 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     fn give_receipts(&mut self, options: Options) {
+        let mut last = None;
         while self.room > 0 {
-            let next = next_receipt(self.chat, self.flow.member, self.flow.receipts_given);
-            let Some((version, index)) = next else { break };
+            let Some((version, index)) = next_receipt(self.chat, self.flow) else { break };
             let Some(member) = self.chat.member(index) else { break };
+            self.flow.receipts_owed |= has_news(self.chat, self.flow);
             self.flow.give_receipt(version, options.qos > 0);
-            if options.qos == 0 {
-                self.pulled.told.push(Advance {
-                    chat: self.chat.no,
-                    member: self.flow.member,
-                    session: self.attach.session.clone(),
-                    seq: None,
-                    receipts: Some(version),
-                });
-            }
+            last = Some(version);
             self.pulled.given.push(Given::Receipt {
                 no: self.chat.no,
                 chat: self.chat.id.clone(),
@@ -548,6 +542,17 @@ impl Turn<'_> {
                 qos: options.qos,
             });
             self.room -= 1;
+        }
+        self.flow.receipts_owed &= next_receipt(self.chat, self.flow).is_some();
+        // At QoS 0 what was sent counts as told, under the same rule as what is acknowledged.
+        if options.qos == 0 && last.is_some() && !self.flow.receipts_owed {
+            self.pulled.told.push(Advance {
+                chat: self.chat.no,
+                member: self.flow.member,
+                session: self.attach.session.clone(),
+                seq: None,
+                receipts: last,
+            });
         }
     }
 
@@ -616,20 +621,26 @@ impl Turn<'_> {
         let until = member.and_then(|member| member.until).unwrap_or(self.chat.committed);
         let messages = messages && self.flow.next <= until.min(self.chat.committed);
         let receipts = receipts
-            && next_receipt(self.chat, self.flow.member, self.flow.receipts_given).is_some();
+            && next_receipt(self.chat, self.flow).is_some();
         (messages && !self.flow.reading) || receipts
     }
 }
 
-/// The next receipt for the member at `index` beyond `told`: its version and whose it is.
+/// Whether there is news for the flow's member beyond what he was given.
+fn has_news(chat: &Chat, flow: &Flow) -> bool {
+    chat.member(flow.member).is_some_and(|me| me.visible.news > flow.receipts_given)
+}
+
+/// The next receipt for a flow's member: its version and whose it is.
 ///
-/// Another's watermarks count if there is news for this member beyond `told`; his own if it is
-/// his `read` that has changed, so that all his devices know.
-fn next_receipt(chat: &Chat, index: u32, told: u64) -> Option<(u64, u32)> {
+/// Another's watermarks count if there is news for this member that he was not given; his own if
+/// it is his `read` that has changed, so that all his devices know.
+fn next_receipt(chat: &Chat, flow: &Flow) -> Option<(u64, u32)> {
+    let (index, told) = (flow.member, flow.receipts_given);
     let me = chat.member(index)?;
     let own = Some(me.visible.read_version).filter(|version| *version > told);
     let own = own.map(|version| (version, index));
-    if me.visible.news <= told {
+    if !flow.receipts_owed && !has_news(chat, flow) {
         return own;
     }
     let others = chat.members.iter().enumerate().filter_map(|(at, member)| {

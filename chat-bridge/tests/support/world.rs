@@ -24,7 +24,7 @@ use bluetick_harness::{Device, Dial, Pace, Phase, Plan, Record};
 use bluetick_protocol::{ChatId, MessageId, UserId};
 use fastrand::Rng;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
@@ -159,8 +159,7 @@ struct Server {
     broker: Broker<Bridge>,
     pipeline: Arc<Pipeline>,
     reads: Arc<InlineReads>,
-    /// Dropped with the server: every connection ends.
-    alive: watch::Sender<()>,
+    killed: Rc<Killed>,
 }
 
 impl World {
@@ -209,15 +208,25 @@ impl World {
         pipeline.partition_of(GROUP).submit(create, self.environment.now_ms(), None);
         let limits = Limits { inflight_out_max: 8, ..Limits::default() };
         let broker = Broker::new(bridge, limits);
-        *self.server.borrow_mut() = Some(Server { broker, pipeline, reads, alive: watch::channel(()).0 });
+        *self.server.borrow_mut() = Some(Server { broker, pipeline, reads, killed: Rc::default() });
         self.record.push(Event::ServerStarted);
     }
 
     fn crash(&self) {
         self.record.push(Event::ServerCrashed);
         self.crashes.set(self.crashes.get() + 1);
-        *self.server.borrow_mut() = None;
+        if let Some(server) = self.server.borrow_mut().take() {
+            server.killed.dead.set(true);
+            server.killed.told.notify_waiters();
+        }
     }
+}
+
+/// Whether a server is dead: its connections end then, in the order they were made.
+#[derive(Default)]
+struct Killed {
+    dead: Cell<bool>,
+    told: Notify,
 }
 
 /// Does the work of the writers and readers, a step at a time, with faults in between.
@@ -299,25 +308,25 @@ impl Dial for Pipe {
         let server = server.as_ref().ok_or(io::ErrorKind::ConnectionRefused)?;
         let (mine, theirs) = tokio::io::duplex(2048);
         server.broker.serve_stream(theirs, SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        let mut alive = server.alive.subscribe();
-        let killed = Box::pin(async move {
-            while alive.changed().await.is_ok() {}
+        let killed = server.killed.clone();
+        let told = Box::pin({
+            let killed = killed.clone();
+            async move { killed.told.notified().await }
         });
-        Ok(SimStream { inner: mine, killed, dead: false })
+        Ok(SimStream { inner: mine, killed, told })
     }
 }
 
 /// A connection that ends when its server is killed, with whatever was under way.
 struct SimStream {
     inner: DuplexStream,
-    killed: Pin<Box<dyn Future<Output = ()>>>,
-    dead: bool,
+    killed: Rc<Killed>,
+    told: Pin<Box<dyn Future<Output = ()>>>,
 }
 
 impl SimStream {
     fn check(&mut self, context: &mut Context<'_>) -> bool {
-        self.dead = self.dead || self.killed.as_mut().poll(context).is_ready();
-        self.dead
+        self.killed.dead.get() || self.told.as_mut().poll(context).is_ready()
     }
 }
 

@@ -129,7 +129,7 @@ async fn admit<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         user_name: connect.user_name.clone(),
         password: connect.password.clone(),
     };
-    shared.host.authenticate(attempt, mailbox.clone());
+    shared.host.authenticate(attempt, mailbox.set_online());
     let user = loop {
         let events = mailbox.take(0).events;
         let answer = events.into_iter().find_map(|event| match event {
@@ -246,7 +246,7 @@ async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         // What was queued belongs to the session that has ended.
         claim.mailbox.clear();
     }
-    claim.mailbox.set_online();
+    let line = claim.mailbox.set_online();
     let resume =
         parked.as_ref().map(|parked| Resume { epoch: parked.epoch(), inflight: parked.inflight() });
     let resumed_epoch = parked.as_ref().map(Parked::epoch);
@@ -263,7 +263,7 @@ async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         max_packet_bytes: session.max_packet_bytes(),
         mqtt5: connect.version == Version::V5,
     };
-    let mut host = shared.host.open(request, claim.mailbox.clone());
+    let mut host = shared.host.open(request, line);
     match opened(&claim.mailbox).await {
         Ok((epoch, restored)) => {
             let same = resumed_epoch == Some(epoch);
@@ -310,7 +310,7 @@ async fn opened(mailbox: &Mailbox) -> Result<(u64, Option<Vec<Restored>>), Reaso
             mailbox.wait().await;
         }
     }
-    mailbox.host_many(early, news);
+    mailbox.put_back(early, news);
     if let Some(stop) = stop {
         mailbox.stop(stop);
     }

@@ -5,15 +5,15 @@
 //! as its window opens, so that the broker keeps no queue for it. All other topics are plain MQTT
 //! and the broker's own business, under [`Host::may`].
 //!
-//! Calls return at once and never block; what takes time is answered through the session's
-//! [`Mailbox`](crate::mailbox::Mailbox) with a [`HostEvent`].
+//! Calls return at once and never block; what takes time is answered through the connection's
+//! [`Line`] with a [`HostEvent`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::mailbox::Mailbox;
+use crate::mailbox::Line;
 use crate::message::Message;
 use crate::packet::{AckProperties, FilterRequest, PublishProperties, QoS, Reason};
 
@@ -52,7 +52,7 @@ pub trait Host: Send + Sync + 'static {
     type Session: HostSession;
 
     /// Checks who connects; answered by [`HostEvent::Authenticated`].
-    fn authenticate(&self, attempt: Attempt, mailbox: Arc<Mailbox>);
+    fn authenticate(&self, attempt: Attempt, line: Line);
 
     /// A client id for a client that brought none; no two are the same.
     fn assign_client_id(&self) -> Arc<str>;
@@ -65,7 +65,7 @@ pub trait Host: Send + Sync + 'static {
 
     /// A session goes on line; answered by [`HostEvent::Opened`] or [`HostEvent::Close`]. Nothing
     /// else may be asked of the session before the answer.
-    fn open(&self, open: Open, mailbox: Arc<Mailbox>) -> Self::Session;
+    fn open(&self, open: Open, line: Line) -> Self::Session;
 
     /// A session that is off line has ended: it expired, or its client started anew.
     fn end(&self, key: &SessionKey, epoch: u64);

@@ -28,6 +28,33 @@ pub struct Mailbox {
 struct Inner {
     mail: Mail,
     online: bool,
+    /// Which connection of the session it is: answers to an earlier one are void.
+    line: u64,
+}
+
+/// The host's way to one connection: what is put in after that connection has ended is dropped.
+#[derive(Debug, Clone)]
+pub struct Line {
+    mailbox: Arc<Mailbox>,
+    no: u64,
+}
+
+impl Line {
+    /// An answer or word of the host.
+    pub fn host(&self, event: HostEvent) {
+        {
+            let inner = &mut *self.mailbox.inner.lock();
+            if inner.line != self.no {
+                return;
+            }
+            match event {
+                HostEvent::News if inner.mail.news => return,
+                HostEvent::News => inner.mail.news = true,
+                event => inner.mail.events.push(event),
+            }
+        }
+        self.mailbox.wake.notify_one();
+    }
 }
 
 /// What was in a mailbox.
@@ -72,27 +99,14 @@ impl Mailbox {
     #[must_use]
     pub fn new(plain_max: usize) -> Self {
         Self {
-            inner: Mutex::new(Inner { mail: Mail::default(), online: true }),
+            inner: Mutex::new(Inner { online: true, ..Inner::default() }),
             wake: Notify::new(),
             plain_max,
         }
     }
 
-    /// An answer or word of the host.
-    pub fn host(&self, event: HostEvent) {
-        {
-            let mail = &mut self.inner.lock().mail;
-            match event {
-                HostEvent::News if mail.news => return,
-                HostEvent::News => mail.news = true,
-                event => mail.events.push(event),
-            }
-        }
-        self.wake.notify_one();
-    }
-
-    /// Several answers of the host at once, and whether there is something to pull.
-    pub fn host_many(&self, events: impl IntoIterator<Item = HostEvent>, news: bool) {
+    /// Puts back what was taken too early.
+    pub(crate) fn put_back(&self, events: Vec<HostEvent>, news: bool) {
         {
             let mail = &mut self.inner.lock().mail;
             mail.events.extend(events);
@@ -144,6 +158,7 @@ impl Mailbox {
     pub fn set_offline(&self) {
         let inner = &mut *self.inner.lock();
         inner.online = false;
+        inner.line += 1;
         inner.mail.events = Vec::new();
         inner.mail.news = false;
         inner.mail.stop = None;
@@ -155,9 +170,13 @@ impl Mailbox {
         self.inner.lock().mail = Mail::default();
     }
 
-    /// The session is back on line.
-    pub fn set_online(&self) {
-        self.inner.lock().online = true;
+    /// A connection takes the mailbox: gives the host's way to it.
+    #[must_use]
+    pub fn set_online(self: &Arc<Self>) -> Line {
+        let inner = &mut *self.inner.lock();
+        inner.online = true;
+        inner.line += 1;
+        Line { mailbox: self.clone(), no: inner.line }
     }
 
     /// Waits until something was put in since the last wait.

@@ -4,7 +4,7 @@
 //! told its outcome, pull after a cursor. Only owned values cross it and nothing is held across a
 //! call, so that it can be a function call (as here) or a request to another machine.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bluetick_protocol::{ChatId, Seq};
@@ -71,7 +71,7 @@ pub struct Partition {
 struct Core {
     engine: Engine,
     delivery: Delivery,
-    outboxes: HashMap<DeviceKey, Arc<dyn Outbox>>,
+    outboxes: BTreeMap<DeviceKey, Arc<dyn Outbox>>,
     /// Entries kept in memory, oldest first, with the size of their bodies.
     tail: VecDeque<(ChatNo, Seq, usize)>,
     tail_bytes: usize,
@@ -107,7 +107,7 @@ impl Partition {
         let core = Core {
             engine: Engine::new(no, counters, RESIDENT_CHATS_MAX),
             delivery: Delivery::default(),
-            outboxes: HashMap::new(),
+            outboxes: BTreeMap::new(),
             tail: VecDeque::new(),
             tail_bytes: 0,
             tail_bytes_max,
@@ -316,7 +316,7 @@ impl Partition {
         core.delivery.reset();
         core.tail.clear();
         core.tail_bytes = 0;
-        for outbox in core.outboxes.drain().map(|(_, outbox)| outbox) {
+        for outbox in std::mem::take(&mut core.outboxes).into_values() {
             outbox.lost();
         }
     }

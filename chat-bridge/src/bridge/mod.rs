@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bluetick_broker::Host;
 use bluetick_broker::host::{Access, Attempt, HostEvent, Open, SessionKey as BrokerKey};
-use bluetick_broker::mailbox::Mailbox;
+use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::Reason;
 use bluetick_protocol::{ChatId, UserId, is_reserved};
 use xxhash_rust::xxh3::xxh3_64;
@@ -146,10 +146,10 @@ pub fn partition_of(name: &str, partitions: usize) -> PartitionNo {
 impl Host for Bridge {
     type Session = ChatSession;
 
-    fn authenticate(&self, attempt: Attempt, mailbox: Arc<Mailbox>) {
+    fn authenticate(&self, attempt: Attempt, line: Line) {
         let done = move |answer: Result<UserId, Reason>| {
             let answer = answer.map(|user| user.as_str().into());
-            mailbox.host(HostEvent::Authenticated(answer));
+            line.host(HostEvent::Authenticated(answer));
         };
         self.shared.directory.authenticate(attempt, Box::new(done));
     }
@@ -167,8 +167,8 @@ impl Host for Bridge {
         true
     }
 
-    fn open(&self, open: Open, mailbox: Arc<Mailbox>) -> ChatSession {
-        ChatSession::open(self.shared.clone(), open, mailbox)
+    fn open(&self, open: Open, line: Line) -> ChatSession {
+        ChatSession::open(self.shared.clone(), open, line)
     }
 
     fn end(&self, key: &BrokerKey, _epoch: u64) {

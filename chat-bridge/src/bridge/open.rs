@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bluetick_broker::host::{HostEvent, Open, Restored, Resume};
-use bluetick_broker::mailbox::Mailbox;
+use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::{FilterRequest, QoS, Reason};
 
 use super::Shared;
@@ -31,7 +31,7 @@ pub(super) fn run(
     shared: &Arc<Shared>,
     key: &SessionKey,
     open: &Open,
-    mailbox: Arc<Mailbox>,
+    line: Line,
     opened: impl FnOnce(Opened),
 ) {
     let partition = shared.of_user(&key.user);
@@ -39,7 +39,7 @@ pub(super) fn run(
         Ok(saved) => saved,
         Err(error) => {
             tracing::error!(%error, "the store cannot be read");
-            mailbox.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
+            line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
             return;
         }
     };
@@ -67,7 +67,7 @@ pub(super) fn run(
             // A record of a session that has ended, if there is one, goes with the next batch.
             forget(shared, key, now);
         }
-        mailbox.host(answer);
+        line.host(answer);
         return;
     }
     // Before the client is told that it has a session, the session is stored: what it sends may
@@ -77,8 +77,8 @@ pub(super) fn run(
         false => Command::DropSession { key: key.clone() },
     };
     let reply = move |outcome: Result<_, _>| match outcome {
-        Ok(_) => mailbox.host(answer),
-        Err(_) => mailbox.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE)),
+        Ok(_) => line.host(answer),
+        Err(_) => line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE)),
     };
     partition.submit(command, now, Some(Box::new(reply)));
 }

@@ -1,10 +1,9 @@
 //! What partitions tell a session: there is news, or the session has lost its place.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bluetick_broker::host::HostEvent;
-use bluetick_broker::mailbox::Mailbox;
+use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::Reason;
 
 use crate::engine::PartitionNo;
@@ -12,14 +11,14 @@ use crate::partition::Outbox;
 
 /// The way from partitions to a session.
 pub(super) struct SessionOutbox {
-    mailbox: Arc<Mailbox>,
+    line: Line,
     /// Partitions with something to pull, a bit each: a server has at most 64.
     news: AtomicU64,
 }
 
 impl SessionOutbox {
-    pub(super) fn new(mailbox: Arc<Mailbox>) -> Self {
-        Self { mailbox, news: AtomicU64::new(0) }
+    pub(super) fn new(line: Line) -> Self {
+        Self { line, news: AtomicU64::new(0) }
     }
 
     /// Takes note that a partition is being pulled from; tells whether it had news.
@@ -32,10 +31,10 @@ impl SessionOutbox {
 impl Outbox for SessionOutbox {
     fn news(&self, partition: PartitionNo) {
         self.news.fetch_or(1 << partition.0, Ordering::AcqRel);
-        self.mailbox.host(HostEvent::News);
+        self.line.host(HostEvent::News);
     }
 
     fn lost(&self) {
-        self.mailbox.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
+        self.line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
     }
 }

@@ -191,7 +191,7 @@ impl Inner {
                 let notice = self
                     .subscribed_to_notices(bluetick_protocol::ACKS_TOPIC)
                     .then(|| encode::ack(&SendAck { chat, id, seq, at_ms, duplicate }));
-                self.mailbox.host(HostEvent::Published {
+                self.line.host(HostEvent::Published {
                     token: origin.token,
                     reason: Reason::SUCCESS,
                     properties,
@@ -202,7 +202,7 @@ impl Inner {
                 let text = "not a member, or there is no such chat or user".to_owned();
                 self.refuse(origin, Reason::NOT_AUTHORIZED, text);
             }
-            Ok(_) => self.mailbox.host(HostEvent::Published {
+            Ok(_) => self.line.host(HostEvent::Published {
                 token: origin.token,
                 reason: Reason::SUCCESS,
                 properties: None,
@@ -210,7 +210,7 @@ impl Inner {
             }),
             // Nothing is acknowledged that may not be stored: the client tries again.
             Err(Unavailable) => {
-                self.mailbox.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
+                self.line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
             }
         }
     }
@@ -230,7 +230,7 @@ impl Inner {
         let properties = self.mqtt5.then(|| {
             Box::new(AckProperties { reason_string: Some(message), user_properties: Vec::new() })
         });
-        self.mailbox.host(HostEvent::Published { token: origin.token, reason, properties, notice });
+        self.line.host(HostEvent::Published { token: origin.token, reason, properties, notice });
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bluetick_broker::host::{
     Delivery, DeliveryId, HostEvent, HostPublish, HostSession, Open, Room, Token,
 };
-use bluetick_broker::mailbox::Mailbox;
+use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::{FilterRequest, QoS, Reason};
 use bluetick_protocol::{ChatId, Filter, Scope, Seq};
 use parking_lot::Mutex;
@@ -14,12 +14,15 @@ use xxhash_rust::xxh32::xxh32;
 use super::encode::{self, Outgoing};
 use super::outbox::SessionOutbox;
 use super::{Shared, open, session_key};
-use crate::delivery::{Acked, Attach, DeviceKey, Given, Options, Subscriber};
+use crate::delivery::{Acked, Attach, DeviceKey, Given, Options, Subscriber, is_for};
 use crate::engine::{
-    ChatNo, Command, DeviceId, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey,
+    ChatNo, Command, DeviceId, Entry, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey,
     Subscribe, SubscriptionKind, Unsubscribe,
 };
 use crate::partition::{Outbox, Unavailable};
+
+/// How far back the entry before one that is delivered again is looked for.
+const REFETCH_LOOKBACK: usize = 256;
 
 /// One session that is on line.
 pub struct ChatSession {
@@ -32,7 +35,7 @@ pub(super) struct Inner {
     pub(super) mqtt5: bool,
     max_packet_bytes: usize,
     expiry_s: u32,
-    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) line: Line,
     outbox: Arc<SessionOutbox>,
     state: Mutex<State>,
 }
@@ -57,22 +60,22 @@ pub(super) struct Opened {
 }
 
 impl ChatSession {
-    pub(super) fn open(shared: Arc<Shared>, open: Open, mailbox: Arc<Mailbox>) -> Self {
+    pub(super) fn open(shared: Arc<Shared>, open: Open, line: Line) -> Self {
         let key = session_key(&open.key);
         // Without a valid name nothing can be found or stored; the directory gives valid ones.
         let Some(key) = key else {
-            mailbox.host(HostEvent::Close(Reason::NOT_AUTHORIZED));
+            line.host(HostEvent::Close(Reason::NOT_AUTHORIZED));
             let user = bluetick_protocol::UserId::try_from("nobody");
             let user = user.unwrap_or_else(|_| unreachable!("\"nobody\" is a valid name"));
             let key = SessionKey { user, device: open.key.client_id.clone() };
-            return Self { inner: Arc::new(Inner::new(shared, key, &open, mailbox)) };
+            return Self { inner: Arc::new(Inner::new(shared, key, &open, line)) };
         };
-        let inner = Arc::new(Inner::new(shared, key, &open, mailbox));
+        let inner = Arc::new(Inner::new(shared, key, &open, line));
         let job = {
             let inner = inner.clone();
             move || {
                 let resume = |opened| inner.start(opened);
-                open::run(&inner.shared, &inner.key, &open, inner.mailbox.clone(), resume);
+                open::run(&inner.shared, &inner.key, &open, inner.line.clone(), resume);
             }
         };
         inner.shared.reads.run(Box::new(job));
@@ -81,15 +84,15 @@ impl ChatSession {
 }
 
 impl Inner {
-    fn new(shared: Arc<Shared>, key: SessionKey, open: &Open, mailbox: Arc<Mailbox>) -> Self {
+    fn new(shared: Arc<Shared>, key: SessionKey, open: &Open, line: Line) -> Self {
         Self {
             shared,
             key,
             mqtt5: open.mqtt5,
             max_packet_bytes: open.max_packet_bytes,
             expiry_s: open.expiry_s,
-            outbox: Arc::new(SessionOutbox::new(mailbox.clone())),
-            mailbox,
+            outbox: Arc::new(SessionOutbox::new(line.clone())),
+            line,
             state: Mutex::default(),
         }
     }
@@ -197,7 +200,7 @@ impl Inner {
         let qos = saved.qos;
         let answer = move |reason| HostEvent::Subscribed { token, reason };
         if let Err(reason) = result {
-            self.mailbox.host(answer(reason));
+            self.line.host(answer(reason));
             return;
         }
         let mut state = self.state.lock();
@@ -225,13 +228,13 @@ impl Inner {
     /// locked, so that records are stored in the order they were made.
     fn save(&self, state: &State, answer: impl FnOnce(bool) -> HostEvent + Send + 'static) {
         let Some(session) = self.record(state) else {
-            self.mailbox.host(answer(true));
+            self.line.host(answer(true));
             return;
         };
-        let mailbox = self.mailbox.clone();
+        let line = self.line.clone();
         let command = Command::SaveSession { key: self.key.clone(), session };
         let reply = move |outcome: Result<Outcome, Unavailable>| {
-            mailbox.host(answer(outcome.is_ok()));
+            line.host(answer(outcome.is_ok()));
         };
         let partition = self.shared.of_user(&self.key.user);
         partition.submit(command, self.shared.now_ms(), Some(Box::new(reply)));
@@ -263,16 +266,34 @@ impl Inner {
         let Acked::Message(chat_no, seq) = acked else { return None };
         let store = self.shared.store();
         let chat = store.chat(no, chat_no).ok()??;
-        let entry = store.entries(no, chat_no, seq, seq, 1, usize::MAX).ok()?.pop()?;
-        let now = self.shared.now_ms();
         let index = chat.member_index(&self.key.user)?;
-        if entry.is_expired(now) || !chat.member(index)?.may_read(seq) {
-            return None;
+        let member = chat.member(index)?;
+        let (now, without) = (self.shared.now_ms(), self.without());
+        let read = |from, to| store.entries(no, chat_no, from, to, REFETCH_LOOKBACK + 1, usize::MAX);
+        let is_mine = |entry: &Entry| is_for(entry, index, member, without, now);
+        let mut entries = read(Seq(seq.0.saturating_sub(1)), seq).ok()?;
+        let entry = entries.pop().filter(|entry| entry.seq == seq && is_mine(entry))?;
+        // The first attempt may not have arrived: the hole before it is explained again.
+        let mut after = None;
+        if seq > member.since && !entries.last().is_some_and(|before| is_mine(before)) {
+            let from = Seq(seq.0.saturating_sub(REFETCH_LOOKBACK as u64));
+            let before = read(from, Seq(seq.0 - 1)).ok()?;
+            let last = before.iter().rev().find(|entry| is_mine(entry)).map(|entry| entry.seq);
+            after = Some(last.unwrap_or(Seq(member.since.0.saturating_sub(1))));
         }
         let from = chat.member(entry.author)?.user.clone();
-        let given =
-            Given::Message { no: chat_no, chat: chat.id.clone(), from, entry, after: None, qos: 1 };
+        let given = Given::Message { no: chat_no, chat: chat.id.clone(), from, entry, after, qos: 1 };
         Some(self.delivery(no, given, now))
+    }
+
+    /// The device's origin, if it does not want what it sent itself.
+    fn without(&self) -> Option<u32> {
+        let state = self.state.lock();
+        let mut messages = state
+            .subscriptions
+            .iter()
+            .filter(|saved| matches!(Filter::parse(&saved.filter), Ok(Filter::Messages(_))));
+        messages.all(|saved| saved.no_local).then(|| self.origin())
     }
 }
 
@@ -304,7 +325,7 @@ impl HostSession for ChatSession {
     ) {
         let inner = &self.inner;
         let refuse = |reason| {
-            inner.mailbox.host(HostEvent::Subscribed { token, reason });
+            inner.line.host(HostEvent::Subscribed { token, reason });
         };
         let Ok(filter) = Filter::parse(&request.filter) else {
             // Whether it is no form of ours or names what is not the user's: the same answer.
@@ -421,7 +442,7 @@ impl HostSession for ChatSession {
             let found = ids
                 .into_iter()
                 .map(|id| (id, inner.fetch_one(id).map(|delivery| delivery.message)));
-            inner.mailbox.host(HostEvent::Fetched(found.collect()));
+            inner.line.host(HostEvent::Fetched(found.collect()));
         };
         self.inner.shared.reads.run(Box::new(job));
     }

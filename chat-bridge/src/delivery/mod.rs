@@ -6,13 +6,13 @@
 
 mod flow;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bluetick_protocol::{ChatId, Seq, UserId};
 
 use crate::engine::{
-    Advance, Batch, Chat, ChatNo, DeviceId, Effect, Engine, Entry, Millis, SubscriptionKind,
+    Advance, Batch, Chat, ChatNo, DeviceId, Effect, Engine, Entry, Member, Millis, SubscriptionKind,
     SubscriptionStart, Watermarks,
 };
 use flow::Flow;
@@ -133,7 +133,7 @@ pub enum Acked {
 /// All attached devices of a partition.
 #[derive(Debug, Default)]
 pub struct Delivery {
-    devices: HashMap<DeviceKey, Device>,
+    devices: BTreeMap<DeviceKey, Device>,
     users: HashMap<UserId, Vec<DeviceKey>>,
     last_key: u64,
 }
@@ -199,9 +199,9 @@ impl Delivery {
     }
 
     /// All devices lose their place: the store has failed and they must start anew.
-    pub fn reset(&mut self) -> Vec<DeviceKey> {
+    pub fn reset(&mut self) {
         self.users.clear();
-        self.devices.drain().map(|(key, _)| key).collect()
+        self.devices.clear();
     }
 
     /// How many devices are attached.
@@ -581,10 +581,8 @@ impl Turn<'_> {
                     }
                 },
             };
-            let mine = options.no_local
-                && entry.author == self.flow.member
-                && entry.origin == self.attach.origin;
-            if mine || entry.is_expired(now) || !member.may_read(entry.seq) {
+            let without = options.no_local.then_some(self.attach.origin);
+            if !is_for(&entry, self.flow.member, member, without, now) {
                 self.flow.next = next.next();
                 continue;
             }
@@ -624,6 +622,19 @@ impl Turn<'_> {
             && next_receipt(self.chat, self.flow).is_some();
         (messages && !self.flow.reading) || receipts
     }
+}
+
+/// Whether an entry is for a member's device: he is entitled to it, its time is not over, and the
+/// device did not send it itself (`without` is its origin if it does not want those).
+pub(crate) fn is_for(
+    entry: &Entry,
+    index: u32,
+    member: &Member,
+    without: Option<u32>,
+    now: Millis,
+) -> bool {
+    let own = entry.author == index && without == Some(entry.origin);
+    !own && !entry.is_expired(now) && member.may_read(entry.seq)
 }
 
 /// Whether there is news for the flow's member beyond what he was given.

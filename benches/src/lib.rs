@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod idle;
 pub mod machine;
 pub mod message;
+pub mod pace;
 pub mod pairs;
 pub mod peer;
 pub mod process;

@@ -68,7 +68,7 @@ pub fn run_pairs(workload: Workload, peer: Peer, settings: &Settings) -> Result<
     pairs.prime(&mut fleet)?;
     while !pairs.counted() {
         deadline.check(|| pairs.missing())?;
-        fleet.turn(deadline.left(), &mut pairs)?;
+        fleet.paced_turn(deadline.left(), &mut pairs)?;
         if !pairs.stopped && start.elapsed() >= settings.time() {
             pairs.stopped = true;
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::{Deadline, Error};
 use crate::fleet::{Fleet, Traffic};
-use crate::message::{Body, Ids, body_index, json_number};
+use crate::message::{Body, Ids, body_index, json_number, json_value};
 use crate::peer::{Delivery, Peer};
 use crate::process::{Process, machine_cpu};
 use crate::server::Server;
@@ -224,6 +224,12 @@ impl Pairs {
     }
 
     fn handle_receipt(&mut self, number: usize, payload: &[u8]) -> Result<(), Error> {
+        // The sender's own watermarks may come too; they say nothing of a delivery.
+        let user = json_value(payload, "user")
+            .ok_or_else(|| Error::Wrong("a receipt without user".into()))?;
+        if !user.starts_with(b"\"r") {
+            return Ok(());
+        }
         self.receipts += 1;
         let delivered = json_number(payload, "delivered")
             .ok_or_else(|| Error::Wrong("a receipt without delivered".into()))?;
@@ -312,4 +318,91 @@ pub(crate) fn refused(payload: &[u8]) -> Error {
 /// The packet id of message `index`: 1 to 65,535 in turn, far more than any window.
 fn packet_id(index: u64) -> u16 {
     (index % u64::from(u16::MAX)) as u16 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    const SENDER: usize = 0;
+    const RECEIVER: usize = 1;
+
+    fn pairs() -> (Pairs, Vec<u8>) {
+        let settings = Settings::parse_from(["bench", "--messages", "2"]);
+        let mut pairs = Pairs::new(Workload::OnePair, Peer::Bluetick, &settings);
+        let mut out = Vec::new();
+        pairs.send(0, &mut out);
+        pairs.send(0, &mut out);
+        (pairs, out)
+    }
+
+    fn deliver(pairs: &mut Pairs, index: u64) -> Result<(), Error> {
+        let text = String::from_utf8(Body::default().fill(index, false).to_vec()).unwrap();
+        let json = format!(r#"{{"chat":"r0~s0","seq":{},"body":"{text}"}}"#, index + 1);
+        publish(pairs, RECEIVER, "chats/r0~s0/messages", &json)
+    }
+
+    fn receipt(pairs: &mut Pairs, user: &str, delivered: u64) -> Result<(), Error> {
+        let json =
+            format!(r#"{{"chat":"r0~s0","user":"{user}","delivered":{delivered},"read":0}}"#);
+        publish(pairs, SENDER, "chats/r0~s0/receipts", &json)
+    }
+
+    fn publish(pairs: &mut Pairs, conn: usize, topic: &str, json: &str) -> Result<(), Error> {
+        let packet = Packet::Publish {
+            topic: topic.as_bytes(),
+            packet_id: 3,
+            payload: json.as_bytes(),
+        };
+        let mut out = Vec::new();
+        pairs.handle_packet(conn, &packet, &mut out)?;
+        assert_eq!(out, [0x40, 2, 0, 3]);
+        Ok(())
+    }
+
+    fn puback(pairs: &mut Pairs, packet_id: u16) -> Result<(), Error> {
+        let packet = Packet::PubAck {
+            packet_id,
+            reason: 0,
+        };
+        pairs.handle_packet(SENDER, &packet, &mut Vec::new())
+    }
+
+    #[test]
+    fn a_run_is_over_when_all_is_acked_received_and_told() {
+        let (mut pairs, out) = pairs();
+        assert!(String::from_utf8_lossy(&out).contains("users/r0/send/"));
+        for index in 0..2 {
+            assert!(!pairs.counted());
+            deliver(&mut pairs, index).unwrap();
+            puback(&mut pairs, index as u16 + 1).unwrap();
+        }
+        assert!(pairs.counted() && !pairs.told());
+        receipt(&mut pairs, "s0", 2).unwrap();
+        receipt(&mut pairs, "r0", 1).unwrap();
+        assert!(!pairs.told());
+        receipt(&mut pairs, "r0", 2).unwrap();
+        assert!(pairs.told());
+        assert_eq!(pairs.receipts, 2);
+    }
+
+    #[test]
+    fn losses_doubles_and_lies_end_the_run() {
+        let (mut pairs, _) = pairs();
+        assert!(deliver(&mut pairs, 1).is_err(), "a hole");
+        deliver(&mut pairs, 0).unwrap();
+        assert!(deliver(&mut pairs, 0).is_err(), "a double");
+        assert!(puback(&mut pairs, 2).is_err(), "an overtaking PUBACK");
+        assert!(receipt(&mut pairs, "r0", 3).is_err(), "more than was sent");
+        receipt(&mut pairs, "r0", 1).unwrap();
+        assert!(
+            receipt(&mut pairs, "r0", 0).is_err(),
+            "a watermark that falls"
+        );
+        let error = publish(&mut pairs, SENDER, "me/errors", r#"{"code":135}"#).unwrap_err();
+        assert!(error.to_string().contains("135"), "{error}");
+        assert!(pairs.missing().contains("2 PUBACKs and 1 deliveries of 2"));
+    }
 }

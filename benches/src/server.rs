@@ -183,13 +183,14 @@ fn bluetick_command(program: &std::path::Path, dir: &TempDir) -> Command {
 
 fn mosquitto_command(dir: &TempDir, port: u16, window: u16) -> Result<Command, Error> {
     let path = dir.path().join("mosquitto.conf");
+    // set_tcp_nodelay stays off, its default: turned on, the same work took 19 us of CPU in place of 12, and
+    // the latency at window 1 was the same. The measure is mosquitto at its best.
     let config = format!(
         "listener {port} 127.0.0.1\n\
          allow_anonymous true\n\
          persistence false\n\
          max_inflight_messages {window}\n\
          max_queued_messages 0\n\
-         set_tcp_nodelay true\n\
          connection_messages false\n\
          log_dest stderr\n\
          log_type error\n\

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod error;
 pub mod fleet;
 pub mod idle;
+mod ledger;
 pub mod machine;
 pub mod message;
 pub mod pace;

@@ -37,12 +37,30 @@ pub enum Error {
         /// What had not come.
         missing: String,
     },
+    /// The rest of the errors, with what was running.
+    #[error("{what}")]
+    During {
+        /// The workload and server, or what the server printed last.
+        what: String,
+        /// What went wrong.
+        #[source]
+        source: Box<Error>,
+    },
     /// A figure could not be read from `/proc`, or a setting does not fit the machine.
     #[error("{0}")]
     Setting(String),
 }
 
 impl Error {
+    /// For `map_err`: the error with what was running.
+    pub fn during(what: impl Into<String>) -> impl FnOnce(Error) -> Error {
+        let what = what.into();
+        move |source| Error::During {
+            what,
+            source: Box::new(source),
+        }
+    }
+
     /// For `map_err`: an I/O error with what was being done.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let doing = doing.into();

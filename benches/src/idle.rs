@@ -46,6 +46,11 @@ pub struct IdleRun {
 /// # Errors
 /// Whatever the server does wrong or too late.
 pub fn run_idle(peer: Peer, settings: &Settings) -> Result<IdleRun, Error> {
+    let mut server = Server::start(peer, settings, Workload::Idle.window())?;
+    drive(&mut server, peer, settings).map_err(|error| server.explain(error))
+}
+
+fn drive(server: &mut Server, peer: Peer, settings: &Settings) -> Result<IdleRun, Error> {
     let what = format!("idle against {}", peer.name());
     let count = settings.connections as usize;
     let clients: Vec<_> = (0..count).map(|number| peer.idler(number)).collect();
@@ -56,9 +61,8 @@ pub fn run_idle(peer: Peer, settings: &Settings) -> Result<IdleRun, Error> {
         Fleet::connect(server.address(), version, &clients, window, &deadline)
     };
 
-    let mut server = Server::start(peer, settings, window)?;
     if peer == Peer::Bluetick {
-        let mut fleet = connect(&server)?;
+        let mut fleet = connect(server)?;
         make_chats(
             &mut fleet,
             count,
@@ -71,7 +75,7 @@ pub fn run_idle(peer: Peer, settings: &Settings) -> Result<IdleRun, Error> {
     }
     wait_until_quiet(server.process(), None, &what)?;
     let before_bytes = server.process().resident_bytes()?;
-    let mut fleet = connect(&server)?;
+    let mut fleet = connect(server)?;
     let redelivered = wait_until_quiet(server.process(), Some(&mut fleet), &what)?;
     let after_bytes = server.process().resident_bytes()?;
     fleet.close()?;

@@ -46,13 +46,18 @@ pub fn body_index(payload: &[u8]) -> Option<(u64, bool)> {
 
 /// Finds `"key":` in flat JSON and reads the number behind it.
 pub fn json_number(payload: &[u8], key: &str) -> Option<u64> {
+    let value = json_value(payload, key)?;
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit());
+    number(value.get(..digits.count())?)
+}
+
+/// Finds `"key":` in flat JSON; all that stands behind it.
+pub fn json_value<'a>(payload: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let key = key.as_bytes();
     let at = payload
         .windows(key.len() + 3)
         .position(|window| matches!(window, [b'"', middle @ .., b'"', b':'] if middle == key))?;
-    let tail = payload.get(at + key.len() + 3..)?;
-    let digits = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    number(tail.get(..digits)?)
+    payload.get(at + key.len() + 3..)
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
@@ -124,6 +129,7 @@ mod tests {
         assert_eq!(body_index(json.as_bytes()), Some((5, true)));
         assert_eq!(json_number(json.as_bytes(), "seq"), Some(7));
         assert_eq!(json_number(json.as_bytes(), "delivered"), None);
+        assert!(json_value(json.as_bytes(), "chat").is_some_and(|rest| rest.starts_with(b"\"r0~")));
         assert_eq!(body_index(b"no index #12"), None);
     }
 

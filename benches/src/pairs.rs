@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::error::{Deadline, Error};
-use crate::fleet::{Fleet, Traffic};
-use crate::message::{Body, Ids, body_index, json_number};
-use crate::peer::{Delivery, Peer};
+use crate::fleet::Fleet;
+use crate::ledger::Ledger;
+use crate::machine::Machine;
+use crate::peer::Peer;
 use crate::process::{Process, machine_cpu};
 use crate::server::Server;
 use crate::settings::{Settings, Workload};
-use crate::wire::{Packet, Version, put_puback, put_publish};
 
 /// How long a run may take beyond its time to send.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -45,9 +45,18 @@ pub struct PairsRun {
 /// # Errors
 /// Whatever the server does wrong or too late.
 pub fn run_pairs(workload: Workload, peer: Peer, settings: &Settings) -> Result<PairsRun, Error> {
+    let server = Server::start(peer, settings, workload.window())?;
+    drive(&server, workload, peer, settings).map_err(|error| server.explain(error))
+}
+
+fn drive(
+    server: &Server,
+    workload: Workload,
+    peer: Peer,
+    settings: &Settings,
+) -> Result<PairsRun, Error> {
     let what = format!("{} against {}", workload.name(), peer.name());
     let window = workload.window();
-    let server = Server::start(peer, settings, window)?;
     let clients: Vec<_> = (0..workload.pairs())
         .flat_map(|pair| [peer.sender(pair), peer.receiver(pair)])
         .collect();
@@ -58,258 +67,38 @@ pub fn run_pairs(workload: Workload, peer: Peer, settings: &Settings) -> Result<
         window,
         &Deadline::new(&what, CONNECT_LIMIT),
     )?;
-    let mut pairs = Pairs::new(workload, peer, settings);
+    let mut ledger = Ledger::new(workload, peer, settings);
 
     let deadline = Deadline::new(&what, settings.time() + DRAIN_LIMIT);
     let others_before = machine_cpu()?;
     let server_before = server.process().cpu()?;
     let own_before = Process::own().cpu()?;
     let start = Instant::now();
-    pairs.prime(&mut fleet)?;
-    while !pairs.counted() {
-        deadline.check(|| pairs.missing())?;
-        fleet.turn(deadline.left(), &mut pairs)?;
-        if !pairs.stopped && start.elapsed() >= settings.time() {
-            pairs.stopped = true;
-        }
-        pairs.ids.tick();
+    ledger.prime(&mut fleet)?;
+    while !ledger.counted() {
+        deadline.check(|| ledger.missing())?;
+        fleet.paced_turn(deadline.left(), &mut ledger)?;
+        ledger.tick(start.elapsed() >= settings.time());
     }
     let wall = start.elapsed();
-    while !pairs.told() {
-        deadline.check(|| pairs.missing())?;
-        fleet.turn(deadline.left(), &mut pairs)?;
+    while !ledger.told() {
+        deadline.check(|| ledger.missing())?;
+        fleet.turn(deadline.left(), &mut ledger)?;
     }
     let server_cpu = server.process().cpu()? - server_before;
     let own_cpu = Process::own().cpu()? - own_before;
     let others = (machine_cpu()? - others_before).saturating_sub(server_cpu + own_cpu);
-    let cores_time = start.elapsed().as_secs_f64() * crate::machine::Machine::here().cores as f64;
+    let cores_time = start.elapsed().as_secs_f64() * Machine::here().cores as f64;
     fleet.close()?;
 
-    let messages = pairs.received as f64;
+    let messages = ledger.received as f64;
     Ok(PairsRun {
-        messages: pairs.received,
+        messages: ledger.received,
         wall_s: wall.as_secs_f64(),
         messages_per_s: messages / wall.as_secs_f64(),
         server_cpu_us: server_cpu.as_secs_f64() * 1e6 / messages,
         generator_cpu_us: own_cpu.as_secs_f64() * 1e6 / messages,
         others_cpu_share: others.as_secs_f64() / cores_time,
-        receipts_per_message: pairs.receipts as f64 / messages,
+        receipts_per_message: ledger.receipts as f64 / messages,
     })
-}
-
-/// All pairs; connection `2n` is the sender of pair `n`, `2n + 1` its receiver.
-struct Pairs {
-    version: Version,
-    pairs: Vec<Pair>,
-    window: u64,
-    /// Messages of each pair.
-    quota: u64,
-    /// Time is up: what is in flight is waited for, nothing more is sent.
-    stopped: bool,
-    receipts_wanted: bool,
-    sent: u64,
-    acked: u64,
-    received: u64,
-    receipts: u64,
-    body: Body,
-    ids: Ids,
-    topic: Vec<u8>,
-}
-
-struct Pair {
-    topic: Vec<u8>,
-    with_id: bool,
-    sent: u64,
-    acked: u64,
-    received: u64,
-    /// The place in the chat of the last message received.
-    seq: u64,
-    /// The place up to which the sender was told of the delivery.
-    delivered: u64,
-}
-
-impl Pairs {
-    fn new(workload: Workload, peer: Peer, settings: &Settings) -> Self {
-        let with_id = peer.takes_id() && !settings.no_id;
-        let pair = |number| Pair {
-            topic: peer.pair_topic(number, with_id),
-            with_id,
-            sent: 0,
-            acked: 0,
-            received: 0,
-            seq: 0,
-            delivered: 0,
-        };
-        let count = workload.pairs();
-        Self {
-            version: settings.version(),
-            pairs: (0..count).map(pair).collect(),
-            window: u64::from(workload.window()),
-            quota: settings.messages.div_ceil(count as u64),
-            stopped: false,
-            receipts_wanted: peer.tells_receipts(),
-            sent: 0,
-            acked: 0,
-            received: 0,
-            receipts: 0,
-            body: Body::default(),
-            ids: Ids::default(),
-            topic: Vec::new(),
-        }
-    }
-
-    /// Fills every sender's window.
-    fn prime(&mut self, fleet: &mut Fleet) -> Result<(), Error> {
-        for number in 0..self.pairs.len() {
-            let out = fleet.out(2 * number);
-            for _ in 0..self.window.min(self.quota) {
-                self.send(number, out);
-            }
-        }
-        fleet.flush()
-    }
-
-    fn send(&mut self, number: usize, out: &mut Vec<u8>) {
-        let pair = &mut self.pairs[number];
-        self.topic.clear();
-        self.topic.extend_from_slice(&pair.topic);
-        if pair.with_id {
-            self.ids.put(&mut self.topic);
-        }
-        let body = self.body.fill(pair.sent, false);
-        put_publish(out, self.version, &self.topic, packet_id(pair.sent), body);
-        pair.sent += 1;
-        self.sent += 1;
-    }
-
-    fn handle_puback(
-        &mut self,
-        number: usize,
-        packet_id_acked: u16,
-        reason: u8,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let pair = &mut self.pairs[number];
-        // The order of PUBACKs is MQTT's promise; 0x10 would mean that the receiver is not subscribed.
-        if packet_id_acked != packet_id(pair.acked) || pair.acked == pair.sent || reason != 0 {
-            return Err(Error::Wrong(format!(
-                "pair {number}: PUBACK {packet_id_acked}, reason {reason:#04x}, in place of {}",
-                packet_id(pair.acked)
-            )));
-        }
-        pair.acked += 1;
-        self.acked += 1;
-        if !self.stopped && pair.sent < self.quota {
-            self.send(number, out);
-        }
-        Ok(())
-    }
-
-    fn handle_message(&mut self, number: usize, payload: &[u8]) -> Result<(), Error> {
-        let pair = &mut self.pairs[number];
-        let index = body_index(payload).map(|(index, _)| index);
-        if index != Some(pair.received) {
-            return Err(Error::Wrong(format!(
-                "pair {number}: message {index:?} in place of {}",
-                pair.received
-            )));
-        }
-        pair.received += 1;
-        self.received += 1;
-        if self.receipts_wanted {
-            pair.seq = json_number(payload, "seq")
-                .ok_or_else(|| Error::Wrong("a message without seq".into()))?;
-        }
-        Ok(())
-    }
-
-    fn handle_receipt(&mut self, number: usize, payload: &[u8]) -> Result<(), Error> {
-        self.receipts += 1;
-        let delivered = json_number(payload, "delivered")
-            .ok_or_else(|| Error::Wrong("a receipt without delivered".into()))?;
-        let pair = &mut self.pairs[number];
-        if delivered < pair.delivered || delivered > pair.sent {
-            return Err(Error::Wrong(format!(
-                "pair {number}: delivered {delivered} after {}, of {} sent",
-                pair.delivered, pair.sent
-            )));
-        }
-        pair.delivered = delivered;
-        Ok(())
-    }
-
-    /// Every message sent has been received and acknowledged, and no more are to be sent.
-    fn counted(&self) -> bool {
-        let all = self.quota * self.pairs.len() as u64;
-        self.received == self.sent && self.acked == self.sent && (self.stopped || self.sent == all)
-    }
-
-    /// Every sender knows that his last message was delivered.
-    fn told(&self) -> bool {
-        !self.receipts_wanted || self.pairs.iter().all(|pair| pair.delivered == pair.seq)
-    }
-
-    fn missing(&self) -> String {
-        let mut missing = format!(
-            "{} PUBACKs and {} deliveries of {} messages",
-            self.sent - self.acked,
-            self.sent - self.received,
-            self.sent
-        );
-        let late = |pair: &Pair| {
-            pair.received < pair.sent
-                || pair.acked < pair.sent
-                || (self.receipts_wanted && pair.delivered < pair.seq)
-        };
-        if let Some(number) = self.pairs.iter().position(late) {
-            let pair = &self.pairs[number];
-            missing += &format!(
-                "; first pair {number}: sent {}, acked {}, received {} up to seq {}, told of {}",
-                pair.sent, pair.acked, pair.received, pair.seq, pair.delivered
-            );
-        }
-        missing
-    }
-}
-
-impl Traffic for Pairs {
-    fn handle_packet(
-        &mut self,
-        conn: usize,
-        packet: &Packet<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let number = conn / 2;
-        match *packet {
-            Packet::PubAck { packet_id, reason } => {
-                self.handle_puback(number, packet_id, reason, out)
-            }
-            Packet::Publish {
-                topic,
-                packet_id,
-                payload,
-            } => {
-                match Delivery::of(topic) {
-                    Delivery::Message => self.handle_message(number, payload)?,
-                    Delivery::Receipt => self.handle_receipt(number, payload)?,
-                    Delivery::Refusal => return Err(refused(payload)),
-                }
-                if packet_id != 0 {
-                    put_puback(out, packet_id);
-                }
-                Ok(())
-            }
-            ref other => Err(Error::Wrong(format!("pair {number}: {other:?}"))),
-        }
-    }
-}
-
-/// The error of what came on `me/errors`.
-pub(crate) fn refused(payload: &[u8]) -> Error {
-    Error::Wrong(format!("refused: {}", String::from_utf8_lossy(payload)))
-}
-
-/// The packet id of message `index`: 1 to 65,535 in turn, far more than any window.
-fn packet_id(index: u64) -> u16 {
-    (index % u64::from(u16::MAX)) as u16 + 1
 }

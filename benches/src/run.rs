@@ -76,13 +76,15 @@ fn in_turns<T>(
     let mut turn = 0;
     for number in 1..=settings.runs {
         for runs in &mut all {
-            progress(&format!(
+            let next = format!(
                 "{} {number}/{} {}",
                 workload.name(),
                 settings.runs,
                 runs.peer.name()
-            ));
-            runs.runs.push(work(runs.peer, turn)?);
+            );
+            progress(&next);
+            let figures = work(runs.peer, turn).map_err(Error::during(next))?;
+            runs.runs.push(figures);
             turn += 1;
         }
     }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::blocking::Blocking;
 use crate::error::{Deadline, Error};
+use crate::ledger::refused;
 use crate::message::{Body, Ids, body_index};
-use crate::pairs::refused;
 use crate::peer::{Delivery, Peer};
 use crate::server::Server;
 use crate::settings::{Settings, Workload};
@@ -21,9 +21,13 @@ const WARM_UP: u64 = 20;
 /// # Errors
 /// Whatever the server does wrong or too late.
 pub fn run_window1(peer: Peer, settings: &Settings) -> Result<Vec<Duration>, Error> {
-    let window = Workload::Window1.window();
     // The receiver's window is not the question: he must never be what the sender waits for.
     let server = Server::start(peer, settings, Workload::OnePair.window())?;
+    drive(&server, peer, settings).map_err(|error| server.explain(error))
+}
+
+fn drive(server: &Server, peer: Peer, settings: &Settings) -> Result<Vec<Duration>, Error> {
+    let window = Workload::Window1.window();
     let deadline = Deadline::new(
         format!("window1 against {}", peer.name()),
         settings.time() + DRAIN_LIMIT,

@@ -39,14 +39,8 @@ impl Blocking {
                 Ok(stream)
             })
             .map_err(Error::io("open a connection"))?;
-        let mut blocking = Self {
-            stream,
-            version,
-            buffer: vec![0; BUFFER_BYTES],
-            start: 0,
-            end: 0,
-            deadline,
-        };
+        let mut blocking =
+            Self { stream, version, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, deadline };
         let mut out = Vec::new();
         put_connect(&mut out, version, &client.id, &client.user, window);
         blocking.send(&out)?;

@@ -55,10 +55,7 @@ impl Error {
     /// For `map_err`: the error with what was running.
     pub fn during(what: impl Into<String>) -> impl FnOnce(Error) -> Error {
         let what = what.into();
-        move |source| Error::During {
-            what,
-            source: Box::new(source),
-        }
+        move |source| Error::During { what, source: Box::new(source) }
     }
 
     /// For `map_err`: an I/O error with what was being done.
@@ -79,18 +76,12 @@ pub struct Deadline {
 impl Deadline {
     /// A wait that starts now; `what` names the workload and server in the error.
     pub fn new(what: impl Into<String>, limit: Duration) -> Self {
-        Self {
-            what: what.into(),
-            limit,
-            end: Instant::now() + limit,
-        }
+        Self { what: what.into(), limit, end: Instant::now() + limit }
     }
 
     /// The time left, at least a millisecond (a zero read timeout would mean none).
     pub fn left(&self) -> Duration {
-        self.end
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_millis(1))
+        self.end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
     }
 
     /// Fails if the deadline is over; `missing` says what has not come.
@@ -106,10 +97,6 @@ impl Deadline {
 
     /// The error of this deadline.
     pub fn late(&self, missing: String) -> Error {
-        Error::Late {
-            what: self.what.clone(),
-            limit_s: self.limit.as_secs_f64(),
-            missing,
-        }
+        Error::Late { what: self.what.clone(), limit_s: self.limit.as_secs_f64(), missing }
     }
 }

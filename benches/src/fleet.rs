@@ -86,12 +86,7 @@ impl Fleet {
             dirty: Vec::new(),
             pace: Pace::default(),
         };
-        let mut handshake = Handshake {
-            version,
-            clients,
-            window,
-            ready: 0,
-        };
+        let mut handshake = Handshake { version, clients, window, ready: 0 };
         for (number, client) in clients.iter().enumerate() {
             fleet.open(address, deadline)?;
             put_connect(fleet.out(number), version, &client.id, &client.user, window);
@@ -103,11 +98,7 @@ impl Fleet {
             };
             while handshake.ready < least {
                 deadline.check(|| {
-                    format!(
-                        "{} of {} connections",
-                        clients.len() - handshake.ready,
-                        clients.len()
-                    )
+                    format!("{} of {} connections", clients.len() - handshake.ready, clients.len())
                 })?;
                 fleet.turn(deadline.left(), &mut handshake)?;
             }
@@ -213,17 +204,9 @@ impl Fleet {
         let mut stream = mio::net::TcpStream::from_std(stream);
         self.poll
             .registry()
-            .register(
-                &mut stream,
-                Token(number),
-                Interest::READABLE | Interest::WRITABLE,
-            )
+            .register(&mut stream, Token(number), Interest::READABLE | Interest::WRITABLE)
             .map_err(Error::io("register a connection"))?;
-        self.conns.push(Conn {
-            stream,
-            partial: Vec::new(),
-            out: Vec::new(),
-        });
+        self.conns.push(Conn { stream, partial: Vec::new(), out: Vec::new() });
         Ok(())
     }
 }
@@ -355,7 +338,5 @@ pub fn check_suback(codes: &[u8]) -> Result<(), Error> {
     if codes.iter().all(|&code| code == 1) {
         return Ok(());
     }
-    Err(Error::Wrong(format!(
-        "SUBSCRIBE not granted at QoS 1: {codes:02x?}"
-    )))
+    Err(Error::Wrong(format!("SUBSCRIBE not granted at QoS 1: {codes:02x?}")))
 }

@@ -63,12 +63,7 @@ fn drive(server: &mut Server, peer: Peer, settings: &Settings) -> Result<IdleRun
 
     if peer == Peer::Bluetick {
         let mut fleet = connect(server)?;
-        make_chats(
-            &mut fleet,
-            count,
-            version,
-            &Deadline::new(&what, STEP_LIMIT),
-        )?;
+        make_chats(&mut fleet, count, version, &Deadline::new(&what, STEP_LIMIT))?;
         fleet.close()?;
         wait_until_quiet(server.process(), None, &what)?;
         server.restart()?;
@@ -101,9 +96,8 @@ fn wait_until_quiet(
         deadline.check(|| "one quiet second of the server".into())?;
         let before = server.cpu()?;
         let window = Instant::now();
-        while let Some(left) = QUIET_TIME
-            .checked_sub(window.elapsed())
-            .filter(|left| !left.is_zero())
+        while let Some(left) =
+            QUIET_TIME.checked_sub(window.elapsed()).filter(|left| !left.is_zero())
         {
             match &mut fleet {
                 Some(fleet) => fleet.turn(left, &mut listener)?,
@@ -131,21 +125,11 @@ fn make_chats(
             let mut topic = send_topic(&format!("u{}", (user + step) % count), true);
             ids.put(&mut topic);
             // The body says who wrote it: one's own messages come too, and are not what is waited for.
-            put_publish(
-                out,
-                version,
-                &topic,
-                step as u16,
-                body.fill(user as u64, false),
-            );
+            put_publish(out, version, &topic, step as u16, body.fill(user as u64, false));
         }
     }
     fleet.flush()?;
-    let mut chats = Chats {
-        wanted: (count * ahead) as u64,
-        acked: 0,
-        delivered: 0,
-    };
+    let mut chats = Chats { wanted: (count * ahead) as u64, acked: 0, delivered: 0 };
     while chats.acked < chats.wanted || chats.delivered < chats.wanted {
         deadline.check(|| {
             format!(
@@ -179,9 +163,7 @@ impl Traffic for Chats {
                 self.acked += 1;
                 Ok(())
             }
-            Packet::Publish {
-                packet_id, payload, ..
-            } => {
+            Packet::Publish { packet_id, payload, .. } => {
                 let author = body_index(payload).map(|(author, _)| author);
                 if author != Some(conn as u64) {
                     self.delivered += 1;
@@ -207,9 +189,9 @@ impl Traffic for Listener {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         match *packet {
-            Packet::Publish {
-                topic, packet_id, ..
-            } if Delivery::of(topic) == Delivery::Message => {
+            Packet::Publish { topic, packet_id, .. }
+                if Delivery::of(topic) == Delivery::Message =>
+            {
                 self.messages += 1;
                 acknowledge(packet_id, out)
             }

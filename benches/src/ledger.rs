@@ -206,11 +206,7 @@ impl Traffic for Ledger {
             Packet::PubAck { packet_id, reason } => {
                 self.handle_puback(number, packet_id, reason, out)
             }
-            Packet::Publish {
-                topic,
-                packet_id,
-                payload,
-            } => {
+            Packet::Publish { topic, packet_id, payload } => {
                 match Delivery::of(topic) {
                     Delivery::Message => self.handle_message(number, payload)?,
                     Delivery::Receipt => self.handle_receipt(number, payload)?,
@@ -267,11 +263,8 @@ mod tests {
     }
 
     fn publish(ledger: &mut Ledger, conn: usize, topic: &str, json: &str) -> Result<(), Error> {
-        let packet = Packet::Publish {
-            topic: topic.as_bytes(),
-            packet_id: 3,
-            payload: json.as_bytes(),
-        };
+        let packet =
+            Packet::Publish { topic: topic.as_bytes(), packet_id: 3, payload: json.as_bytes() };
         let mut out = Vec::new();
         ledger.handle_packet(conn, &packet, &mut out)?;
         assert_eq!(out, [0x40, 2, 0, 3]);
@@ -279,10 +272,7 @@ mod tests {
     }
 
     fn puback(ledger: &mut Ledger, packet_id: u16) -> Result<(), Error> {
-        let packet = Packet::PubAck {
-            packet_id,
-            reason: 0,
-        };
+        let packet = Packet::PubAck { packet_id, reason: 0 };
         ledger.handle_packet(SENDER, &packet, &mut Vec::new())
     }
 
@@ -313,10 +303,7 @@ mod tests {
         assert!(puback(&mut ledger, 2).is_err(), "an overtaking PUBACK");
         assert!(receipt(&mut ledger, "r0", 3).is_err(), "more than was sent");
         receipt(&mut ledger, "r0", 1).unwrap();
-        assert!(
-            receipt(&mut ledger, "r0", 0).is_err(),
-            "a watermark that falls"
-        );
+        assert!(receipt(&mut ledger, "r0", 0).is_err(), "a watermark that falls");
         let error = publish(&mut ledger, SENDER, "me/errors", r#"{"code":135}"#).unwrap_err();
         assert!(error.to_string().contains("135"), "{error}");
         assert!(ledger.missing().contains("2 PUBACKs and 1 deliveries of 2"));

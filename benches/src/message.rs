@@ -81,11 +81,7 @@ pub struct Ids {
 
 impl Default for Ids {
     fn default() -> Self {
-        let mut ids = Self {
-            counter: 0,
-            state: 0x9E37_79B9_7F4A_7C15,
-            unix_ms: 0,
-        };
+        let mut ids = Self { counter: 0, state: 0x9E37_79B9_7F4A_7C15, unix_ms: 0 };
         ids.tick();
         ids
     }

@@ -57,9 +57,8 @@ fn drive(
 ) -> Result<PairsRun, Error> {
     let what = format!("{} against {}", workload.name(), peer.name());
     let window = workload.window();
-    let clients: Vec<_> = (0..workload.pairs())
-        .flat_map(|pair| [peer.sender(pair), peer.receiver(pair)])
-        .collect();
+    let clients: Vec<_> =
+        (0..workload.pairs()).flat_map(|pair| [peer.sender(pair), peer.receiver(pair)]).collect();
     let mut fleet = Fleet::connect(
         server.address(),
         settings.version(),

@@ -100,9 +100,5 @@ impl Delivery {
 }
 
 fn client(user: String, filters: Vec<String>) -> Client {
-    Client {
-        id: format!("{user}-device"),
-        user,
-        filters,
-    }
+    Client { id: format!("{user}-device"), user, filters }
 }

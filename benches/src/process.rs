@@ -84,9 +84,7 @@ pub fn machine_cpu() -> Result<Duration, Error> {
 /// How many files this process, and the servers it starts, may open.
 pub fn open_files_max() -> Option<usize> {
     let text = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 

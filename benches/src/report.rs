@@ -74,26 +74,12 @@ impl Report {
         let mut text = String::new();
         self.put_head(&mut text);
         for workload in [Workload::OnePair, Workload::FiftyPairs] {
-            let rows: Vec<_> = self
-                .pairs
-                .iter()
-                .filter(|runs| runs.workload == workload)
-                .collect();
+            let rows: Vec<_> = self.pairs.iter().filter(|runs| runs.workload == workload).collect();
             put_table(&mut text, workload, &rows, PAIRS);
         }
-        put_table(
-            &mut text,
-            Workload::Window1,
-            &self.window1.iter().collect::<Vec<_>>(),
-            WINDOW1,
-        );
+        put_table(&mut text, Workload::Window1, &self.window1.iter().collect::<Vec<_>>(), WINDOW1);
         self.put_fdatasync(&mut text);
-        put_table(
-            &mut text,
-            Workload::Idle,
-            &self.idle.iter().collect::<Vec<_>>(),
-            IDLE,
-        );
+        put_table(&mut text, Workload::Idle, &self.idle.iter().collect::<Vec<_>>(), IDLE);
         text
     }
 
@@ -112,16 +98,10 @@ impl Report {
             ),
         );
         if machine.unoptimised {
-            put(
-                text,
-                format_args!("built without --release: these figures measure nothing\n"),
-            );
+            put(text, format_args!("built without --release: these figures measure nothing\n"));
         }
         if self.settings.tiny {
-            put(
-                text,
-                format_args!("tiny: shows that it works, measures nothing\n"),
-            );
+            put(text, format_args!("tiny: shows that it works, measures nothing\n"));
         }
     }
 
@@ -175,9 +155,8 @@ fn put_table<T>(text: &mut String, workload: Workload, rows: &[&Runs<T>], column
             });
             put(text, format_args!("{cell:>30}"));
         }
-        let medians = ours
-            .and_then(|row| row.spread(figure))
-            .zip(measure.and_then(|row| row.spread(figure)));
+        let medians =
+            ours.and_then(|row| row.spread(figure)).zip(measure.and_then(|row| row.spread(figure)));
         if let Some((ours, measure)) = medians.filter(|(_, measure)| measure.median != 0.0) {
             put(text, format_args!("{:>10.2}", ours.median / measure.median));
         }

@@ -32,11 +32,9 @@ pub fn run(settings: Settings, mut progress: impl FnMut(&str)) -> Result<Report,
     for workload in settings.workloads() {
         match workload {
             Workload::OnePair | Workload::FiftyPairs => {
-                report
-                    .pairs
-                    .extend(in_turns(settings, workload, &mut progress, |peer, _| {
-                        run_pairs(workload, peer, settings)
-                    })?);
+                report.pairs.extend(in_turns(settings, workload, &mut progress, |peer, _| {
+                    run_pairs(workload, peer, settings)
+                })?);
             }
             Workload::Window1 => {
                 let mut syncs = Vec::new();
@@ -67,21 +65,13 @@ fn in_turns<T>(
     let mut all: Vec<_> = settings
         .peers()
         .into_iter()
-        .map(|peer| Runs {
-            workload,
-            peer,
-            runs: Vec::new(),
-        })
+        .map(|peer| Runs { workload, peer, runs: Vec::new() })
         .collect();
     let mut turn = 0;
     for number in 1..=settings.runs {
         for runs in &mut all {
-            let next = format!(
-                "{} {number}/{} {}",
-                workload.name(),
-                settings.runs,
-                runs.peer.name()
-            );
+            let next =
+                format!("{} {number}/{} {}", workload.name(), settings.runs, runs.peer.name());
             progress(&next);
             let figures = work(runs.peer, turn).map_err(Error::during(next))?;
             runs.runs.push(figures);

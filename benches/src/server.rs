@@ -53,19 +53,10 @@ impl Server {
         let dir = tempfile::Builder::new()
             .prefix("bench-")
             .tempdir_in(&parent)
-            .map_err(Error::io(format!(
-                "make a data directory in {}",
-                parent.display()
-            )))?;
+            .map_err(Error::io(format!("make a data directory in {}", parent.display())))?;
         let bluetick = settings.bluetick()?;
         let running = launch(peer, &bluetick, &dir, window)?;
-        Ok(Self {
-            peer,
-            bluetick,
-            window,
-            dir,
-            running,
-        })
+        Ok(Self { peer, bluetick, window, dir, running })
     }
 
     /// Kills it (its promises hold then too) and starts it again on the same data.
@@ -126,11 +117,8 @@ fn launch(
             (mosquitto_command(dir, port, window)?, Some(port))
         }
     };
-    let spawned = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
+    let spawned =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|error| Error::Server {
         server: peer.name(),
         what: format!(
@@ -155,12 +143,8 @@ fn launch(
         .map(|pipe| read_lines(pipe, port, Arc::clone(&lines), announce.clone()))
         .collect();
     drop(announce);
-    let mut running = Running {
-        child,
-        readers,
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        lines,
-    };
+    let mut running =
+        Running { child, readers, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), lines };
     match announced.recv_timeout(START_LIMIT) {
         Ok(address) => {
             running.address = address;
@@ -216,11 +200,8 @@ fn mosquitto_command(dir: &TempDir, port: u16, window: u16) -> Result<Command, E
     fs::write(&path, config).map_err(Error::io("write mosquitto's configuration"))?;
     // Debian keeps it where only an administrator's PATH looks.
     let debian = std::path::Path::new("/usr/sbin/mosquitto");
-    let mut command = if debian.exists() {
-        Command::new(debian)
-    } else {
-        Command::new("mosquitto")
-    };
+    let mut command =
+        if debian.exists() { Command::new(debian) } else { Command::new("mosquitto") };
     command.arg("-c").arg(path);
     Ok(command)
 }
@@ -264,8 +245,8 @@ fn read_lines(
 fn listening(line: &str, port: Option<u16>) -> Option<SocketAddr> {
     match port {
         None => line.strip_prefix("listening mqtt ")?.trim().parse().ok(),
-        Some(port) => line
-            .ends_with(" running")
-            .then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        Some(port) => {
+            line.ends_with(" running").then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        }
     }
 }

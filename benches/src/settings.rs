@@ -154,8 +154,7 @@ impl Settings {
     /// The workloads to run, in order.
     pub fn workloads(&self) -> Vec<Workload> {
         let all = Workload::value_variants().iter().copied();
-        all.filter(|workload| self.only.is_empty() || self.only.contains(workload))
-            .collect()
+        all.filter(|workload| self.only.is_empty() || self.only.contains(workload)).collect()
     }
 
     /// The servers to run, in the order of their turns.
@@ -172,11 +171,7 @@ impl Settings {
 
     /// Which MQTT to speak.
     pub fn version(&self) -> Version {
-        if self.mqtt5 {
-            Version::V5
-        } else {
-            Version::V311
-        }
+        if self.mqtt5 { Version::V5 } else { Version::V311 }
     }
 
     /// How long a run may send.

@@ -23,11 +23,7 @@ impl Spread {
         let (min, max) = (*values.first()?, *values.last()?);
         let upper = values.get(values.len() / 2)?;
         let lower = values.get((values.len() - 1) / 2)?;
-        Some(Spread {
-            median: (lower + upper) / 2.0,
-            min,
-            max,
-        })
+        Some(Spread { median: (lower + upper) / 2.0, min, max })
     }
 }
 
@@ -81,12 +77,7 @@ mod tests {
     #[test]
     fn percentiles_are_nearest_ranks() {
         let latency = Latency::of((1..=200).rev().map(Duration::from_micros)).unwrap();
-        let got = [
-            latency.p50_us,
-            latency.p90_us,
-            latency.p99_us,
-            latency.max_us,
-        ];
+        let got = [latency.p50_us, latency.p90_us, latency.p99_us, latency.max_us];
         for (got, expected) in got.into_iter().zip([100.0, 180.0, 198.0, 200.0]) {
             assert!((got - expected).abs() < 1e-6, "{got} is not {expected}");
         }

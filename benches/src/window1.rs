@@ -28,10 +28,8 @@ pub fn run_window1(peer: Peer, settings: &Settings) -> Result<Vec<Duration>, Err
 
 fn drive(server: &Server, peer: Peer, settings: &Settings) -> Result<Vec<Duration>, Error> {
     let window = Workload::Window1.window();
-    let deadline = Deadline::new(
-        format!("window1 against {}", peer.name()),
-        settings.time() + DRAIN_LIMIT,
-    );
+    let deadline =
+        Deadline::new(format!("window1 against {}", peer.name()), settings.time() + DRAIN_LIMIT);
     let address = server.address();
     let version = settings.version();
     let receiver = Blocking::connect(
@@ -78,13 +76,7 @@ fn send_all(mut sender: Blocking, peer: Peer, settings: &Settings) -> Result<Vec
         }
         let packet_id = (index % 1000) as u16 + 1;
         out.clear();
-        put_publish(
-            &mut out,
-            settings.version(),
-            &topic,
-            packet_id,
-            body.fill(index, last),
-        );
+        put_publish(&mut out, settings.version(), &topic, packet_id, body.fill(index, last));
         let sent_at = Instant::now();
         sender.send(&out)?;
         wait_for_puback(&mut sender, packet_id)?;
@@ -101,22 +93,13 @@ fn send_all(mut sender: Blocking, peer: Peer, settings: &Settings) -> Result<Vec
 fn wait_for_puback(sender: &mut Blocking, expected: u16) -> Result<(), Error> {
     loop {
         let receipt = match sender.receive("a PUBACK")? {
-            Packet::PubAck {
-                packet_id,
-                reason: 0,
-            } if packet_id == expected => return Ok(()),
-            Packet::Publish {
-                topic,
-                packet_id,
-                payload,
-            } => match Delivery::of(topic) {
+            Packet::PubAck { packet_id, reason: 0 } if packet_id == expected => return Ok(()),
+            Packet::Publish { topic, packet_id, payload } => match Delivery::of(topic) {
                 Delivery::Refusal => return Err(refused(payload)),
                 _ => packet_id,
             },
             other => {
-                return Err(Error::Wrong(format!(
-                    "{other:?} in place of PUBACK {expected}"
-                )));
+                return Err(Error::Wrong(format!("{other:?} in place of PUBACK {expected}")));
             }
         };
         let mut out = Vec::with_capacity(4);
@@ -131,14 +114,10 @@ fn receive_all(mut receiver: Blocking) -> Result<u64, Error> {
     let mut received = 0;
     loop {
         let (packet_id, last) = match receiver.receive("a message")? {
-            Packet::Publish {
-                packet_id, payload, ..
-            } => match body_index(payload) {
+            Packet::Publish { packet_id, payload, .. } => match body_index(payload) {
                 Some((index, last)) if index == received => (packet_id, last),
                 other => {
-                    return Err(Error::Wrong(format!(
-                        "message {other:?} in place of {received}"
-                    )));
+                    return Err(Error::Wrong(format!("message {other:?} in place of {received}")));
                 }
             },
             other => return Err(Error::Wrong(format!("{other:?} in place of a message"))),

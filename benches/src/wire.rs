@@ -143,11 +143,8 @@ fn decode(first: u8, body: &[u8], version: Version) -> Option<Packet<'_>> {
         2 => {
             let _session_present = reader.u8()?;
             let code = reader.u8()?;
-            let receive_max = if v5 {
-                receive_max(reader.properties()?).unwrap_or(u16::MAX)
-            } else {
-                u16::MAX
-            };
+            let receive_max =
+                if v5 { receive_max(reader.properties()?).unwrap_or(u16::MAX) } else { u16::MAX };
             Some(Packet::ConnAck { code, receive_max })
         }
         3 => {
@@ -161,16 +158,9 @@ fn decode(first: u8, body: &[u8], version: Version) -> Option<Packet<'_>> {
             if v5 {
                 reader.properties()?;
             }
-            Some(Packet::Publish {
-                topic,
-                packet_id,
-                payload: reader.0,
-            })
+            Some(Packet::Publish { topic, packet_id, payload: reader.0 })
         }
-        4 => Some(Packet::PubAck {
-            packet_id: reader.u16()?,
-            reason: reader.u8().unwrap_or(0),
-        }),
+        4 => Some(Packet::PubAck { packet_id: reader.u16()?, reason: reader.u8().unwrap_or(0) }),
         9 => {
             let _packet_id = reader.u16()?;
             if v5 {
@@ -178,9 +168,7 @@ fn decode(first: u8, body: &[u8], version: Version) -> Option<Packet<'_>> {
             }
             Some(Packet::SubAck { codes: reader.0 })
         }
-        14 => Some(Packet::Disconnect {
-            reason: reader.u8().unwrap_or(0),
-        }),
+        14 => Some(Packet::Disconnect { reason: reader.u8().unwrap_or(0) }),
         _ => None,
     }
 }
@@ -294,31 +282,19 @@ mod tests {
             assert_eq!(taken, whole);
             assert_eq!(
                 packet,
-                Packet::Publish {
-                    topic: b"t/1",
-                    packet_id: 7,
-                    payload: &[b'x'; 200]
-                }
+                Packet::Publish { topic: b"t/1", packet_id: 7, payload: &[b'x'; 200] }
             );
             let (packet, _) = take_packet(&bytes[taken..], version).unwrap().unwrap();
-            let expected = Packet::PubAck {
-                packet_id: 9,
-                reason: 0,
-            };
+            let expected = Packet::PubAck { packet_id: 9, reason: 0 };
             assert_eq!(packet, expected);
         }
     }
 
     #[test]
     fn connack_5_tells_the_receive_maximum_behind_other_properties() {
-        let bytes = [
-            0x20, 14, 0, 0, 11, 0x22, 0, 10, 0x12, 0, 2, b'i', b'd', 0x21, 0, 99,
-        ];
+        let bytes = [0x20, 14, 0, 0, 11, 0x22, 0, 10, 0x12, 0, 2, b'i', b'd', 0x21, 0, 99];
         let (packet, _) = take_packet(&bytes, Version::V5).unwrap().unwrap();
-        let expected = Packet::ConnAck {
-            code: 0,
-            receive_max: 99,
-        };
+        let expected = Packet::ConnAck { code: 0, receive_max: 99 };
         assert_eq!(packet, expected);
     }
 

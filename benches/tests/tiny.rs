@@ -41,18 +41,10 @@ fn every_workload_runs_against_mosquitto_in_both_versions() {
 #[test]
 fn a_missing_server_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args([
-            "--tiny",
-            "--no-mosquitto",
-            "--bluetick",
-            "/nonexistent/bluetick",
-        ])
+        .args(["--tiny", "--no-mosquitto", "--bluetick", "/nonexistent/bluetick"])
         .output()
         .unwrap();
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        text.contains("/nonexistent/bluetick") && text.contains("--bluetick"),
-        "{text}"
-    );
+    assert!(text.contains("/nonexistent/bluetick") && text.contains("--bluetick"), "{text}");
 }

@@ -14,13 +14,7 @@ fn random_topic(rng: &mut Rng) -> String {
 
 fn random_filter(rng: &mut Rng) -> String {
     let mut levels: Vec<&str> = (0..rng.usize(..5))
-        .map(|_| {
-            if rng.u8(..3) == 0 {
-                "+"
-            } else {
-                *rng.choice(LEVELS).unwrap_or(&"a")
-            }
-        })
+        .map(|_| if rng.u8(..3) == 0 { "+" } else { *rng.choice(LEVELS).unwrap_or(&"a") })
         .collect();
     if levels.is_empty() || rng.u8(..4) == 0 {
         levels.push("#");
@@ -44,20 +38,12 @@ fn trie_and_matcher_agree_while_entries_come_and_go() {
             // Grows, then shrinks.
             if rng.u32(..3_000) > step {
                 let replaced = model.insert((filter.clone(), key), step);
-                assert_eq!(
-                    trie.insert(&filter, key, step),
-                    replaced,
-                    "seed {seed}: {filter}"
-                );
+                assert_eq!(trie.insert(&filter, key, step), replaced, "seed {seed}: {filter}");
             } else {
                 let index = rng.usize(..model.len().max(1));
                 let entry = model.keys().nth(index).cloned().unwrap_or((filter, key));
                 let removed = model.remove(&entry);
-                assert_eq!(
-                    trie.remove(&entry.0, &entry.1),
-                    removed,
-                    "seed {seed}: {entry:?}"
-                );
+                assert_eq!(trie.remove(&entry.0, &entry.1), removed, "seed {seed}: {entry:?}");
             }
             assert_eq!(trie.len(), model.len());
             assert_eq!(trie.is_empty(), model.is_empty());
@@ -66,11 +52,7 @@ fn trie_and_matcher_agree_while_entries_come_and_go() {
             }
         }
         for ((filter, key), value) in model {
-            assert_eq!(
-                trie.remove(&filter, &key),
-                Some(value),
-                "seed {seed}: {filter}"
-            );
+            assert_eq!(trie.remove(&filter, &key), Some(value), "seed {seed}: {filter}");
         }
         assert!(trie.is_empty());
         trie.for_each_match("a/b", |_, _| panic!("seed {seed}: an empty trie matches"));

@@ -214,7 +214,8 @@ impl Device {
     fn filters(&self) -> Vec<(String, u8)> {
         let mut filters = Vec::new();
         if let Some(qos) = self.plan.messages {
-            filters.push(("chats/+/messages".to_owned(), qos | (u8::from(self.plan.no_local) << 2)));
+            filters
+                .push(("chats/+/messages".to_owned(), qos | (u8::from(self.plan.no_local) << 2)));
         }
         if self.plan.receipts {
             filters.push(("chats/+/receipts".to_owned(), 1));
@@ -403,7 +404,9 @@ impl Device {
     /// Takes a packet; `false`: the connection is over.
     fn handle(&mut self, packet: Packet) -> bool {
         match packet {
-            Packet::Publish { qos, id, topic, payload } => self.delivered(qos, id, &topic, &payload),
+            Packet::Publish { qos, id, topic, payload } => {
+                self.delivered(qos, id, &topic, &payload)
+            }
             Packet::Ack { kind: 4, id, reason, properties } => {
                 if let Some((chat, seq)) = self.reads.remove(&id) {
                     if reason < 0x80 {

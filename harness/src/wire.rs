@@ -188,8 +188,7 @@ fn parse(first: u8, body: &[u8], version: u8) -> Option<Packet> {
         kind @ 4..=7 => {
             let id = reader.short()?;
             let reason = reader.byte().unwrap_or(0);
-            let properties =
-                if reader.0.is_empty() { Vec::new() } else { reader.properties()? };
+            let properties = if reader.0.is_empty() { Vec::new() } else { reader.properties()? };
             Packet::Ack { kind, id, reason, properties }
         }
         9 => {

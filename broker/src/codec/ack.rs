@@ -87,10 +87,7 @@ pub fn write_ack(
 }
 
 fn properties_len(properties: &AckProperties) -> usize {
-    let reason_string = properties
-        .reason_string
-        .as_ref()
-        .map_or(0, |text| 3 + clip(text).len());
+    let reason_string = properties.reason_string.as_ref().map_or(0, |text| 3 + clip(text).len());
     let pair = |(name, value): &(String, String)| 5 + clip(name).len() + clip(value).len();
     reason_string + properties.user_properties.iter().map(pair).sum::<usize>()
 }

@@ -24,10 +24,7 @@ pub fn write_connack(out: &mut Vec<u8>, version: Version, ack: &ConnAck) {
     let Some(code) = code else { return };
     let properties = (version == Version::V5).then(|| connack_properties(ack));
     let session_present = ack.session_present && !reason.is_error();
-    let connack = protocol::ConnAck {
-        session_present,
-        code,
-    };
+    let connack = protocol::ConnAck { session_present, code };
     write(out, version, protocol::Packet::ConnAck(connack, properties));
 }
 
@@ -40,10 +37,7 @@ pub fn write_suback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes: 
         Version::V4 => suback_code_v4(reason),
         Version::V5 => suback_code_v5(reason),
     };
-    let suback = SubAck {
-        pkid: packet_id,
-        return_codes: codes.iter().map(code).collect(),
-    };
+    let suback = SubAck { pkid: packet_id, return_codes: codes.iter().map(code).collect() };
     write(out, version, protocol::Packet::SubAck(suback, None));
 }
 
@@ -51,10 +45,7 @@ pub fn write_suback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes: 
 /// an UNSUBACK's goes out as 0x80.
 pub fn write_unsuback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes: &[Reason]) {
     let reasons = codes.iter().map(|&reason| unsuback_code(reason)).collect();
-    let unsuback = UnsubAck {
-        pkid: packet_id,
-        reasons,
-    };
+    let unsuback = UnsubAck { pkid: packet_id, reasons };
     write(out, version, protocol::Packet::UnsubAck(unsuback, None));
 }
 

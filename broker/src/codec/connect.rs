@@ -69,10 +69,7 @@ fn sniff(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {
             Reason::UNSUPPORTED_VERSION,
             format!("protocol level {level}, only 4 (3.1.1) and 5 are spoken here"),
         )),
-        _ => Err(DecodeError::new(
-            Reason::UNSUPPORTED_VERSION,
-            "the protocol name is not MQTT",
-        )),
+        _ => Err(DecodeError::new(Reason::UNSUPPORTED_VERSION, "the protocol name is not MQTT")),
     }
 }
 
@@ -82,10 +79,7 @@ fn decode_version(
     body: &[u8],
 ) -> Result<Packet, DecodeError> {
     let login = guard(version, reader)?;
-    let mut anonymous = body
-        .get(..body.len() - login.bytes)
-        .unwrap_or_default()
-        .to_vec();
+    let mut anonymous = body.get(..body.len() - login.bytes).unwrap_or_default().to_vec();
     if let Some(flags) = anonymous.get_mut(FLAGS_AT) {
         *flags &= !(FLAG_USER_NAME | FLAG_PASSWORD);
     }
@@ -94,12 +88,8 @@ fn decode_version(
     else {
         return Err(DecodeError::malformed("not a connect"));
     };
-    let will = will
-        .map(|will| convert_will(will, will_properties))
-        .transpose()?;
-    Ok(Packet::Connect(Box::new(convert(
-        version, connect, properties, will, login,
-    ))))
+    let will = will.map(|will| convert_will(will, will_properties)).transpose()?;
+    Ok(Packet::Connect(Box::new(convert(version, connect, properties, will, login))))
 }
 
 /// What rumqttd cannot express.
@@ -118,9 +108,7 @@ fn guard(version: Version, mut reader: Reader<'_>) -> Result<Login<'_>, DecodeEr
     if version == Version::V5 {
         let seen = Properties::check(&mut reader, PROPERTIES)?;
         if seen.has(AUTH_DATA) && !seen.has(AUTH_METHOD) {
-            return Err(DecodeError::protocol(
-                "authentication data without a method",
-            ));
+            return Err(DecodeError::protocol("authentication data without a method"));
         }
     }
     let client_id = reader.text()?;
@@ -140,9 +128,7 @@ fn guard_flags(version: Version, flags: u8) -> Result<(), DecodeError> {
         return Err(DecodeError::malformed("the reserved connect flag is set"));
     }
     if flags & FLAG_WILL == 0 && flags & (FLAGS_WILL_QOS | FLAG_WILL_RETAIN) != 0 {
-        return Err(DecodeError::malformed(
-            "will qos or will retain without a will",
-        ));
+        return Err(DecodeError::malformed("will qos or will retain without a will"));
     }
     if flags & FLAGS_WILL_QOS == FLAGS_WILL_QOS {
         return Err(DecodeError::malformed("a will with qos 3"));
@@ -168,18 +154,10 @@ fn guard_will(version: Version, reader: &mut Reader<'_>) -> Result<(), DecodeErr
 
 fn guard_login(flags: u8, mut reader: Reader<'_>) -> Result<Login<'_>, DecodeError> {
     let bytes = reader.len();
-    let user_name = (flags & FLAG_USER_NAME != 0)
-        .then(|| reader.text())
-        .transpose()?;
-    let password = (flags & FLAG_PASSWORD != 0)
-        .then(|| reader.binary())
-        .transpose()?;
+    let user_name = (flags & FLAG_USER_NAME != 0).then(|| reader.text()).transpose()?;
+    let password = (flags & FLAG_PASSWORD != 0).then(|| reader.binary()).transpose()?;
     reader.finish()?;
-    Ok(Login {
-        user_name,
-        password,
-        bytes,
-    })
+    Ok(Login { user_name, password, bytes })
 }
 
 fn convert(

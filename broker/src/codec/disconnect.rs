@@ -16,10 +16,7 @@ const AUTH_PROPERTIES: Allowed =
     Allowed::of(&[AUTH_METHOD, AUTH_DATA, REASON_STRING, USER_PROPERTY]);
 
 pub(super) fn decode(version: Version, body: &[u8]) -> Result<Disconnect, DecodeError> {
-    let mut disconnect = Disconnect {
-        reason: Reason::SUCCESS,
-        session_expiry_s: None,
-    };
+    let mut disconnect = Disconnect { reason: Reason::SUCCESS, session_expiry_s: None };
     let mut reader = Reader::new(body);
     if version == Version::V5 && !reader.is_empty() {
         disconnect.reason = Reason(reader.u8()?);

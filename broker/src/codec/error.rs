@@ -23,11 +23,7 @@ pub struct DecodeError {
 
 impl DecodeError {
     pub(super) fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
-            version: None,
-        }
+        Self { reason, detail: detail.into(), version: None }
     }
 
     /// The packet cannot be parsed.

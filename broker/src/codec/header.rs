@@ -38,30 +38,18 @@ impl Header {
             return Ok(None);
         };
         let packet_type = PacketType::from_byte(first, version)?;
-        let Some(VarInt {
-            value,
-            bytes,
-            is_minimal,
-        }) = var_int(rest)?
-        else {
+        let Some(VarInt { value, bytes, is_minimal }) = var_int(rest)? else {
             return Ok(None);
         };
         let header_bytes = 1 + bytes;
         let packet_bytes = header_bytes + value as usize;
-        Ok(Some(Self {
-            packet_type,
-            header_bytes,
-            packet_bytes,
-            is_length_minimal: is_minimal,
-        }))
+        Ok(Some(Self { packet_type, header_bytes, packet_bytes, is_length_minimal: is_minimal }))
     }
 
     /// MQTT 5 asks for the shortest encoding of the remaining length (§1.5.5), 3.1.1 does not.
     pub(super) fn check_length_encoding(&self, version: Version) -> Result<(), DecodeError> {
         if version == Version::V5 && !self.is_length_minimal {
-            return Err(DecodeError::malformed(
-                "remaining length in more bytes than needed",
-            ));
+            return Err(DecodeError::malformed("remaining length in more bytes than needed"));
         }
         Ok(())
     }
@@ -82,9 +70,7 @@ impl PacketType {
             14 => (Self::Disconnect, 0),
             15 if version != Some(Version::V4) => (Self::Auth, 0),
             2 | 9 | 11 | 13 => {
-                return Err(DecodeError::protocol(
-                    "a packet type that only servers send",
-                ));
+                return Err(DecodeError::protocol("a packet type that only servers send"));
             }
             _ => return Err(DecodeError::malformed("reserved packet type")),
         };
@@ -107,10 +93,6 @@ impl PacketType {
         if dup && qos == QoS::AtMostOnce {
             return Err(DecodeError::malformed("publish at qos 0 with the dup flag"));
         }
-        Ok(Self::Publish {
-            dup,
-            qos,
-            retain: first & 1 != 0,
-        })
+        Ok(Self::Publish { dup, qos, retain: first & 1 != 0 })
     }
 }

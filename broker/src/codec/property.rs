@@ -71,11 +71,7 @@ impl<'a> Properties<'a> {
     pub(super) fn read(reader: &mut Reader<'a>, allowed: Allowed) -> Result<Self, DecodeError> {
         let len = reader.var_int()?;
         let section = Reader::new(reader.take(len as usize)?);
-        Ok(Self {
-            section,
-            allowed,
-            seen: 0,
-        })
+        Ok(Self { section, allowed, seen: 0 })
     }
 
     /// Takes the section from `reader` and checks it; returns whether `AUTH_DATA` and the like
@@ -99,9 +95,7 @@ impl<'a> Properties<'a> {
         }
         let bit = 1_u64 << id;
         if id != USER_PROPERTY && self.seen & bit != 0 {
-            return Err(DecodeError::protocol(format!(
-                "property 0x{id:02x} more than once"
-            )));
+            return Err(DecodeError::protocol(format!("property 0x{id:02x} more than once")));
         }
         self.seen |= bit;
         self.value(id).map(|value| Some((id, value)))
@@ -129,9 +123,7 @@ impl<'a> Properties<'a> {
             CORRELATION_DATA | AUTH_DATA => Value::Binary(section.binary()?),
             USER_PROPERTY => Value::Pair(section.text()?, section.text()?),
             _ => {
-                return Err(DecodeError::malformed(format!(
-                    "unknown property 0x{id:02x}"
-                )));
+                return Err(DecodeError::malformed(format!("unknown property 0x{id:02x}")));
             }
         };
         check_value(id, value)?;
@@ -151,16 +143,15 @@ impl Seen {
 
 fn check_value(id: u8, value: Value<'_>) -> Result<(), DecodeError> {
     match (id, value) {
-        (TOPIC_ALIAS, Value::U16(0)) => Err(DecodeError::new(
-            Reason::TOPIC_ALIAS_INVALID,
-            "topic alias 0",
-        )),
+        (TOPIC_ALIAS, Value::U16(0)) => {
+            Err(DecodeError::new(Reason::TOPIC_ALIAS_INVALID, "topic alias 0"))
+        }
         (RECEIVE_MAXIMUM, Value::U16(0)) => Err(DecodeError::protocol("receive maximum 0")),
         (MAXIMUM_PACKET_SIZE, Value::U32(0)) => Err(DecodeError::protocol("maximum packet size 0")),
         (SUBSCRIPTION_ID, Value::U32(0)) => Err(DecodeError::protocol("subscription id 0")),
-        (RESPONSE_TOPIC, Value::Text(topic)) if !crate::topic::is_valid_name(topic) => Err(
-            DecodeError::protocol("a response topic that cannot be published to"),
-        ),
+        (RESPONSE_TOPIC, Value::Text(topic)) if !crate::topic::is_valid_name(topic) => {
+            Err(DecodeError::protocol("a response topic that cannot be published to"))
+        }
         _ => Ok(()),
     }
 }

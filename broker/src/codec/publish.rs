@@ -72,11 +72,7 @@ pub(super) fn decode(
             "publish to a topic with wildcards",
         ));
     }
-    let packet_id = if qos == QoS::AtMostOnce {
-        0
-    } else {
-        reader.packet_id()?
-    };
+    let packet_id = if qos == QoS::AtMostOnce { 0 } else { reader.packet_id()? };
     let mut topic_alias = None;
     let mut properties = PublishProperties::default();
     if version == Version::V5 {
@@ -114,14 +110,10 @@ fn decode_properties(
             }
             (TOPIC_ALIAS, Value::U16(alias)) => topic_alias = Some(alias),
             (USER_PROPERTY, Value::Pair(name, value)) => {
-                found
-                    .user_properties
-                    .push((name.to_owned(), value.to_owned()));
+                found.user_properties.push((name.to_owned(), value.to_owned()));
             }
             _ => {
-                return Err(DecodeError::protocol(
-                    "a client's publish with a subscription id",
-                ));
+                return Err(DecodeError::protocol("a client's publish with a subscription id"));
             }
         }
     }
@@ -167,14 +159,8 @@ pub fn write_publish(
     parts: &PublishParts<'_>,
     header: &PublishHeader<'_>,
 ) {
-    debug_assert!(
-        header.qos == QoS::AtMostOnce || header.packet_id != 0,
-        "a packet id is never 0"
-    );
-    debug_assert!(
-        !header.omit_topic || header.topic_alias.is_some(),
-        "no topic needs an alias"
-    );
+    debug_assert!(header.qos == QoS::AtMostOnce || header.packet_id != 0, "a packet id is never 0");
+    debug_assert!(!header.omit_topic || header.topic_alias.is_some(), "no topic needs an alias");
     let remaining_bytes = remaining_len(version, parts, header);
     out.reserve(1 + var_int_len(remaining_bytes) + remaining_bytes);
     out.push(first_byte(header));
@@ -223,11 +209,7 @@ fn topic_on_wire<'a>(
     parts: &PublishParts<'a>,
     header: &PublishHeader<'_>,
 ) -> &'a str {
-    if version == Version::V5 && header.omit_topic {
-        ""
-    } else {
-        clip(parts.topic)
-    }
+    if version == Version::V5 && header.omit_topic { "" } else { clip(parts.topic) }
 }
 
 fn remaining_len(version: Version, parts: &PublishParts<'_>, header: &PublishHeader<'_>) -> usize {
@@ -245,11 +227,7 @@ fn remaining_len(version: Version, parts: &PublishParts<'_>, header: &PublishHea
 
 fn properties_len(parts: &PublishParts<'_>, header: &PublishHeader<'_>) -> usize {
     let alias_bytes = if header.topic_alias.is_some() { 3 } else { 0 };
-    let expiry_bytes = if header.message_expiry_s.is_some() {
-        5
-    } else {
-        0
-    };
+    let expiry_bytes = if header.message_expiry_s.is_some() { 5 } else { 0 };
     let ids = header.subscription_ids.iter();
     let id_bytes: usize = ids.map(|&id| 1 + var_int_len(id as usize)).sum();
     alias_bytes + expiry_bytes + id_bytes + parts.properties.len()

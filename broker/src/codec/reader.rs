@@ -32,9 +32,7 @@ impl<'a> Reader<'a> {
         if self.is_empty() {
             return Ok(());
         }
-        Err(DecodeError::malformed(
-            "bytes after the content of the packet",
-        ))
+        Err(DecodeError::malformed("bytes after the content of the packet"))
     }
 
     pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
@@ -73,12 +71,7 @@ impl<'a> Reader<'a> {
 
     /// A variable byte integer; the shortest form is demanded.
     pub(super) fn var_int(&mut self) -> Result<u32, DecodeError> {
-        let Some(VarInt {
-            value,
-            bytes,
-            is_minimal,
-        }) = var_int(self.rest)?
-        else {
+        let Some(VarInt { value, bytes, is_minimal }) = var_int(self.rest)? else {
             return Err(DecodeError::malformed("the packet ends within a number"));
         };
         if !is_minimal {
@@ -121,17 +114,11 @@ pub(super) fn var_int(bytes: &[u8]) -> Result<Option<VarInt>, DecodeError> {
         value |= u32::from(byte & 0x7F) << (7 * index);
         if byte & 0x80 == 0 {
             let is_minimal = index == 0 || byte != 0;
-            return Ok(Some(VarInt {
-                value,
-                bytes: index + 1,
-                is_minimal,
-            }));
+            return Ok(Some(VarInt { value, bytes: index + 1, is_minimal }));
         }
     }
     if bytes.len() >= 4 {
-        return Err(DecodeError::malformed(
-            "a length or number of more than four bytes",
-        ));
+        return Err(DecodeError::malformed("a length or number of more than four bytes"));
     }
     Ok(None)
 }

@@ -77,10 +77,7 @@ fn guard_unsubscribe(version: Version, body: &[u8]) -> Result<(), DecodeError> {
 fn guard_filter<'a>(reader: &mut Reader<'a>) -> Result<&'a str, DecodeError> {
     let filter = reader.text()?;
     if filter.is_empty() {
-        return Err(DecodeError::new(
-            Reason::TOPIC_FILTER_INVALID,
-            "an empty topic filter",
-        ));
+        return Err(DecodeError::new(Reason::TOPIC_FILTER_INVALID, "an empty topic filter"));
     }
     Ok(filter)
 }
@@ -88,9 +85,7 @@ fn guard_filter<'a>(reader: &mut Reader<'a>) -> Result<&'a str, DecodeError> {
 /// MQTT 3.1.1 §3.8.3.
 fn guard_options_v4(options: u8) -> Result<(), DecodeError> {
     if options > 2 {
-        return Err(DecodeError::malformed(
-            "a requested qos other than 0, 1 and 2",
-        ));
+        return Err(DecodeError::malformed("a requested qos other than 0, 1 and 2"));
     }
     Ok(())
 }
@@ -98,17 +93,13 @@ fn guard_options_v4(options: u8) -> Result<(), DecodeError> {
 /// MQTT 5 §3.8.3.1.
 fn guard_options_v5(options: u8, filter: &str) -> Result<(), DecodeError> {
     if options & 0xC0 != 0 {
-        return Err(DecodeError::malformed(
-            "reserved bits in the subscription options",
-        ));
+        return Err(DecodeError::malformed("reserved bits in the subscription options"));
     }
     if options & 0x03 == 0x03 {
         return Err(DecodeError::protocol("a subscription with qos 3"));
     }
     if options & 0x30 == 0x30 {
-        return Err(DecodeError::protocol(
-            "a subscription with retain handling 3",
-        ));
+        return Err(DecodeError::protocol("a subscription with retain handling 3"));
     }
     if options & 0x04 != 0 && filter.starts_with("$share/") {
         return Err(DecodeError::protocol("no local on a shared subscription"));

@@ -20,10 +20,7 @@ pub(super) fn put_u32(out: &mut Vec<u8>, value: u32) {
 /// A variable byte integer. What does not fit would put the receiver out of step: it is a fault
 /// of the caller, who knows the limits of what he sends.
 pub(super) fn put_var_int(out: &mut Vec<u8>, value: usize) {
-    assert!(
-        value <= VAR_INT_MAX,
-        "{value} is more than a packet can hold"
-    );
+    assert!(value <= VAR_INT_MAX, "{value} is more than a packet can hold");
     let mut rest = value;
     while rest >= 0x80 {
         out.push((rest & 0x7F) as u8 | 0x80);

@@ -35,10 +35,9 @@ impl<K: Eq + Hash, V> Entries<K, V> {
         Q: Eq + Hash + ?Sized,
     {
         match self {
-            Self::Few(list) => list
-                .iter()
-                .find(|entry| entry.0.borrow() == key)
-                .map(|entry| &entry.1),
+            Self::Few(list) => {
+                list.iter().find(|entry| entry.0.borrow() == key).map(|entry| &entry.1)
+            }
             Self::Many(map) => map.get(key),
         }
     }
@@ -49,10 +48,9 @@ impl<K: Eq + Hash, V> Entries<K, V> {
         Q: Eq + Hash + ?Sized,
     {
         match self {
-            Self::Few(list) => list
-                .iter_mut()
-                .find(|entry| entry.0.borrow() == key)
-                .map(|entry| &mut entry.1),
+            Self::Few(list) => {
+                list.iter_mut().find(|entry| entry.0.borrow() == key).map(|entry| &mut entry.1)
+            }
             Self::Many(map) => map.get_mut(key),
         }
     }
@@ -66,8 +64,7 @@ impl<K: Eq + Hash, V> Entries<K, V> {
         if self.get(key).is_none() {
             self.insert(K::from(key), make());
         }
-        self.get_mut(key)
-            .expect("it was there or has been inserted")
+        self.get_mut(key).expect("it was there or has been inserted")
     }
 
     /// Returns what was there under the same key.
@@ -168,15 +165,11 @@ mod tests {
         for key in 0..998 {
             entries.remove(&key);
         }
-        let Entries::Few(list) = &mut entries else {
-            panic!("two entries, and still a hash map")
-        };
+        let Entries::Few(list) = &mut entries else { panic!("two entries, and still a hash map") };
         assert!(list.capacity() <= FEW_MAX);
         entries.remove(&998);
         entries.remove(&999);
-        let Entries::Few(list) = &entries else {
-            panic!("no entry, and a hash map")
-        };
+        let Entries::Few(list) = &entries else { panic!("no entry, and a hash map") };
         assert_eq!(list.capacity(), 0);
     }
 }

@@ -139,10 +139,7 @@ mod tests {
         let matching = [
             ("sport/tennis/player1/#", "sport/tennis/player1"),
             ("sport/tennis/player1/#", "sport/tennis/player1/ranking"),
-            (
-                "sport/tennis/player1/#",
-                "sport/tennis/player1/score/wimbledon",
-            ),
+            ("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon"),
             ("sport/#", "sport"),
             ("#", "sport/tennis"),
             ("#", "/"),

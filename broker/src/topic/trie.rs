@@ -36,10 +36,7 @@ impl<K: Eq + Hash + Clone, V> Trie<K, V> {
     /// An empty trie; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            root: Node::new(),
-            len: 0,
-        }
+        Self { root: Node::new(), len: 0 }
     }
 
     /// The number of entries: pairs of filter and key.
@@ -194,11 +191,7 @@ impl<K, V> Node<K, V> {
     }
 
     fn take_child(&mut self, level: &str) -> Option<Child<K, V>> {
-        if level == "+" {
-            self.plus.take()
-        } else {
-            self.literal.remove(level)
-        }
+        if level == "+" { self.plus.take() } else { self.literal.remove(level) }
     }
 }
 
@@ -207,8 +200,7 @@ impl<K: Eq + Hash, V> Node<K, V> {
         if level == "+" {
             return self.plus.get_or_insert_with(|| Box::new(Self::new()));
         }
-        self.literal
-            .get_or_insert_with(level, || Box::new(Self::new()))
+        self.literal.get_or_insert_with(level, || Box::new(Self::new()))
     }
 
     fn entries(&self, is_hash: bool) -> &Entries<K, V> {
@@ -216,11 +208,7 @@ impl<K: Eq + Hash, V> Node<K, V> {
     }
 
     fn entries_mut(&mut self, is_hash: bool) -> &mut Entries<K, V> {
-        if is_hash {
-            &mut self.hash
-        } else {
-            &mut self.exact
-        }
+        if is_hash { &mut self.hash } else { &mut self.exact }
     }
 
     /// How many children and entries keep this node.
@@ -259,14 +247,8 @@ mod tests {
     #[test]
     fn finds_what_matches() {
         let mut trie = Trie::new();
-        let filters = [
-            ("a/b", 'A'),
-            ("a/+", 'B'),
-            ("a/#", 'C'),
-            ("#", 'D'),
-            ("+/b", 'E'),
-            ("$SYS/#", 'F'),
-        ];
+        let filters =
+            [("a/b", 'A'), ("a/+", 'B'), ("a/#", 'C'), ("#", 'D'), ("+/b", 'E'), ("$SYS/#", 'F')];
         for (key, (filter, value)) in (0..).zip(filters) {
             assert_eq!(trie.insert(filter, key, value), None);
         }

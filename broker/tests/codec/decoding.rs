@@ -43,14 +43,8 @@ fn connect(text: &str) -> Connect {
 
 #[test]
 fn connect_in_its_shortest_form() {
-    assert_eq!(
-        connect("10 0d 'MQTT' 04 02 003c 'c'"),
-        bare_connect(Version::V4)
-    );
-    assert_eq!(
-        connect("10 0e 'MQTT' 05 02 003c 00 'c'"),
-        bare_connect(Version::V5)
-    );
+    assert_eq!(connect("10 0d 'MQTT' 04 02 003c 'c'"), bare_connect(Version::V4));
+    assert_eq!(connect("10 0e 'MQTT' 05 02 003c 00 'c'"), bare_connect(Version::V5));
 }
 
 /// MQTT 3.1.1 §3.1, non-normative example of figure 3.6, with a payload.
@@ -70,10 +64,7 @@ fn connect_of_3_1_1_with_everything() {
         })),
         ..bare_connect(Version::V4)
     };
-    assert_eq!(
-        connect("10 1e 'MQTT' 04 ce 000a 'c' 'w/t' 'bye' 'u' 'pw'"),
-        expected
-    );
+    assert_eq!(connect("10 1e 'MQTT' 04 ce 000a 'c' 'w/t' 'bye' 'u' 'pw'"), expected);
 }
 
 #[test]
@@ -108,10 +99,7 @@ fn connect_of_5_with_everything() {
         topic_alias_maximum: 5,
         request_response_info: true,
         request_problem_info: false,
-        user_properties: vec![
-            ("k".to_owned(), "v".to_owned()),
-            ("k".to_owned(), "w".to_owned()),
-        ],
+        user_properties: vec![("k".to_owned(), "v".to_owned()), ("k".to_owned(), "w".to_owned())],
         authentication_method: Some("m".to_owned()),
         ..bare_connect(Version::V5)
     };
@@ -126,23 +114,11 @@ fn user_name_and_password_as_they_are() {
         (connect.user_name, connect.password)
     };
     let empty = Some(String::new());
-    assert_eq!(
-        login("10 0f 'MQTT' 04 82 003c 'c' ''"),
-        (empty.clone(), None)
-    );
-    assert_eq!(
-        login("10 11 'MQTT' 04 c2 003c 'c' '' ''"),
-        (empty, Some(Bytes::new()))
-    );
-    assert_eq!(
-        login("10 10 'MQTT' 05 42 003c 00 'c' ''"),
-        (None, Some(Bytes::new()))
-    );
+    assert_eq!(login("10 0f 'MQTT' 04 82 003c 'c' ''"), (empty.clone(), None));
+    assert_eq!(login("10 11 'MQTT' 04 c2 003c 'c' '' ''"), (empty, Some(Bytes::new())));
+    assert_eq!(login("10 10 'MQTT' 05 42 003c 00 'c' ''"), (None, Some(Bytes::new())));
     let binary = Some(Bytes::from_static(&[0xFF, 0xFE, 0]));
-    assert_eq!(
-        login("10 13 'MQTT' 05 42 003c 00 'c' 0003fffe00"),
-        (None, binary)
-    );
+    assert_eq!(login("10 13 'MQTT' 05 42 003c 00 'c' 0003fffe00"), (None, binary));
 }
 
 #[test]
@@ -166,10 +142,7 @@ fn publish() -> Publish {
 
 #[test]
 fn publish_of_3_1_1() {
-    assert_eq!(
-        packet(V4, "30 05 'a/b'"),
-        Packet::Publish(Box::new(publish()))
-    );
+    assert_eq!(packet(V4, "30 05 'a/b'"), Packet::Publish(Box::new(publish())));
     let expected = Publish {
         dup: true,
         qos: QoS::AtLeastOnce,
@@ -178,18 +151,12 @@ fn publish_of_3_1_1() {
         payload: Bytes::from_static(b"\0\xff"),
         ..publish()
     };
-    assert_eq!(
-        packet(V4, "3b 09 'a/b' 000a 00ff"),
-        Packet::Publish(Box::new(expected))
-    );
+    assert_eq!(packet(V4, "3b 09 'a/b' 000a 00ff"), Packet::Publish(Box::new(expected)));
 }
 
 #[test]
 fn publish_of_5() {
-    assert_eq!(
-        packet(V5, "30 06 'a/b' 00"),
-        Packet::Publish(Box::new(publish()))
-    );
+    assert_eq!(packet(V5, "30 06 'a/b' 00"), Packet::Publish(Box::new(publish())));
     let expected = Publish {
         qos: QoS::ExactlyOnce,
         packet_id: 0xFFFF,
@@ -211,15 +178,8 @@ fn publish_of_5() {
 
 #[test]
 fn publish_to_an_alias() {
-    let expected = Publish {
-        topic: Arc::from(""),
-        topic_alias: Some(1),
-        ..publish()
-    };
-    assert_eq!(
-        packet(V5, "30 06 '' 03 23 0001"),
-        Packet::Publish(Box::new(expected))
-    );
+    let expected = Publish { topic: Arc::from(""), topic_alias: Some(1), ..publish() };
+    assert_eq!(packet(V5, "30 06 '' 03 23 0001"), Packet::Publish(Box::new(expected)));
 }
 
 type MakeAck = fn(Ack) -> Packet;
@@ -234,12 +194,7 @@ fn acknowledgements() {
     ];
     for (first, make) in kinds {
         let read = |version, rest: &str| packet(version, &format!("{first:02x} {rest}"));
-        let ack = |reason| {
-            make(Ack {
-                packet_id: 0x1234,
-                reason: Reason(reason),
-            })
-        };
+        let ack = |reason| make(Ack { packet_id: 0x1234, reason: Reason(reason) });
         assert_eq!(read(V4, "02 1234"), ack(0));
         assert_eq!(read(V5, "02 1234"), ack(0));
         assert_eq!(read(V5, "03 1234 10"), ack(0x10));
@@ -261,15 +216,9 @@ fn subscribe() {
     let expected = Subscribe {
         packet_id: 10,
         subscription_id: None,
-        filters: vec![
-            request("a/b", QoS::AtLeastOnce),
-            request("c/d", QoS::ExactlyOnce),
-        ],
+        filters: vec![request("a/b", QoS::AtLeastOnce), request("c/d", QoS::ExactlyOnce)],
     };
-    assert_eq!(
-        packet(V4, "82 0e 000a 'a/b' 01 'c/d' 02"),
-        Packet::Subscribe(Box::new(expected))
-    );
+    assert_eq!(packet(V4, "82 0e 000a 'a/b' 01 'c/d' 02"), Packet::Subscribe(Box::new(expected)));
 
     let expected = Subscribe {
         packet_id: 1,
@@ -281,10 +230,7 @@ fn subscribe() {
                 retain_handling: 2,
                 ..request("a", QoS::ExactlyOnce)
             },
-            FilterRequest {
-                retain_handling: 1,
-                ..request("$share/g/#", QoS::AtMostOnce)
-            },
+            FilterRequest { retain_handling: 1, ..request("$share/g/#", QoS::AtMostOnce) },
         ],
     };
     // The user property stands after the subscription id, whose length rumqttd counts wrong.
@@ -294,10 +240,7 @@ fn subscribe() {
 
 #[test]
 fn unsubscribe() {
-    let expected = Unsubscribe {
-        packet_id: 10,
-        filters: vec![Arc::from("a/b"), Arc::from("c/d")],
-    };
+    let expected = Unsubscribe { packet_id: 10, filters: vec![Arc::from("a/b"), Arc::from("c/d")] };
     let expected = Packet::Unsubscribe(Box::new(expected));
     assert_eq!(packet(V4, "a2 0c 000a 'a/b' 'c/d'"), expected);
     assert_eq!(packet(V5, "a2 0d 000a 00 'a/b' 'c/d'"), expected);
@@ -313,20 +256,14 @@ fn ping() {
 #[test]
 fn disconnect() {
     let disconnect = |reason, session_expiry_s| {
-        Packet::Disconnect(Disconnect {
-            reason: Reason(reason),
-            session_expiry_s,
-        })
+        Packet::Disconnect(Disconnect { reason: Reason(reason), session_expiry_s })
     };
     assert_eq!(packet(V4, "e0 00"), disconnect(0, None));
     assert_eq!(packet(V5, "e0 00"), disconnect(0, None));
     assert_eq!(packet(V5, "e0 01 04"), disconnect(4, None));
     assert_eq!(packet(V5, "e0 02 04 00"), disconnect(4, None));
     assert_eq!(packet(V5, "e0 01 f0"), disconnect(0xF0, None));
-    assert_eq!(
-        packet(V5, "e0 0b 00 09 11 00000e10 1f 'x'"),
-        disconnect(0, Some(3600))
-    );
+    assert_eq!(packet(V5, "e0 0b 00 09 11 00000e10 1f 'x'"), disconnect(0, Some(3600)));
 }
 
 #[test]
@@ -339,29 +276,17 @@ fn auth() {
 #[test]
 fn a_padded_length_in_3_1_1() {
     assert_eq!(packet(V4, "c0 80 00"), Packet::PingReq);
-    assert_eq!(
-        connect("10 8d 80 00 'MQTT' 04 02 003c 'c'"),
-        bare_connect(Version::V4)
-    );
+    assert_eq!(connect("10 8d 80 00 'MQTT' 04 02 003c 'c'"), bare_connect(Version::V4));
 }
 
 /// What follows a packet is not looked at.
 #[test]
 fn one_packet_at_a_time() {
     let stream = bytes("c0 00 40 02 0001 ff ff");
-    let (first, used) = decode(&stream, V5, LIMIT_BYTES)
-        .expect("valid")
-        .expect("complete");
+    let (first, used) = decode(&stream, V5, LIMIT_BYTES).expect("valid").expect("complete");
     assert_eq!((first, used), (Packet::PingReq, 2));
-    let (second, used) = decode(&stream[used..], V5, LIMIT_BYTES)
-        .expect("valid")
-        .expect("complete");
-    assert_eq!(
-        second,
-        Packet::PubAck(Ack {
-            packet_id: 1,
-            reason: Reason::SUCCESS
-        })
-    );
+    let (second, used) =
+        decode(&stream[used..], V5, LIMIT_BYTES).expect("valid").expect("complete");
+    assert_eq!(second, Packet::PubAck(Ack { packet_id: 1, reason: Reason::SUCCESS }));
     assert_eq!(used, 4);
 }

@@ -20,19 +20,12 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 }
 
 fn accepted() -> ConnAck {
-    ConnAck {
-        retain_available: true,
-        shared_subscriptions_available: true,
-        ..ConnAck::default()
-    }
+    ConnAck { retain_available: true, shared_subscriptions_available: true, ..ConnAck::default() }
 }
 
 #[test]
 fn connack() {
-    let present = ConnAck {
-        session_present: true,
-        ..accepted()
-    };
+    let present = ConnAck { session_present: true, ..accepted() };
     let connack = |version, ack: &ConnAck| written(|out| write_connack(out, version, ack));
     assert_eq!(connack(Version::V4, &accepted()), bytes("20 02 00 00"));
     assert_eq!(connack(Version::V4, &present), bytes("20 02 01 00"));
@@ -62,11 +55,8 @@ fn connack() {
 fn connack_refusals() {
     let known_v5 = bytes("80 81 82 83 84 85 86 87 88 89 8a 8c 90 95 97 99 9a 9b 9c 9d 9f");
     for code in 0x80..=0xFF {
-        let ack = ConnAck {
-            session_present: true,
-            reason: ConnAckReason(Reason(code)),
-            ..accepted()
-        };
+        let ack =
+            ConnAck { session_present: true, reason: ConnAckReason(Reason(code)), ..accepted() };
         let expected = match code {
             0x8B => 0x88,
             code if known_v5.contains(&code) => code,
@@ -83,11 +73,7 @@ fn connack_refusals() {
             0x87 | 0x8A | 0x98 => vec![0x20, 2, 0, 5],
             _ => vec![],
         };
-        assert_eq!(
-            written(|out| write_connack(out, Version::V4, &ack)),
-            expected,
-            "0x{code:02x}"
-        );
+        assert_eq!(written(|out| write_connack(out, Version::V4, &ack)), expected, "0x{code:02x}");
     }
 }
 
@@ -136,10 +122,7 @@ fn unsuback() {
     let codes: Vec<Reason> = codes.into_iter().map(Reason).collect();
     let unsuback = |version| written(|out| write_unsuback(out, version, 10, &codes));
     assert_eq!(unsuback(Version::V4), bytes("b0 02 000a"));
-    assert_eq!(
-        unsuback(Version::V5),
-        bytes("b0 0b 000a 00 00 11 80 83 87 8f 91 80")
-    );
+    assert_eq!(unsuback(Version::V5), bytes("b0 0b 000a 00 00 11 80 83 87 8f 91 80"));
 }
 
 #[test]
@@ -179,11 +162,7 @@ fn publish() {
     });
     assert_eq!(properties, bytes("01 01 03 't' 08 'r' 09 'c' 26 'k' 'v'"));
 
-    let parts = PublishParts {
-        topic: "a/b",
-        properties: &properties,
-        payload: b"hi",
-    };
+    let parts = PublishParts { topic: "a/b", properties: &properties, payload: b"hi" };
     let bare = PublishHeader {
         qos: QoS::AtMostOnce,
         dup: false,
@@ -212,26 +191,17 @@ fn publish() {
     let shared = "01 01 03 't' 08 'r' 09 'c' 26 'k' 'v'";
     assert_eq!(publish(Version::V4, &bare), bytes("30 07 'a/b' 6869"));
     assert_eq!(publish(Version::V4, &full), bytes("3d 09 'a/b' 1234 6869"));
-    assert_eq!(
-        publish(Version::V5, &bare),
-        bytes(&format!("30 1d 'a/b' 15 {shared} 6869"))
-    );
+    assert_eq!(publish(Version::V5, &bare), bytes(&format!("30 1d 'a/b' 15 {shared} 6869")));
     // DUP belongs to a repeat, and QoS 0 has none.
     let repeat = PublishHeader { dup: true, ..bare };
     assert_eq!(publish(Version::V4, &repeat), bytes("30 07 'a/b' 6869"));
     let own = "23 0003 02 00000008 0b 01 0b c801";
     let expected = format!("3d 2c 'a/b' 1234 22 {own} {shared} 6869");
     assert_eq!(publish(Version::V5, &full), bytes(&expected));
-    let omitted = PublishHeader {
-        omit_topic: true,
-        ..full
-    };
+    let omitted = PublishHeader { omit_topic: true, ..full };
     let expected = format!("3d 29 '' 1234 22 {own} {shared} 6869");
     assert_eq!(publish(Version::V5, &omitted), bytes(&expected));
-    assert_eq!(
-        publish(Version::V4, &omitted),
-        bytes("3d 09 'a/b' 1234 6869")
-    );
+    assert_eq!(publish(Version::V4, &omitted), bytes("3d 09 'a/b' 1234 6869"));
 }
 
 /// The length itself grows at 128, 16,384 and 2,097,152.
@@ -250,11 +220,7 @@ fn publish_len_at_the_edges() {
     };
     for edge in [128_usize, 16_384, 2_097_152] {
         for len in edge - 16..edge + 4 {
-            let parts = PublishParts {
-                topic: "t",
-                properties: &[],
-                payload: &payload[..len],
-            };
+            let parts = PublishParts { topic: "t", properties: &[], payload: &payload[..len] };
             for version in [Version::V4, Version::V5] {
                 let packet = written(|out| write_publish(out, version, &parts, &header));
                 assert_eq!(packet.len(), publish_len(version, &parts, &header), "{len}");

@@ -17,10 +17,7 @@ struct Row {
 
 fn rows() -> Vec<Row> {
     let lines = include_str!("malformed.txt").lines();
-    lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(row)
-        .collect()
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(row).collect()
 }
 
 fn row(line: &'static str) -> Row {
@@ -35,30 +32,16 @@ fn row(line: &'static str) -> Row {
         other => panic!("no version: {other}"),
     };
     let reason = Reason(u8::from_str_radix(reason, 16).expect("a reason code"));
-    Row {
-        name,
-        version,
-        packet,
-        reason,
-    }
+    Row { name, version, packet, reason }
 }
 
 #[test]
 fn each_is_refused_with_its_reason() {
     let mut wrong = Vec::new();
-    for Row {
-        name,
-        version,
-        packet,
-        reason,
-    } in rows()
-    {
+    for Row { name, version, packet, reason } in rows() {
         let error = error(version, packet);
         if error.reason != reason {
-            wrong.push(format!(
-                "{name} ({packet}): not 0x{:02x} but: {error}",
-                reason.0
-            ));
+            wrong.push(format!("{name} ({packet}): not 0x{:02x} but: {error}", reason.0));
         }
         let lower_case = error.detail.to_lowercase().replace("mqtt", "MQTT");
         assert_eq!(error.detail, lower_case, "{name}");
@@ -75,13 +58,7 @@ fn the_rows_are_whole_packets() {
         |row: &Row| row.name.contains(" of length") || row.name.contains("padded length");
     for row in rows().iter().filter(|row| !is_about_lengths(row)) {
         let bytes = bytes(row.packet);
-        assert_eq!(
-            usize::from(bytes[1]),
-            bytes.len() - 2,
-            "{}: {}",
-            row.name,
-            row.packet
-        );
+        assert_eq!(usize::from(bytes[1]), bytes.len() - 2, "{}: {}", row.name, row.packet);
     }
 }
 

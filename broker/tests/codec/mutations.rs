@@ -30,10 +30,7 @@ const SEEDS: &[(Option<Version>, &str)] = &[
     (Some(Version::V5), "40 0f 1234 97 0b 1f 'x' 26 'k' 'v'"),
     (Some(Version::V5), "62 02 1234"),
     (Some(Version::V4), "82 0e 000a 'a/b' 01 'c/d' 02"),
-    (
-        Some(Version::V5),
-        "82 20 0001 0c 0b ffffff7f 26 'k' 'v' 'a' 2e '$share/g/#' 10",
-    ),
+    (Some(Version::V5), "82 20 0001 0c 0b ffffff7f 26 'k' 'v' 'a' 2e '$share/g/#' 10"),
     (Some(Version::V4), "a2 0c 000a 'a/b' 'c/d'"),
     (Some(Version::V5), "a2 14 000a 07 26 'k' 'v' 'a/b' 'c/d'"),
     (Some(Version::V5), "e0 0b 00 09 11 00000e10 1f 'x'"),
@@ -61,19 +58,14 @@ fn mutated_packets() {
         accepted += usize::from(check(&packet, version));
     }
     // The test would prove little if nearly all, or nearly none, got through.
-    assert!(
-        (CASES / 20..CASES).contains(&accepted),
-        "{accepted} of {CASES} accepted"
-    );
+    assert!((CASES / 20..CASES).contains(&accepted), "{accepted} of {CASES} accepted");
 }
 
 #[test]
 fn noise() {
     let mut rng = Rng::with_seed(SEED);
     for _ in 0..CASES {
-        let version = *rng
-            .choice(&[None, Some(Version::V4), Some(Version::V5)])
-            .unwrap_or(&None);
+        let version = *rng.choice(&[None, Some(Version::V4), Some(Version::V5)]).unwrap_or(&None);
         let mut packet: Vec<u8> = (0..rng.usize(..40)).map(|_| rng.u8(..)).collect();
         if packet.len() >= 2 {
             packet[0] &= 0xF2;
@@ -101,22 +93,13 @@ fn check(packet: &[u8], version: Option<Version>) -> bool {
         Ok(None) => return false,
         Err(error) => {
             // The guard knows all that the decoder behind it refuses.
-            assert!(
-                !error.detail.contains("the decoder"),
-                "{error}: {packet:02x?}"
-            );
+            assert!(!error.detail.contains("the decoder"), "{error}: {packet:02x?}");
             return false;
         }
     };
-    assert!(
-        (2..=packet.len()).contains(&used),
-        "{used} of {packet:02x?}"
-    );
+    assert!((2..=packet.len()).contains(&used), "{used} of {packet:02x?}");
     // What follows the packet has no part in it.
-    assert_eq!(
-        decode(&packet[..used], version, used),
-        Ok(Some((decoded.clone(), used)))
-    );
+    assert_eq!(decode(&packet[..used], version, used), Ok(Some((decoded.clone(), used))));
     assert_eq!(decode(&packet[..used - 1], version, used), Ok(None));
     let version = match &decoded {
         Packet::Connect(connect) => connect.version,
@@ -155,12 +138,7 @@ fn keeps_its_promises(version: Version, packet: &Packet) {
         }
         Packet::Unsubscribe(unsubscribe) => {
             assert!(unsubscribe.packet_id != 0 && !unsubscribe.filters.is_empty());
-            assert!(
-                unsubscribe
-                    .filters
-                    .iter()
-                    .all(|filter| !filter.is_empty() && is_text(filter))
-            );
+            assert!(unsubscribe.filters.iter().all(|filter| !filter.is_empty() && is_text(filter)));
         }
         Packet::Auth => assert_eq!(version, Version::V5),
         Packet::PingReq | Packet::Disconnect(_) => {}

@@ -12,9 +12,7 @@ pub(crate) fn bytes(text: &str) -> Vec<u8> {
     for (index, part) in text.split('\'').enumerate() {
         if index % 2 == 1 {
             out.extend_from_slice(
-                &u16::try_from(part.len())
-                    .expect("a short string")
-                    .to_be_bytes(),
+                &u16::try_from(part.len()).expect("a short string").to_be_bytes(),
             );
             out.extend_from_slice(part.as_bytes());
             continue;

@@ -10,11 +10,8 @@ use crate::notation::LIMIT_BYTES;
 /// Writes `publish` and reads it back; fails if anything is lost.
 pub(crate) fn check(version: Version, publish: &Publish) {
     let properties = encode_publish_properties(&publish.properties);
-    let parts = PublishParts {
-        topic: &publish.topic,
-        properties: &properties,
-        payload: &publish.payload,
-    };
+    let parts =
+        PublishParts { topic: &publish.topic, properties: &properties, payload: &publish.payload };
     let header = PublishHeader {
         qos: publish.qos,
         dup: publish.dup,
@@ -27,18 +24,9 @@ pub(crate) fn check(version: Version, publish: &Publish) {
     };
     let mut written = Vec::new();
     write_publish(&mut written, version, &parts, &header);
-    assert_eq!(
-        written.len(),
-        publish_len(version, &parts, &header),
-        "{publish:?}"
-    );
-    let read = decode(&written, Some(version), LIMIT_BYTES)
-        .expect("valid")
-        .expect("complete");
-    assert_eq!(
-        read,
-        (Packet::Publish(Box::new(publish.clone())), written.len())
-    );
+    assert_eq!(written.len(), publish_len(version, &parts, &header), "{publish:?}");
+    let read = decode(&written, Some(version), LIMIT_BYTES).expect("valid").expect("complete");
+    assert_eq!(read, (Packet::Publish(Box::new(publish.clone())), written.len()));
 }
 
 mod random {
@@ -51,10 +39,7 @@ mod random {
     fn text(rng: &mut Rng, len_max: usize) -> String {
         let len = rng.usize(1..=len_max);
         (0..len)
-            .map(|_| {
-                *rng.choice(&['a', '/', '$', 'é', '\u{10FFFF}', ' '])
-                    .unwrap_or(&'a')
-            })
+            .map(|_| *rng.choice(&['a', '/', '$', 'é', '\u{10FFFF}', ' ']).unwrap_or(&'a'))
             .collect()
     }
 
@@ -74,9 +59,7 @@ mod random {
             content_type: some(rng, |rng| text(rng, 60)),
             response_topic: some(rng, |rng| text(rng, 60)),
             correlation_data: some(rng, |rng| data(rng, 60)),
-            user_properties: (0..rng.usize(..4))
-                .map(|_| (text(rng, 9), text(rng, 9)))
-                .collect(),
+            user_properties: (0..rng.usize(..4)).map(|_| (text(rng, 9), text(rng, 9))).collect(),
         }
     }
 
@@ -91,11 +74,7 @@ mod random {
                 qos,
                 retain: rng.bool(),
                 topic: Arc::from(text(&mut rng, 40)),
-                packet_id: if qos == QoS::AtMostOnce {
-                    0
-                } else {
-                    rng.u16(1..)
-                },
+                packet_id: if qos == QoS::AtMostOnce { 0 } else { rng.u16(1..) },
                 topic_alias: None,
                 properties: PublishProperties::default(),
                 payload: data(&mut rng, 300),

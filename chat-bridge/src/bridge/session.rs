@@ -16,8 +16,8 @@ use super::outbox::SessionOutbox;
 use super::{Shared, open, session_key};
 use crate::delivery::{Acked, Attach, DeviceKey, Given, Options, Subscriber, is_for};
 use crate::engine::{
-    ChatNo, Command, DeviceId, Entry, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey,
-    Subscribe, SubscriptionKind, Unsubscribe,
+    ChatNo, Command, DeviceId, Entry, Outcome, PartitionNo, SavedSession, SavedSubscription,
+    SessionKey, Subscribe, SubscriptionKind, Unsubscribe,
 };
 use crate::partition::{Outbox, Unavailable};
 
@@ -269,7 +269,8 @@ impl Inner {
         let index = chat.member_index(&self.key.user)?;
         let member = chat.member(index)?;
         let (now, without) = (self.shared.now_ms(), self.without());
-        let read = |from, to| store.entries(no, chat_no, from, to, REFETCH_LOOKBACK + 1, usize::MAX);
+        let read =
+            |from, to| store.entries(no, chat_no, from, to, REFETCH_LOOKBACK + 1, usize::MAX);
         let is_mine = |entry: &Entry| is_for(entry, index, member, without, now);
         let mut entries = read(Seq(seq.0.saturating_sub(1)), seq).ok()?;
         let entry = entries.pop().filter(|entry| entry.seq == seq && is_mine(entry))?;
@@ -282,7 +283,8 @@ impl Inner {
             after = Some(last.unwrap_or(Seq(member.since.0.saturating_sub(1))));
         }
         let from = chat.member(entry.author)?.user.clone();
-        let given = Given::Message { no: chat_no, chat: chat.id.clone(), from, entry, after, qos: 1 };
+        let given =
+            Given::Message { no: chat_no, chat: chat.id.clone(), from, entry, after, qos: 1 };
         Some(self.delivery(no, given, now))
     }
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use bluetick_protocol::{ChatId, Seq, UserId};
 
 use crate::engine::{
-    Advance, Batch, Chat, ChatNo, DeviceId, Effect, Engine, Entry, Member, Millis, SubscriptionKind,
-    SubscriptionStart, Watermarks,
+    Advance, Batch, Chat, ChatNo, DeviceId, Effect, Engine, Entry, Member, Millis,
+    SubscriptionKind, SubscriptionStart, Watermarks,
 };
 use flow::Flow;
 
@@ -496,8 +496,7 @@ impl Device {
         let Some(chat) = engine.chat(no) else { return };
         let Some(flow) = self.flows.get(&no) else { return };
         let head = self.messages.options(no).map(|_| chat.head);
-        let untold = self.receipts.options(no).is_some()
-            && next_receipt(chat, flow).is_some();
+        let untold = self.receipts.options(no).is_some() && next_receipt(chat, flow).is_some();
         if !untold && flow.is_done(head) {
             self.flows.remove(&no);
             release(engine, no);
@@ -618,8 +617,7 @@ impl Turn<'_> {
         let member = self.chat.member(self.flow.member);
         let until = member.and_then(|member| member.until).unwrap_or(self.chat.committed);
         let messages = messages && self.flow.next <= until.min(self.chat.committed);
-        let receipts = receipts
-            && next_receipt(self.chat, self.flow).is_some();
+        let receipts = receipts && next_receipt(self.chat, self.flow).is_some();
         (messages && !self.flow.reading) || receipts
     }
 }

@@ -121,16 +121,8 @@ pub(crate) fn change(
     let path = file(dir);
     let mut table = read(&path)?;
     change(&mut table)?;
-    let fresh = path.with_extension("new");
-    let mut file = data_dir::open_private(&fresh)?;
-    file.set_len(0).map_err(Failure::other)?;
-    for (user, hash) in &table {
-        writeln!(file, "{user}:{hash}").map_err(Failure::other)?;
-    }
-    file.sync_all().map_err(Failure::other)?;
-    fs::rename(&fresh, &path).map_err(Failure::other)?;
-    // The rename itself has to be on stable storage.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Failure::other)
+    replace(dir, &path, &table)
+        .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))
 }
 
 /// All users of a data directory.
@@ -172,6 +164,24 @@ fn stamp(path: &Path) -> Option<Stamp> {
         changed_s: metadata.ctime(),
         changed_ns: metadata.ctime_nsec(),
     })
+}
+
+/// Puts a table in place of what is there, on stable storage: either the old or the new one is
+/// found, whatever happens.
+fn replace(dir: &Path, path: &Path, table: &Table) -> Result<(), Box<dyn std::error::Error>> {
+    let fresh = path.with_extension("new");
+    let mut file = data_dir::open_private(&fresh)?;
+    file.set_len(0)?;
+    let mut text = String::new();
+    for (user, hash) in table {
+        text += &format!("{user}:{hash}\n");
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    // The rename itself has to be on stable storage.
+    File::open(dir)?.sync_all()?;
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Table, Failure> {

@@ -1,14 +1,16 @@
 //! The accounts: a file in the data directory with a line `name:hash` per user.
 //!
 //! It is replaced whole (temporary file, fsync, rename) under a lock, so that it can be changed
-//! while a server runs; the server looks at most once a second whether it has.
+//! while a server runs. The server looks whether it has: for every password that is to be checked,
+//! and else at most once a second.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use argon2::Argon2;
 use argon2::password_hash::rand_core::OsRng;
@@ -19,7 +21,7 @@ use parking_lot::Mutex;
 use crate::Failure;
 use crate::data_dir;
 
-/// How old what is known of the file may be.
+/// How old what is known of the file may be where it is asked for every message.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Bytes of a password.
@@ -27,6 +29,17 @@ pub(crate) const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// Users with the argon2id hashes of their passwords.
 pub(crate) type Table = BTreeMap<UserId, Arc<str>>;
+
+/// Tells one state of the file from the next. Its place on the disk is part of it: two changes
+/// within one tick of the file system's clock may have the same length, but never the same inode
+/// and change time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    changed_s: i64,
+    changed_ns: i64,
+}
 
 /// The accounts as the server sees them.
 pub(crate) struct Accounts {
@@ -36,7 +49,9 @@ pub(crate) struct Accounts {
 
 struct Seen {
     table: Arc<Table>,
-    stamp: Option<(SystemTime, u64)>,
+    stamp: Option<Stamp>,
+    /// Of the file that could not be read, once that was logged.
+    told: Option<Stamp>,
     looked_at: Instant,
 }
 
@@ -47,29 +62,48 @@ impl Accounts {
     /// The file is there and cannot be read.
     pub(crate) fn open(dir: &Path) -> Result<Self, Failure> {
         let path = file(dir);
+        // Before the file is read: a change in between is then seen the next time, not missed.
+        let stamp = stamp(&path);
         let table = Arc::new(read(&path)?);
-        let seen = Seen { table, stamp: stamp(&path), looked_at: Instant::now() };
+        let seen = Seen { table, stamp, told: None, looked_at: Instant::now() };
         Ok(Self { path, seen: Mutex::new(seen) })
     }
 
-    /// The users there are now.
+    /// The users there were at most [`FRESH`] ago: cheap enough for every message.
     pub(crate) fn table(&self) -> Arc<Table> {
         let mut seen = self.seen.lock();
         if seen.looked_at.elapsed() > FRESH {
-            seen.looked_at = Instant::now();
-            let now = stamp(&self.path);
-            if now != seen.stamp {
-                match read(&self.path) {
-                    Ok(table) => {
-                        seen.table = Arc::new(table);
-                        seen.stamp = now;
-                    }
-                    // What was known stays in force; the next look may be luckier.
-                    Err(error) => tracing::error!(%error, "the accounts cannot be read"),
-                }
-            }
+            self.look(&mut seen);
         }
         seen.table.clone()
+    }
+
+    /// The users there are now: a change counts for the next who connects.
+    pub(crate) fn fresh_table(&self) -> Arc<Table> {
+        let mut seen = self.seen.lock();
+        self.look(&mut seen);
+        seen.table.clone()
+    }
+
+    fn look(&self, seen: &mut Seen) {
+        seen.looked_at = Instant::now();
+        let now = stamp(&self.path);
+        if now == seen.stamp {
+            return;
+        }
+        match read(&self.path) {
+            Ok(table) => {
+                tracing::info!(users = table.len(), "the accounts have changed");
+                seen.table = Arc::new(table);
+                seen.stamp = now;
+            }
+            // What was known stays in force, the next look may be luckier; told once a file.
+            Err(error) if seen.told != now => {
+                tracing::error!(%error, "the accounts have changed and cannot be read");
+                seen.told = now;
+            }
+            Err(_) => {}
+        }
     }
 }
 
@@ -87,16 +121,8 @@ pub(crate) fn change(
     let path = file(dir);
     let mut table = read(&path)?;
     change(&mut table)?;
-    let fresh = path.with_extension("new");
-    let mut file = data_dir::open_private(&fresh)?;
-    file.set_len(0).map_err(Failure::other)?;
-    for (user, hash) in &table {
-        writeln!(file, "{user}:{hash}").map_err(Failure::other)?;
-    }
-    file.sync_all().map_err(Failure::other)?;
-    fs::rename(&fresh, &path).map_err(Failure::other)?;
-    // The rename itself has to be on stable storage.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Failure::other)
+    replace(dir, &path, &table)
+        .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))
 }
 
 /// All users of a data directory.
@@ -130,9 +156,32 @@ fn file(dir: &Path) -> PathBuf {
     dir.join("accounts")
 }
 
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+    Some(Stamp {
+        inode: metadata.ino(),
+        bytes: metadata.len(),
+        changed_s: metadata.ctime(),
+        changed_ns: metadata.ctime_nsec(),
+    })
+}
+
+/// Puts a table in place of what is there, on stable storage: either the old or the new one is
+/// found, whatever happens.
+fn replace(dir: &Path, path: &Path, table: &Table) -> Result<(), Box<dyn std::error::Error>> {
+    let fresh = path.with_extension("new");
+    let mut file = data_dir::open_private(&fresh)?;
+    file.set_len(0)?;
+    let mut text = String::new();
+    for (user, hash) in table {
+        text += &format!("{user}:{hash}\n");
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    // The rename itself has to be on stable storage.
+    File::open(dir)?.sync_all()?;
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Table, Failure> {
@@ -166,6 +215,23 @@ mod tests {
         let stored = hash(b"secret").expect("hashed");
         assert!(stored.starts_with("$argon2id$"));
         assert!(verify(&stored, b"secret") && !verify(&stored, b"Secret"));
-        assert!(hash(b"").is_err());
+        assert!(hash(b"").is_err() && hash(&[b'a'; PASSWORD_BYTES_MAX + 1]).is_err());
+    }
+
+    #[test]
+    fn a_spoiled_file_is_named_with_its_line_and_keeps_what_was_known() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let alice = UserId::try_from("alice").expect("a name");
+        let stored = hash(b"secret").expect("hashed");
+        change(dir.path(), |table| {
+            table.insert(alice.clone(), stored);
+            Ok(())
+        })
+        .expect("written");
+        let accounts = Accounts::open(dir.path()).expect("read");
+        fs::write(file(dir.path()), "\nalice:secret\n").expect("written");
+        assert!(accounts.fresh_table().contains_key(&alice));
+        let error = list(dir.path()).expect_err("no hash").to_string();
+        assert!(error.ends_with("accounts, line 2: not of the form name:hash"), "{error}");
     }
 }

@@ -10,6 +10,38 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BLUETICK_CO
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, \
                           3 the data directory is in use.";
 
+const SERVE_HELP: &str = "\
+Examples:
+  bluetick serve --dev --data-dir data
+  bluetick serve --config /etc/bluetick.toml --mqtt 0.0.0.0:1883 --mqtt '[::]:1883'
+  BLUETICK_LIMITS__CONNECTIONS_MAX=1000 bluetick serve
+
+Once it listens, a line `listening mqtt ADDRESS` for each address goes to standard output; logs go
+to standard error. `bluetick config` shows every key there is. SIGTERM lets clients take their last
+packets and ends with exit code 0.";
+
+const CONFIG_HELP: &str = "\
+A flag outweighs a variable of the environment, and that the file. The variable of a key is
+BLUETICK_ and its name in capitals, section and key joined by two underscores.
+
+Examples:
+  bluetick config > bluetick.toml
+  BLUETICK_LIMITS__CONNECTIONS_MAX=1000 bluetick config --config bluetick.toml";
+
+const USER_HELP: &str = "\
+A change counts for the next who connects; connections that are open stay.
+
+Examples:
+  bluetick user add alice
+  printf %s \"$PASSWORD\" | bluetick user add alice --password-stdin
+  bluetick user list --json";
+
+const INSPECT_HELP: &str = "\
+Examples:
+  bluetick inspect chats
+  bluetick inspect chat alice~bob --json
+  bluetick inspect device alice alice-phone";
+
 /// A chat server that is nothing but MQTT on the outside: a PUBACK is a tick.
 #[derive(Debug, Parser)]
 #[command(name = "bluetick", version = VERSION, after_help = EXIT_CODES)]
@@ -21,21 +53,24 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server until SIGTERM or Ctrl-C.
-    #[command(after_help = "Example: bluetick serve --dev --data-dir data --mqtt 127.0.0.1:1883")]
+    #[command(after_help = SERVE_HELP)]
     Serve(Settings),
     /// Print the effective configuration, with a comment for every key.
+    #[command(after_help = CONFIG_HELP)]
     Config(Settings),
     /// Manage the accounts; also while the server runs.
+    #[command(after_help = USER_HELP)]
     User {
         #[command(flatten)]
-        settings: Settings,
+        place: Place,
         #[command(subcommand)]
         action: UserAction,
     },
     /// Look into the data directory of a stopped server.
+    #[command(after_help = INSPECT_HELP)]
     Inspect {
         #[command(flatten)]
-        settings: Settings,
+        place: Place,
         /// Print JSON, an object a line.
         #[arg(long, global = true)]
         json: bool,
@@ -52,26 +87,33 @@ pub(crate) enum Command {
     },
 }
 
-/// What the configuration is made of, beside the environment.
+/// Where the configuration and the data are.
 #[derive(Debug, Args, Default)]
-pub(crate) struct Settings {
+pub(crate) struct Place {
     /// Read this TOML file.
     #[arg(long, value_name = "FILE", env = "BLUETICK_CONFIG", global = true)]
     pub(crate) config: Option<PathBuf>,
     /// Where everything is stored.
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) data_dir: Option<String>,
+}
+
+/// What the configuration is made of, beside the environment.
+#[derive(Debug, Args, Default)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// Listen here for MQTT over TCP; may be repeated. Port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", global = true)]
+    #[arg(long, value_name = "ADDR")]
     pub(crate) mqtt: Vec<String>,
     /// Let everybody in without a password; only on loopback addresses.
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub(crate) dev: bool,
     /// How to log: text or json.
-    #[arg(long, value_name = "FORMAT", global = true)]
+    #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<String>,
     /// What to log, such as "info" or "bluetick_broker=debug".
-    #[arg(long, value_name = "FILTER", global = true)]
+    #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
 }
 
@@ -81,11 +123,17 @@ pub(crate) enum UserAction {
     Add {
         /// The user's name: a-z, 0-9, '.', '_' and '-'.
         name: String,
+        /// Read the password from standard input even if that is a terminal.
+        #[arg(long)]
+        password_stdin: bool,
     },
     /// Change a user's password.
     Passwd {
         /// Whose.
         name: String,
+        /// Read the password from standard input even if that is a terminal.
+        #[arg(long)]
+        password_stdin: bool,
     },
     /// Remove a user. What he has sent stays.
     Remove {

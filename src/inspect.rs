@@ -12,6 +12,7 @@ use crate::Failure;
 use crate::cli::Inspect;
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::output;
 
 /// Entries read from the store at once.
 const ENTRIES_PER_READ: usize = 1024;
@@ -51,7 +52,7 @@ impl Table {
             for row in rows {
                 let object: serde_json::Map<String, Value> =
                     columns.iter().map(ToString::to_string).zip(row.iter().cloned()).collect();
-                println!("{}", serde_json::to_string(&object).map_err(Failure::other)?);
+                output::line(serde_json::to_string(&object).map_err(Failure::other)?)?;
             }
             return Ok(());
         }
@@ -69,11 +70,10 @@ impl Table {
         let widths: Vec<usize> = (0..columns.len()).map(width).collect();
         let line = |cells: &[String]| {
             let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-            println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+            output::line(cells.collect::<Vec<_>>().join("  ").trim_end())
         };
-        line(&columns.iter().map(ToString::to_string).collect::<Vec<_>>());
-        cells.iter().for_each(|row| line(row));
-        Ok(())
+        line(&columns.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        cells.iter().try_for_each(|row| line(row))
     }
 }
 
@@ -118,7 +118,7 @@ impl Inspector {
         let (partition, chat) = self.find(&id)?;
         self.members(&chat)?;
         if !self.table.as_json {
-            println!();
+            output::line("")?;
         }
         let mut from = Seq(1);
         let mut rows = Vec::new();
@@ -197,7 +197,7 @@ impl Inspector {
             ]],
         )?;
         if !self.table.as_json {
-            println!();
+            output::line("")?;
         }
         let mut rows = Vec::new();
         for partition in self.numbers() {

@@ -7,6 +7,7 @@ mod data_dir;
 mod directory;
 mod inspect;
 mod logging;
+mod output;
 mod serve;
 mod users;
 
@@ -14,8 +15,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use cli::{Cli, Command};
-use config::Sources;
+use cli::{Cli, Command, Place, Settings};
+use config::{Config, ProcessEnvironment};
 
 /// Why the program ends without having done its job; each kind has its exit code.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,9 @@ enum Failure {
     /// Another process has the data directory: exit code 3.
     #[error("{0}")]
     InUse(String),
+    /// Nobody reads what is printed any more: no failure of ours, exit code 0.
+    #[error("standard output is closed")]
+    OutputClosed,
     /// Anything else: exit code 1.
     #[error("{0}")]
     Other(String),
@@ -38,6 +42,7 @@ impl Failure {
 
     fn code(&self) -> ExitCode {
         match self {
+            Self::OutputClosed => ExitCode::SUCCESS,
             Self::Other(_) => ExitCode::from(1),
             Self::Configuration(_) => ExitCode::from(2),
             Self::InUse(_) => ExitCode::from(3),
@@ -49,39 +54,37 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("bluetick: {failure}");
+            if !matches!(failure, Failure::OutputClosed) {
+                eprintln!("bluetick: {failure}");
+            }
             failure.code()
         }
     }
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let environment = |name: &str| std::env::var(name).ok();
     match cli.command {
-        Command::Serve(settings) => serve::run(&settings.load(&environment)?),
-        Command::Config(settings) => {
-            print!("{}", settings.load(&environment)?.to_toml());
-            Ok(())
-        }
-        Command::User { settings, action } => users::run(&settings.load(&environment)?, action),
-        Command::Inspect { settings, json, what } => {
-            inspect::run(&settings.load(&environment)?, json, what)
-        }
+        Command::Serve(settings) => serve::run(&load(&settings)?),
+        Command::Config(settings) => output::bytes(load(&settings)?.to_toml().as_bytes()),
+        Command::User { place, action } => users::run(&load_place(place)?, action),
+        Command::Inspect { place, json, what } => inspect::run(&load_place(place)?, json, what),
         Command::Completions { shell } => {
-            let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "bluetick", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "bluetick", &mut script);
+            output::bytes(&script)
         }
     }
 }
 
-impl cli::Settings {
-    fn load(&self, environment: &Sources<'_>) -> Result<config::Config, Failure> {
-        config::Config::load(self, environment).map_err(|mistakes| {
-            let lines: Vec<_> = mistakes.iter().map(|mistake| format!("\n  {mistake}")).collect();
-            let plural = if lines.len() == 1 { "" } else { "s" };
-            let text = format!("{} mistake{plural} in the configuration:", lines.len());
-            Failure::Configuration(text + &lines.concat())
-        })
-    }
+fn load_place(place: Place) -> Result<Config, Failure> {
+    load(&Settings { place, ..Settings::default() })
+}
+
+fn load(settings: &Settings) -> Result<Config, Failure> {
+    Config::load(settings, &ProcessEnvironment).map_err(|mistakes| {
+        let lines: Vec<_> = mistakes.iter().map(|mistake| format!("\n  {mistake}")).collect();
+        let plural = if lines.len() == 1 { "" } else { "s" };
+        let text = format!("{} mistake{plural} in the configuration:", lines.len());
+        Failure::Configuration(text + &lines.concat())
+    })
 }

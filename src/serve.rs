@@ -1,6 +1,5 @@
 //! `bluetick serve`: opens the store, starts the writer, binds the ports, waits for the end.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +21,7 @@ use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::directory::{Everybody, Members};
 use crate::logging;
+use crate::output;
 
 /// How often sessions that nobody comes back for are looked for in the store.
 const SWEEP: Duration = Duration::from_secs(3600);
@@ -147,21 +147,24 @@ async fn bind(config: &Config) -> Result<Vec<TcpListener>, Failure> {
 
 /// Says on standard output where the server listens, for people and scripts.
 fn announce(config: &Config, addresses: &[SocketAddr]) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    let mut say = |line: String| writeln!(out, "{line}").map_err(Failure::other);
+    let mut text = String::new();
     for address in addresses {
-        say(format!("listening mqtt {address}"))?;
+        text += &format!("listening mqtt {address}\n");
     }
     if let (true, Some(address)) = (config.dev, addresses.first()) {
         let at = format!("-h {} -p {}", address.ip(), address.port());
-        say("\nIn a second terminal, receive as bob:".to_owned())?;
-        say(format!("  mosquitto_sub {at} -u bob -i bob-phone -c -q 1 -t 'chats/+/messages'"))?;
-        say("In a third, send as alice:".to_owned())?;
-        say(format!(
-            "  mosquitto_pub {at} -u alice -i alice-phone -q 1 -t users/bob/send -m 'hi bob'\n"
-        ))?;
+        text += &format!(
+            "\nIn a second terminal, receive as bob:\n  \
+             mosquitto_sub {at} -u bob -i bob-phone -c -q 1 -t 'chats/+/messages'\n\
+             In a third, send as alice:\n  \
+             mosquitto_pub {at} -u alice -i alice-phone -q 1 -t users/bob/send -m 'hi bob'\n\n"
+        );
     }
-    out.flush().map_err(Failure::other)
+    match output::bytes(text.as_bytes()) {
+        // Nobody wants to know; that is no reason not to serve.
+        Err(Failure::OutputClosed) => Ok(()),
+        other => other,
+    }
 }
 
 async fn sweep_now_and_then(bridge: Bridge) {

@@ -8,16 +8,17 @@ use crate::Failure;
 use crate::accounts;
 use crate::cli::UserAction;
 use crate::config::Config;
+use crate::output;
 
 pub(crate) fn run(config: &Config, action: UserAction) -> Result<(), Failure> {
     let dir = &config.data_dir;
     match action {
-        UserAction::Add { name } => {
+        UserAction::Add { name, password_stdin } => {
             let user = parse(&name)?;
             if accounts::list(dir)?.contains_key(&user) {
                 return Err(exists(&user));
             }
-            let hash = accounts::hash(&password()?)?;
+            let hash = accounts::hash(&password(password_stdin)?)?;
             accounts::change(dir, |table| match table.contains_key(&user) {
                 true => Err(exists(&user)),
                 false => {
@@ -25,14 +26,14 @@ pub(crate) fn run(config: &Config, action: UserAction) -> Result<(), Failure> {
                     Ok(())
                 }
             })?;
-            println!("added {user}");
+            output::line(format_args!("added {user}"))?;
         }
-        UserAction::Passwd { name } => {
+        UserAction::Passwd { name, password_stdin } => {
             let user = parse(&name)?;
             if !accounts::list(dir)?.contains_key(&user) {
                 return Err(unknown(&user));
             }
-            let hash = accounts::hash(&password()?)?;
+            let hash = accounts::hash(&password(password_stdin)?)?;
             accounts::change(dir, |table| match table.get_mut(&user) {
                 Some(had) => {
                     *had = hash;
@@ -40,21 +41,21 @@ pub(crate) fn run(config: &Config, action: UserAction) -> Result<(), Failure> {
                 }
                 None => Err(unknown(&user)),
             })?;
-            println!("changed the password of {user}");
+            output::line(format_args!("changed the password of {user}"))?;
         }
         UserAction::Remove { name } => {
             let user = parse(&name)?;
             accounts::change(dir, |table| {
                 table.remove(&user).map(|_| ()).ok_or_else(|| unknown(&user))
             })?;
-            println!("removed {user}");
+            output::line(format_args!("removed {user}"))?;
         }
         UserAction::List { json } => {
             let users: Vec<UserId> = accounts::list(dir)?.into_keys().collect();
             if json {
-                println!("{}", serde_json::to_string(&users).map_err(Failure::other)?);
+                output::line(serde_json::to_string(&users).map_err(Failure::other)?)?;
             } else {
-                users.iter().for_each(|user| println!("{user}"));
+                users.iter().try_for_each(output::line)?;
             }
         }
     }
@@ -75,9 +76,9 @@ fn unknown(user: &UserId) -> Failure {
     Failure::Other(format!("there is no user {user}; `bluetick user list` shows all"))
 }
 
-/// Asks twice on a terminal, else reads a line (or all there is) from standard input.
-fn password() -> Result<Vec<u8>, Failure> {
-    if std::io::stdin().is_terminal() {
+/// Asks twice on a terminal, else reads all there is on standard input, less the end of its line.
+fn password(from_stdin: bool) -> Result<Vec<u8>, Failure> {
+    if !from_stdin && std::io::stdin().is_terminal() {
         let first = rpassword::prompt_password("Password: ").map_err(Failure::other)?;
         let second = rpassword::prompt_password("Again: ").map_err(Failure::other)?;
         if first != second {
@@ -86,10 +87,13 @@ fn password() -> Result<Vec<u8>, Failure> {
         return Ok(first.into_bytes());
     }
     let mut input = Vec::new();
-    let limit = accounts::PASSWORD_BYTES_MAX as u64 + 3;
-    std::io::stdin().take(limit).read_to_end(&mut input).map_err(Failure::other)?;
-    while input.last().is_some_and(|byte| b"\r\n".contains(byte)) {
-        input.pop();
+    // Room for the end of the line, and one more to see that there is too much.
+    let bytes_max = accounts::PASSWORD_BYTES_MAX as u64 + 3;
+    std::io::stdin().take(bytes_max).read_to_end(&mut input).map_err(Failure::other)?;
+    for end in [b'\n', b'\r'] {
+        if input.last() == Some(&end) {
+            input.pop();
+        }
     }
     Ok(input)
 }

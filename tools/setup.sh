@@ -41,6 +41,10 @@ done
 
 sudo=()
 if [[ $(id -u) -ne 0 ]]; then
+  if ! command -v sudo >/dev/null; then
+    echo "install these as root, then run this again: apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
   sudo=(sudo)
 fi
 echo "installing with apt-get: ${missing[*]}"

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use tracing_subscriber::EnvFilter;
+
 /// A key.
 pub(super) struct Key {
     pub(super) name: &'static str,
@@ -16,16 +18,28 @@ pub(super) struct Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
+    /// Of tracing's `EnvFilter`.
+    Filter,
     Bool,
     OneOf(&'static [&'static str]),
     Addresses,
-    Number { min: u64, max: u64 },
+    Number {
+        min: u64,
+        max: u64,
+    },
+}
+
+impl Key {
+    pub(super) fn default_items(&self) -> Vec<String> {
+        self.default.iter().map(ToString::to_string).collect()
+    }
 }
 
 impl Kind {
     pub(super) fn takes(self, item: &str) -> bool {
         match self {
             Self::Text => !item.is_empty(),
+            Self::Filter => !item.is_empty() && EnvFilter::try_new(item).is_ok(),
             Self::Bool => item == "true" || item == "false",
             Self::OneOf(choices) => choices.contains(&item),
             Self::Addresses => item.parse::<SocketAddr>().is_ok(),
@@ -36,9 +50,10 @@ impl Kind {
     }
 
     pub(super) fn to_toml(self, items: &[String]) -> String {
-        let quoted = || items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>();
+        let quote = |item: &String| toml::Value::String(item.clone()).to_string();
+        let quoted = || items.iter().map(quote).collect::<Vec<_>>();
         match self {
-            Self::Text | Self::OneOf(_) => quoted().concat(),
+            Self::Text | Self::Filter | Self::OneOf(_) => quoted().concat(),
             Self::Addresses => format!("[{}]", quoted().join(", ")),
             Self::Bool | Self::Number { .. } => items.concat(),
         }
@@ -49,6 +64,9 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text => f.write_str("must be a text that is not empty"),
+            Self::Filter => {
+                f.write_str("must be a filter, such as info or info,bluetick_broker=debug")
+            }
             Self::Bool => f.write_str("must be true or false"),
             Self::OneOf(choices) => write!(f, "must be one of {}", choices.join(", ")),
             Self::Addresses => f.write_str("must be an address and a port, such as 127.0.0.1:1883"),
@@ -72,7 +90,8 @@ const fn number(min: u64, max: u64) -> Kind {
 
 /// All keys, by section.
 pub(super) const KEYS: &[Key] = &[
-    key("data_dir", Kind::Text, &["data"], "Where everything is stored. One process at a time."),
+    key("data_dir", Kind::Text, &["data"], "Where everything is stored: a folder that only its owner can read, for one process at a time.
+         A relative one, so that a first try needs no rights; services name an absolute one."),
     key(
         "dev",
         Kind::Bool,
@@ -83,19 +102,21 @@ pub(super) const KEYS: &[Key] = &[
         "listen.mqtt",
         Kind::Addresses,
         &["127.0.0.1:1883"],
-        "MQTT over TCP. 1883 is MQTT's registered port; loopback, because nothing is encrypted here.",
+        "Where to listen for MQTT over TCP. Port 0 takes a free one, which is printed.
+         1883 is MQTT's registered port; loopback, because nothing is encrypted here.",
     ),
     key(
         "log.format",
         Kind::OneOf(&["text", "json"]),
         &["text"],
-        "text for people, json for machines.",
+        "How to log on standard error: text for people, who come first; json for machines.",
     ),
     key(
         "log.filter",
-        Kind::Text,
+        Kind::Filter,
         &["info"],
-        "What to log, by module and level. Ordinary disconnects are at debug.",
+        "What to log, by module and level, such as info,bluetick_broker=debug.
+         info: what an operator has to know; connections that come and go are at debug.",
     ),
     key(
         "shutdown.grace_s",
@@ -108,109 +129,124 @@ pub(super) const KEYS: &[Key] = &[
         "limits.connections_max",
         number(1, 10_000_000),
         &["100000"],
-        "Open connections. One more is closed at once and counted. Mind the limit of open files.",
+        "Open connections. One more is closed at once and counted.
+         100000: 600 MB at 6 KB each. The system's limit of open files has to be higher.",
     ),
     key(
         "limits.connecting_per_address_max",
         number(1, 1_000_000),
         &["256"],
-        "Connections of one address that are not let in yet. One more is closed at once.",
+        "Connections of one address that are not let in yet. One more is closed at once.
+         256: an office behind one address comes back after an outage; a flood does not fill
+         limits.connections_max.",
     ),
     key(
         "limits.connect_timeout_s",
         number(1, 3600),
         &["10"],
-        "Seconds from the connection until the client is let in. Then it is closed.",
+        "Seconds from the connection until the client is let in. Then it is closed.
+         10: a CONNECT over a bad mobile line, or a wait after wrong passwords (4 s).",
     ),
     key(
         "limits.packet_bytes_max",
         number(1024, 268_435_460),
         &["1048576"],
-        "The largest packet taken; clients of MQTT 5 are told. A larger one ends the connection (0x95).",
+        "Bytes of the largest packet taken; clients of MQTT 5 are told. A larger one ends the
+         connection (0x95). 1 MiB: four times a message's body, for JSON, Base64 and properties.",
     ),
     key(
         "limits.topic_bytes_max",
         number(64, 65_535),
         &["1024"],
-        "Bytes of a topic or filter. A longer one is refused (0x90, 0x8F).",
+        "Bytes of a topic or filter. A longer one is refused (0x90, 0x8F).
+         1024: five times the longest topic of a chat.",
     ),
     key(
         "limits.topic_levels_max",
         number(4, 1024),
         &["32"],
-        "Levels of a topic or filter. A deeper one is refused (0x90, 0x8F).",
+        "Levels of a topic or filter. A deeper one is refused (0x90, 0x8F).
+         32: matching costs time by the level; a chat's topics have four.",
     ),
     key(
         "limits.subscriptions_max",
         number(1, 1_000_000),
         &["1000"],
-        "Subscriptions of a session. One more is refused (0x97). A chat user needs two.",
+        "Subscriptions of a session. One more is refused (0x97).
+         1000: a chat user needs two; the rest is for plain topics.",
     ),
     key(
         "limits.inflight_in_max",
         number(1, 65_535),
         &["100"],
-        "Publishes of a client that wait for their acknowledgement (its receive maximum).
-         A client of MQTT 5 that sends more is disconnected (0x93), one of 3.1.1 is not read on.",
+        "Publishes of a client that wait for their acknowledgement (the receive maximum it is told).
+         A client of MQTT 5 that sends more is disconnected (0x93), one of 3.1.1 is not read on.
+         100: enough to keep a fast client busy while the disk syncs.",
     ),
     key(
         "limits.inflight_out_max",
         number(1, 16_384),
         &["256"],
         "Deliveries that wait for a client's acknowledgement, if it allows as many.
-         Further ones wait in the log; nothing is dropped.",
+         Further ones wait in the log; nothing is dropped.
+         256: a backlog flows over a slow line; what is under way is what costs memory.",
     ),
     key(
         "limits.user_properties_max",
         number(0, 65_535),
         &["32"],
-        "User properties of a packet. One more ends the connection (0x97).",
+        "User properties of a packet. One more ends the connection (0x97).
+         32: room for id, reply_to and a few dozen mentions.",
     ),
     key(
         "limits.topic_aliases_max",
         number(0, 65_535),
         &["32"],
-        "Topic aliases that a client may set.",
+        "Topic aliases that a client of MQTT 5 may set, as it is told. A higher one ends the
+         connection (0x94). 32: each keeps a topic in memory; a chat user writes to few.",
     ),
     key(
         "limits.pending_bytes_max",
         number(65_536, 1_073_741_824),
         &["1048576"],
         "Bytes on their way to a client that does not read. Beyond, nothing is prepared for it
-         and it is not read from.",
+         and it is not read from. 1 MiB: one packet of the largest size.",
     ),
     key(
         "limits.queued_messages_max",
         number(1, 1_000_000),
         &["1000"],
         "Messages of plain topics queued for a session. Further ones are dropped and counted.
-         Messages of chats are not queued and never dropped.",
+         1000: they are in memory. Messages of chats are not queued and never dropped.",
     ),
     key(
         "limits.session_expiry_s_max",
         number(0, 4_294_967_295),
         &["2592000"],
-        "Seconds that a session may outlive its connection: 30 days. More is cut to this, and told.
-         0: no cap. Undelivered messages wait for the user in any case.",
+        "Seconds that a session may outlive its connection. More is cut to this, and told. 0: no cap.
+         30 days: a phone left in a drawer comes back to its place; undelivered messages wait for
+         the user in any case.",
     ),
     key(
         "limits.keep_alive_s_max",
         number(0, 65_535),
         &["0"],
-        "Seconds of keep-alive that a client of MQTT 5 is told at most. 0: as it asks.",
+        "Seconds of keep-alive; a client of MQTT 5 that asks for more, or for none, is told this.
+         0: as it asks, because phones know best how often they can wake up.",
     ),
     key(
         "chat.message_bytes_max",
         number(1, 268_435_000),
         &["262144"],
-        "Bytes of a message's body. A larger one is refused (0x95).",
+        "Bytes of a message's body. A larger one is refused (0x95).
+         256 KiB: text, voice snippets, thumbnails; larger media belong beside the chat.",
     ),
     key(
         "chat.tail_bytes_max",
         number(0, 68_719_476_736),
         &["33554432"],
         "Bytes of the newest bodies kept in memory, per partition, for those who read along.
-         Who is further behind is served from the disk.",
+         Who is further behind is served from the disk. 32 MiB: seconds of traffic at full load.",
     ),
     key(
         "store.partitions",
@@ -223,12 +259,14 @@ pub(super) const KEYS: &[Key] = &[
         "store.write_buffer_bytes",
         number(1_048_576, 4_294_967_296),
         &["67108864"],
-        "RocksDB's memory for writes, per table. More was measured slower (processor caches).",
+        "Bytes of RocksDB's memory for writes, per table. When it is full it is written to a file.
+         64 MiB: 256 were measured slower (processor caches).",
     ),
     key(
         "store.block_cache_bytes",
         number(1_048_576, 1_099_511_627_776),
         &["67108864"],
-        "RocksDB's memory for what was read.",
+        "Bytes of RocksDB's memory for what was read. Beyond, the disk is read again.
+         64 MiB: the same as it writes with; more helps where many read far back.",
     ),
 ];

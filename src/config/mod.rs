@@ -2,8 +2,8 @@
 //! Everything is read and checked before a port is bound, and all mistakes are told at once.
 
 mod keys;
+mod sources;
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use bluetick_bridge::store::RocksOptions;
 use bluetick_broker::Limits;
 
 use crate::cli::Settings;
-use keys::{KEYS, Key, Kind};
+use keys::{KEYS, Key};
+use sources::{Value, Values};
 
-/// Looks a variable of the environment up; a map in tests.
-pub(crate) type Sources<'a> = dyn Fn(&str) -> Option<String> + 'a;
+pub(crate) use sources::{Environment, ProcessEnvironment};
 
 /// The effective configuration.
 #[derive(Debug)]
@@ -44,21 +44,19 @@ pub(crate) struct Mistake {
     should_be: String,
 }
 
+impl Mistake {
+    fn new(key: &str, value: &str, source: &str, should_be: &str) -> Self {
+        let [key, value, source, should_be] = [key, value, source, should_be].map(str::to_owned);
+        Self { key, value, source, should_be }
+    }
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, value, source, should_be } = self;
         write!(f, "{key} = {value} ({source}): {should_be}")
     }
 }
-
-/// A value as it was written, and where.
-#[derive(Debug, Clone)]
-struct Value {
-    items: Vec<String>,
-    source: String,
-}
-
-type Values = BTreeMap<&'static str, Value>;
 
 impl Config {
     /// Puts the sources together.
@@ -67,30 +65,20 @@ impl Config {
     /// All mistakes there are.
     pub(crate) fn load(
         settings: &Settings,
-        environment: &Sources<'_>,
+        environment: &dyn Environment,
     ) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
-        let mut values = Values::new();
+        let values = sources::read(settings, environment, &mut mistakes);
         for key in KEYS {
-            let items = key.default.iter().map(ToString::to_string).collect();
-            values.insert(key.name, Value { items, source: "default".to_owned() });
+            key.check(&values[key.name], &mut mistakes);
         }
-        read_file(settings, &mut values, &mut mistakes);
-        read_environment(environment, &mut values);
-        read_flags(settings, &mut values);
-        for key in KEYS {
-            if let Some(value) = values.get(key.name) {
-                key.check(value, &mut mistakes);
-            }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
         }
-        if mistakes.is_empty() {
-            let config = Self::build(values);
-            config.check_dev(&mut mistakes);
-            if mistakes.is_empty() {
-                return Ok(config);
-            }
-        }
-        Err(mistakes)
+        let config = Self::build(values);
+        config.check_dev(&mut mistakes);
+        config.check_sizes(&mut mistakes);
+        if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
     }
 
     /// From values that were checked one by one.
@@ -144,15 +132,29 @@ impl Config {
             return;
         }
         for address in self.mqtt.iter().filter(|address| !address.ip().is_loopback()) {
-            mistakes.push(Mistake {
-                key: "listen.mqtt".to_owned(),
-                value: address.to_string(),
-                source: self.values["listen.mqtt"].source.clone(),
-                should_be: "with dev = true, which asks for no passwords, only loopback \
-                            addresses such as 127.0.0.1:1883 are allowed"
-                    .to_owned(),
-            });
+            mistakes.push(self.mistake(
+                "listen.mqtt",
+                &address.to_string(),
+                "with dev = true, which asks for no passwords, only loopback addresses such as \
+                 127.0.0.1:1883 are allowed",
+            ));
         }
+    }
+
+    /// A body comes in a packet.
+    fn check_sizes(&self, mistakes: &mut Vec<Mistake>) {
+        let (body, packet) = (self.bridge.message_bytes_max, self.limits.packet_bytes_max);
+        if body > packet {
+            mistakes.push(self.mistake(
+                "chat.message_bytes_max",
+                &body.to_string(),
+                &format!("must be at most limits.packet_bytes_max, {packet}, which it comes in"),
+            ));
+        }
+    }
+
+    fn mistake(&self, key: &str, value: &str, should_be: &str) -> Mistake {
+        Mistake::new(key, value, self.values[key].source(), should_be)
     }
 
     /// The effective configuration as a file that would give it, with comments.
@@ -169,130 +171,34 @@ impl Config {
                 let _ = writeln!(out, "# {}", line.trim());
             }
             let value = &self.values[key.name];
-            if value.source != "default" {
-                let _ = writeln!(out, "# set by: {}", value.source);
-            }
+            let default = key.kind.to_toml(&key.default_items());
+            let _ = match &value.source {
+                Some(source) => writeln!(out, "# Default: {default}. Set by {source}."),
+                None => writeln!(out, "# Default."),
+            };
             let _ = writeln!(out, "{name} = {}\n", key.kind.to_toml(&value.items));
         }
         out
     }
 }
 
-fn read_file(settings: &Settings, values: &mut Values, mistakes: &mut Vec<Mistake>) {
-    let Some(path) = &settings.config else { return };
-    let source = path.display().to_string();
-    let mistake = |key: &str, value: String, should_be: String| Mistake {
-        key: key.to_owned(),
-        value,
-        source: source.clone(),
-        should_be,
-    };
-    let table = std::fs::read_to_string(path)
-        .map_err(|error| error.to_string())
-        .and_then(|text| text.parse::<toml::Table>().map_err(|error| error.to_string()));
-    let table = match table {
-        Ok(table) => table,
-        Err(error) => {
-            mistakes.push(mistake("--config", source.clone(), error));
-            return;
-        }
-    };
-    let mut flat = Vec::new();
-    for (name, value) in table {
-        match value {
-            toml::Value::Table(section) => {
-                flat.extend(
-                    section.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)),
-                );
-            }
-            value => flat.push((name, value)),
-        }
-    }
-    for (name, value) in flat {
-        match KEYS.iter().find(|key| key.name == name) {
-            Some(key) => {
-                values.insert(key.name, Value { items: items_of(&value), source: source.clone() });
-            }
-            None => {
-                let near = nearest(&name).map(|near| format!("; did you mean {near}?"));
-                let should_be = format!("there is no such key{}", near.unwrap_or_default());
-                mistakes.push(mistake(&name, value.to_string(), should_be));
-            }
-        }
-    }
-}
-
-fn items_of(value: &toml::Value) -> Vec<String> {
-    match value {
-        toml::Value::String(text) => vec![text.clone()],
-        toml::Value::Array(items) => items.iter().flat_map(items_of).collect(),
-        other => vec![other.to_string()],
-    }
-}
-
-/// The key whose name shares the longest end or beginning with what was written.
-fn nearest(name: &str) -> Option<&'static str> {
-    let shared = |key: &&Key| {
-        let same = |(a, b): &(char, char)| a == b;
-        let front = name.chars().zip(key.name.chars()).take_while(same).count();
-        let back = name.chars().rev().zip(key.name.chars().rev()).take_while(same).count();
-        front + back
-    };
-    let best = KEYS.iter().max_by_key(shared)?;
-    (shared(&best) * 2 > name.len()).then_some(best.name)
-}
-
-fn read_environment(environment: &Sources<'_>, values: &mut Values) {
-    for key in KEYS {
-        let name = format!("BLUETICK_{}", key.name.to_uppercase().replace('.', "__"));
-        if let Some(text) = environment(&name) {
-            let items = match key.kind {
-                Kind::Addresses => text.split(',').map(|item| item.trim().to_owned()).collect(),
-                _ => vec![text],
-            };
-            values.insert(key.name, Value { items, source: name });
-        }
-    }
-}
-
-fn read_flags(settings: &Settings, values: &mut Values) {
-    let mut set = |name: &'static str, flag: &str, items: Vec<String>| {
-        values.insert(name, Value { items, source: flag.to_owned() });
-    };
-    if let Some(dir) = &settings.data_dir {
-        set("data_dir", "--data-dir", vec![dir.clone()]);
-    }
-    if !settings.mqtt.is_empty() {
-        set("listen.mqtt", "--mqtt", settings.mqtt.clone());
-    }
-    if settings.dev {
-        set("dev", "--dev", vec!["true".to_owned()]);
-    }
-    if let Some(format) = &settings.log_format {
-        set("log.format", "--log-format", vec![format.clone()]);
-    }
-    if let Some(filter) = &settings.log {
-        set("log.filter", "--log", vec![filter.clone()]);
+impl Value {
+    fn source(&self) -> &str {
+        self.source.as_deref().unwrap_or("default")
     }
 }
 
 impl Key {
     fn check(&self, value: &Value, mistakes: &mut Vec<Mistake>) {
         let mut wrong = |item: &str| {
-            mistakes.push(Mistake {
-                key: self.name.to_owned(),
-                value: item.to_owned(),
-                source: value.source.clone(),
-                should_be: self.kind.to_string(),
-            });
+            mistakes.push(Mistake::new(self.name, item, value.source(), &self.kind.to_string()));
         };
-        if value.items.len() != 1 && !(self.kind == Kind::Addresses && !value.items.is_empty()) {
-            wrong(&format!("{:?}", value.items));
-            return;
+        if value.items.is_empty() {
+            wrong("[]");
         }
         for item in &value.items {
             if !self.kind.takes(item) {
-                wrong(item);
+                wrong(if item.is_empty() { "\"\"" } else { item });
             }
         }
     }
@@ -300,13 +206,27 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
+    use crate::cli::Place;
+
+    impl Environment for &[(&str, &str)] {
+        fn variables(&self) -> Vec<(OsString, OsString)> {
+            self.iter().map(|(name, value)| (name.into(), value.into())).collect()
+        }
+    }
 
     fn load(settings: &Settings, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-        let map: BTreeMap<_, _> = environment.iter().copied().collect();
-        let look_up = |name: &str| map.get(name).map(ToString::to_string);
-        Config::load(settings, &look_up)
+        Config::load(settings, &environment)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    fn file(text: &str) -> (tempfile::NamedTempFile, Settings) {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        let place = Place { config: Some(file.path().to_owned()), data_dir: None };
+        (file, Settings { place, ..Settings::default() })
     }
 
     #[test]
@@ -319,53 +239,87 @@ mod tests {
 
     #[test]
     fn flags_outweigh_the_environment_and_that_the_file() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(
-            file.path(),
-            "data_dir = 'a'\n[chat]\nmessage_bytes_max = 7\n[limits]\ninflight_in_max = 5\n",
-        )
-        .expect("written");
-        let settings = Settings {
-            config: Some(file.path().to_owned()),
-            data_dir: Some("c".to_owned()),
-            ..Settings::default()
-        };
-        let config = load(
-            &settings,
-            &[("BLUETICK_DATA_DIR", "b"), ("BLUETICK_CHAT__MESSAGE_BYTES_MAX", "8")],
-        )
-        .expect("valid");
-        assert_eq!(config.data_dir, PathBuf::from("c"));
+        let (_file, mut settings) =
+            file("data_dir = 'a'\n[chat]\nmessage_bytes_max = 7\n[limits]\ninflight_in_max = 5\n");
+        settings.place.data_dir = Some("c\"\u{7f}".to_owned());
+        let environment =
+            [("BLUETICK_DATA_DIR", "b"), ("BLUETICK_CHAT__MESSAGE_BYTES_MAX", "8"), ("OTHER", "1")];
+        let config = load(&settings, &environment).expect("valid");
+        assert_eq!(config.data_dir, PathBuf::from("c\"\u{7f}"));
         assert_eq!(config.bridge.message_bytes_max, 8);
         assert_eq!(config.limits.inflight_in_max, 5);
-        let again = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(again.path(), config.to_toml()).expect("written");
-        let settings = Settings { config: Some(again.path().to_owned()), ..Settings::default() };
-        let config = load(&settings, &[]).expect("what is printed can be read");
-        assert_eq!(config.data_dir, PathBuf::from("c"));
+
+        let printed = config.to_toml();
+        assert!(printed.contains("Default: 262144. Set by BLUETICK_CHAT__MESSAGE_BYTES_MAX."));
+        let (_file, settings) = file(&printed);
+        let again = load(&settings, &[]).expect("what is printed can be read");
+        assert_eq!(again.data_dir, config.data_dir);
+        assert_eq!(format!("{:?}", again.limits), format!("{:?}", config.limits));
     }
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let settings = Settings { mqtt: vec!["nowhere".to_owned()], ..Settings::default() };
-        let mistakes = load(
-            &settings,
-            &[("BLUETICK_LIMITS__INFLIGHT_IN_MAX", "0"), ("BLUETICK_LOG__FORMAT", "xml")],
-        )
-        .expect_err("three mistakes");
-        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
-        assert!(
-            mistakes
-                .iter()
-                .any(|text| text.contains("inflight_in_max = 0") && text.contains("1 to 65535"))
+        let (_file, mut settings) = file(
+            "mqtt = 1\n[limits]\nconections_max = 5\npacket_bytes_max = '4096'\n\
+             [log]\nfilter = 'no=such=filter'\n[chat.inner]\nx = 1\n",
         );
+        settings.mqtt = vec!["nowhere".to_owned(), "127.0.0.1:0".to_owned()];
+        let environment = [
+            ("BLUETICK_LIMITS__INFLIGHT_IN_MAX", "0"),
+            ("BLUETICK_LIMITS__INFLIGHT_IM_MAX", "1"),
+            ("BLUETICK_LOG__FORMAT", "xml"),
+            ("BLUETICK_PORT", "tcp://10.0.0.1:1883"),
+        ];
+        let mut mistakes = load(&settings, &environment).expect_err("mistakes");
+        mistakes.sort();
+        let expected = [
+            "BLUETICK_LIMITS__INFLIGHT_IM_MAX = 1 (environment): there is no such key; \
+             did you mean limits.inflight_in_max?",
+            "chat.inner = { x = 1 } (FILE): there is no such key",
+            "limits.conections_max = 5 (FILE): there is no such key; \
+             did you mean limits.connections_max?",
+            "limits.inflight_in_max = 0 (BLUETICK_LIMITS__INFLIGHT_IN_MAX): \
+             must be a number, 1 to 65535",
+            "limits.packet_bytes_max = \"4096\" (FILE): must be a number, 1024 to 268435460",
+            "listen.mqtt = nowhere (--mqtt): must be an address and a port, such as 127.0.0.1:1883",
+            "log.filter = no=such=filter (FILE): must be a filter, such as info or \
+             info,bluetick_broker=debug",
+            "log.format = xml (BLUETICK_LOG__FORMAT): must be one of text, json",
+            "mqtt = 1 (FILE): there is no such key; did you mean listen.mqtt?",
+        ];
+        let path = settings.place.config.expect("a path").display().to_string();
+        let mistakes: Vec<_> = mistakes.iter().map(|text| text.replace(&path, "FILE")).collect();
+        assert_eq!(mistakes, expected);
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_told_with_the_rest() {
+        let (_file, settings) = file("[limits\n");
+        let mistakes = load(&settings, &[("BLUETICK_DEV", "yes")]).expect_err("mistakes");
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        let place = Place { config: Some("/none/such".into()), data_dir: None };
+        let settings = Settings { place, ..Settings::default() };
+        assert!(load(&settings, &[]).expect_err("a mistake").concat().contains("/none/such"));
     }
 
     #[test]
     fn dev_is_for_loopback_only() {
-        let settings =
-            Settings { dev: true, mqtt: vec!["0.0.0.0:1883".to_owned()], ..Settings::default() };
+        let mut settings = Settings { dev: true, ..Settings::default() };
+        settings.mqtt = vec!["0.0.0.0:1883".to_owned(), "[::1]:1883".to_owned()];
         let mistakes = load(&settings, &[]).expect_err("refused");
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
         assert!(mistakes.concat().contains("loopback"), "{mistakes:?}");
+        settings.mqtt.remove(0);
+        assert!(load(&settings, &[]).expect("allowed").dev);
+    }
+
+    #[test]
+    fn a_body_has_to_fit_its_packet() {
+        let environment = [("BLUETICK_LIMITS__PACKET_BYTES_MAX", "4096")];
+        let mistakes = load(&Settings::default(), &environment).expect_err("refused");
+        assert!(
+            mistakes.concat().contains("at most limits.packet_bytes_max, 4096"),
+            "{mistakes:?}"
+        );
     }
 }

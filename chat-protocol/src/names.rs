@@ -1,212 +1,165 @@
-//! Names of users, chats and messages, each valid by construction.
+//! Names of users and chats, each valid by construction.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
 
-/// Characters of a user's name, at most.
+/// Characters of a user's name, at most; all are ASCII, so these are bytes too.
 pub const USER_CHARS_MAX: usize = 64;
 
-/// Characters of a group's name after `g-`.
-const GROUP_CHARS: std::ops::RangeInclusive<usize> = 12..=64;
+/// Bytes of a chat's name, at most: two users and the `~` between them.
+pub const CHAT_BYTES_MAX: usize = 2 * USER_CHARS_MAX + 1;
 
-/// Why a name is none.
+/// Characters of a group's name after [`GROUP_PREFIX`].
+const GROUP_CHARS: RangeInclusive<usize> = 12..=64;
+
+const GROUP_PREFIX: &str = "g-";
+
+/// Stands between the users of a direct chat; not in a user's alphabet.
+const DIRECT_SEPARATOR: char = '~';
+
+/// Why a name is none. Says what a valid one looks like, and nothing of the one given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Not a user.
+    /// Not a [`UserId`].
     #[error(
         "a user name has 1 to 64 of a-z, 0-9, '.', '_' and '-', and starts with a letter or digit"
     )]
     User,
-    /// Not a chat.
-    #[error(
-        "a chat is two user names in order, joined by '~', or a group: 'g-' and 12 to 64 of a-z and 0-9"
-    )]
+    /// Not a [`ChatId`].
+    #[error("a chat is two user names joined by '~', or a group: 'g-' and 12 to 64 of a-z and 0-9")]
     Chat,
-    /// Not a message id.
-    #[error("a message id is a UUID in text form with hyphens, and not nil")]
+    /// A direct chat with its users the wrong way round. Not put right silently: one chat has
+    /// one name, so that topics and filters can be compared as text.
+    #[error("the two users of a direct chat stand in byte order: 'alice~bob', not 'bob~alice'")]
+    ChatOrder,
+    /// Not a [`MessageId`](crate::MessageId).
+    #[error(
+        "a message id is a UUID in text form with hyphens, not nil, \
+         such as '0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f00'"
+    )]
     Message,
 }
 
-/// A user: `[a-z0-9][a-z0-9._-]{0,63}`. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// A user: `[a-z0-9][a-z0-9._-]{0,63}`; the MQTT user name.
+///
+/// Cheap to clone. Ordered by bytes. Source: docs/protocol.md "Names".
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// As text.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
 
-fn is_user(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = name.as_bytes();
-    bytes.len() <= USER_CHARS_MAX
-        && bytes.first().is_some_and(|first| plain(*first))
-        && bytes.iter().all(|byte| plain(*byte) || b"._-".contains(byte))
-}
-
-impl TryFrom<&str> for UserId {
-    type Error = NameError;
-
-    fn try_from(name: &str) -> Result<Self, NameError> {
-        if is_user(name) { Ok(Self(name.into())) } else { Err(NameError::User) }
+    fn check(name: &str) -> Result<(), NameError> {
+        let bytes = name.as_bytes();
+        let valid = bytes.len() <= USER_CHARS_MAX
+            && bytes.first().is_some_and(|first| is_plain(*first))
+            && bytes
+                .iter()
+                .all(|byte| is_plain(*byte) || b"._-".contains(byte));
+        if valid { Ok(()) } else { Err(NameError::User) }
     }
 }
 
 /// What a chat is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChatKind {
     /// Of two users, or of one with himself.
     Direct,
-    /// Of named members.
+    /// Of members whom the server keeps.
     Group,
 }
 
-/// A chat: `alice~bob` or `g-7k2m9x4q1zrt`. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// A chat: direct, `alice~bob` (the users in byte order), or a group, `g-7k2m9x4q1zrt`.
+///
+/// Cheap to clone. Ordered by bytes. At most [`CHAT_BYTES_MAX`] bytes.
+/// Source: docs/protocol.md "Names".
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChatId(Arc<str>);
 
 impl ChatId {
-    /// The direct chat of two users, in either order; of one with himself: his notes.
+    /// The direct chat of two users, given in either order; of one with himself: his notes.
     #[must_use]
     pub fn direct(a: &UserId, b: &UserId) -> Self {
         let (first, second) = if a <= b { (a, b) } else { (b, a) };
-        Self(format!("{first}~{second}").into())
+        Self(format!("{first}{DIRECT_SEPARATOR}{second}").into())
     }
 
-    /// As text.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What it is.
+    /// What it is, told by the name alone.
     #[must_use]
     pub fn kind(&self) -> ChatKind {
-        if self.0.contains('~') { ChatKind::Direct } else { ChatKind::Group }
+        match self.pair() {
+            Some(_) => ChatKind::Direct,
+            None => ChatKind::Group,
+        }
     }
 
-    /// The two users of a direct chat.
+    /// The two users of a direct chat, in byte order; `None` for a group.
     #[must_use]
     pub fn direct_members(&self) -> Option<(UserId, UserId)> {
-        let (first, second) = self.0.split_once('~')?;
+        let (first, second) = self.pair()?;
         Some((UserId(first.into()), UserId(second.into())))
     }
 
-    /// Whether it is a direct chat of this user.
+    /// Whether it is a direct chat that names `user`. Of a group the name tells nothing: `false`.
     #[must_use]
     pub fn names(&self, user: &UserId) -> bool {
-        self.0
-            .split_once('~')
+        self.pair()
             .is_some_and(|(first, second)| first == user.as_str() || second == user.as_str())
     }
-}
 
-impl TryFrom<&str> for ChatId {
-    type Error = NameError;
-
-    fn try_from(name: &str) -> Result<Self, NameError> {
-        let valid = match name.split_once('~') {
-            Some((first, second)) => is_user(first) && is_user(second) && first <= second,
-            None => name.strip_prefix("g-").is_some_and(|rest| {
-                GROUP_CHARS.contains(&rest.len())
-                    && rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-            }),
-        };
-        if valid { Ok(Self(name.into())) } else { Err(NameError::Chat) }
-    }
-}
-
-/// The idempotency key of a message: a UUID that is not nil.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct MessageId(Uuid);
-
-impl MessageId {
-    /// `None` for the nil UUID.
-    #[must_use]
-    pub fn from_uuid(uuid: Uuid) -> Option<Self> {
-        (!uuid.is_nil()).then_some(Self(uuid))
+    fn pair(&self) -> Option<(&str, &str)> {
+        self.0.split_once(DIRECT_SEPARATOR)
     }
 
-    /// `None` for zeros.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
-        Self::from_uuid(Uuid::from_bytes(bytes))
-    }
-
-    /// As a UUID.
-    #[must_use]
-    pub fn as_uuid(&self) -> Uuid {
-        self.0
-    }
-
-    /// As bytes, which sort like the ids.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
-
-    /// Whether it begins with the time (version 7), so that later ones are greater.
-    #[must_use]
-    pub fn is_v7(&self) -> bool {
-        self.0.get_version_num() == 7
-    }
-}
-
-impl TryFrom<&str> for MessageId {
-    type Error = NameError;
-
-    fn try_from(text: &str) -> Result<Self, NameError> {
-        // The crate also reads braces, URNs and bare digits: the contract has one form.
-        if text.len() != uuid::fmt::Hyphenated::LENGTH {
-            return Err(NameError::Message);
+    fn check(name: &str) -> Result<(), NameError> {
+        if let Some((first, second)) = name.split_once(DIRECT_SEPARATOR) {
+            UserId::check(first)
+                .and_then(|()| UserId::check(second))
+                .or(Err(NameError::Chat))?;
+            return if first <= second {
+                Ok(())
+            } else {
+                Err(NameError::ChatOrder)
+            };
         }
-        let uuid = Uuid::try_parse(text).map_err(|_| NameError::Message)?;
-        Self::from_uuid(uuid).ok_or(NameError::Message)
+        let group = name
+            .strip_prefix(GROUP_PREFIX)
+            .is_some_and(|rest| GROUP_CHARS.contains(&rest.len()) && rest.bytes().all(is_plain));
+        if group { Ok(()) } else { Err(NameError::Chat) }
     }
 }
 
-impl fmt::Display for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_hyphenated().fmt(f)
-    }
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }
 
-/// A place in a chat: 1, 2, 3 …; zero stands before the first.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-#[serde(transparent)]
-pub struct Seq(pub u64);
+/// What the two have in common: they are checked text behind an `Arc`.
+macro_rules! text_name {
+    ($name:ident, $expecting:literal) => {
+        impl TryFrom<&str> for $name {
+            type Error = NameError;
 
-impl Seq {
-    /// Before the first.
-    pub const ZERO: Self = Self(0);
+            fn try_from(name: &str) -> Result<Self, NameError> {
+                Self::check(name).map(|()| Self(name.into()))
+            }
+        }
 
-    /// The place after this one.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-}
-
-impl fmt::Display for Seq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-macro_rules! name_traits {
-    ($($name:ident)*) => { $(
         impl TryFrom<String> for $name {
             type Error = NameError;
 
@@ -225,77 +178,193 @@ macro_rules! name_traits {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.to_string()
+                name.as_str().to_owned()
             }
         }
 
+        // Maps can be asked by text: equality, order and hash are those of the text.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        // As short as Display: a valid name needs no quotes, and logs are read by people.
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
+                f.write_str(&self.0)
             }
         }
-    )* };
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expecting)
+                    }
+
+                    fn visit_str<E: de::Error>(self, name: &str) -> Result<$name, E> {
+                        $name::try_from(name).map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
+            }
+        }
+    };
 }
 
-name_traits!(UserId ChatId MessageId);
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for ChatId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_name!(UserId, "a user name");
+text_name!(ChatId, "the name of a chat");
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
+
+    fn user(name: &str) -> UserId {
+        UserId::try_from(name).expect("a user name")
+    }
 
     #[test]
     fn users() {
-        for good in ["a", "0", "alice", "a.b_c-d", "0x", &"a".repeat(64)] {
-            assert_eq!(UserId::try_from(good).map(String::from).as_deref(), Ok(good));
+        for good in ["a", "0", "alice", "a.b_c-d", "0x", "g-a", &"a".repeat(64)] {
+            assert_eq!(user(good).as_str(), good);
+            assert_eq!(user(good).to_string(), good);
+            assert_eq!(good.parse(), Ok(user(good)));
         }
-        for bad in ["", ".a", "-a", "_a", "Alice", "a~b", "a/b", "a b", "ä", &"a".repeat(65)] {
+        let long = "a".repeat(65);
+        for bad in [
+            "", ".a", "-a", "_a", "Alice", "a~b", "a/b", "a+", "#", "a b", "ä", "a\0", &long,
+        ] {
             assert_eq!(UserId::try_from(bad), Err(NameError::User), "{bad:?}");
         }
     }
 
     #[test]
     fn chats() {
-        let user = |name| UserId::try_from(name).expect("a name");
-        let chat = ChatId::direct(&user("bob"), &user("alice"));
-        assert_eq!(chat.as_str(), "alice~bob");
-        assert_eq!(chat.direct_members(), Some((user("alice"), user("bob"))));
-        assert!(chat.names(&user("bob")) && !chat.names(&user("bo")));
-        for good in ["a~a", "a~b", "a~a.b", "g-7k2m9x4q1zrt"] {
-            assert!(ChatId::try_from(good).is_ok(), "{good:?}");
+        let longest = format!("{}~{}", "a".repeat(64), "a".repeat(64));
+        assert_eq!(longest.len(), CHAT_BYTES_MAX);
+        let groups = [
+            format!("g-{}", "a".repeat(12)),
+            format!("g-{}", "0".repeat(64)),
+        ];
+        for good in ["a~a", "a~b", "a~a.b", "a-~a.", "alice~bob", &longest] {
+            assert_eq!(
+                ChatId::try_from(good).map(|chat| chat.kind()),
+                Ok(ChatKind::Direct)
+            );
         }
-        for bad in ["b~a", "a~", "~a", "a~b~c", "g-short", "g-7K2m9x4q1zrt", "a", "", "a~B"] {
+        for good in groups.iter().map(String::as_str).chain(["g-7k2m9x4q1zrt"]) {
+            let chat = ChatId::try_from(good).expect("a group");
+            assert_eq!(
+                (chat.kind(), chat.direct_members()),
+                (ChatKind::Group, None)
+            );
+        }
+        // A user may be called like the beginning of a group; the '~' tells them apart.
+        assert_eq!(
+            ChatId::try_from("g-a~g-b").map(|chat| chat.kind()),
+            Ok(ChatKind::Direct)
+        );
+        let (short, long) = (
+            format!("g-{}", "a".repeat(11)),
+            format!("g-{}", "a".repeat(65)),
+        );
+        for bad in [
+            "a~",
+            "~a",
+            "~",
+            "a~b~c",
+            "a~B",
+            "g-7K2m9x4q1zrt",
+            "g-7k2m9x4q1z.t",
+            "a",
+            "",
+            "+",
+            &short,
+            &long,
+        ] {
             assert_eq!(ChatId::try_from(bad), Err(NameError::Chat), "{bad:?}");
         }
-        assert_eq!(ChatId::try_from("g-7k2m9x4q1zrt").map(|chat| chat.kind()), Ok(ChatKind::Group));
-        // A user may be called like a group's beginning; the '~' tells.
-        assert_eq!(ChatId::try_from("g-a~g-b").map(|chat| chat.kind()), Ok(ChatKind::Direct));
+        for bad in ["bob~alice", "b~a", "ab~a"] {
+            assert_eq!(ChatId::try_from(bad), Err(NameError::ChatOrder), "{bad:?}");
+        }
     }
 
     #[test]
-    fn message_ids() {
-        let upper = MessageId::try_from("0193A5F0-1C2B-7D3E-8F4A-5B6C7D8E9F00").expect("an id");
-        assert_eq!(upper.to_string(), "0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f00");
-        assert!(upper.is_v7());
-        for bad in [
-            "",
-            "00000000-0000-0000-0000-000000000000",
-            "0193a5f01c2b7d3e8f4a5b6c7d8e9f00",
-            "{0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f00}",
-            "0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f0g",
-        ] {
-            assert_eq!(MessageId::try_from(bad), Err(NameError::Message), "{bad:?}");
+    fn a_direct_chat_has_one_name() {
+        let (alice, bob) = (user("alice"), user("bob"));
+        let chat = ChatId::direct(&bob, &alice);
+        assert_eq!(chat, ChatId::direct(&alice, &bob));
+        assert_eq!(ChatId::try_from("alice~bob"), Ok(chat.clone()));
+        assert_eq!(chat.direct_members(), Some((alice.clone(), bob.clone())));
+        assert!(chat.names(&alice) && chat.names(&bob));
+        for stranger in ["bo", "alic", "b", "lice", "carol"] {
+            assert!(!chat.names(&user(stranger)), "{stranger}");
         }
+        let notes = ChatId::direct(&alice, &alice);
+        assert_eq!(notes.as_str(), "alice~alice");
+        assert_eq!(notes.direct_members(), Some((alice.clone(), alice.clone())));
+        let group = ChatId::try_from("g-7k2m9x4q1zrt").expect("a group");
+        assert!(!group.names(&alice));
+    }
+
+    #[test]
+    fn json_is_the_text() {
+        let names = [user("alice"), user("bob")];
+        let json = serde_json::to_string(&names).expect("text");
+        assert_eq!(json, r#"["alice","bob"]"#);
+        assert_eq!(
+            serde_json::from_str::<[UserId; 2]>(&json).expect("names"),
+            names
+        );
+        // Also where the text is escaped and cannot be borrowed.
+        assert_eq!(
+            serde_json::from_str::<UserId>(r#""\u0061""#).expect("a name"),
+            user("a")
+        );
+        let error = serde_json::from_str::<UserId>("\"Alice\"").expect_err("upper case");
+        assert!(
+            error.to_string().starts_with(&NameError::User.to_string()),
+            "{error}"
+        );
+        let error = serde_json::from_str::<ChatId>("\"b~a\"").expect_err("order");
+        assert!(
+            error
+                .to_string()
+                .starts_with(&NameError::ChatOrder.to_string()),
+            "{error}"
+        );
+        assert!(serde_json::from_str::<UserId>("7").is_err());
+    }
+
+    #[test]
+    fn maps_can_be_asked_by_text() {
+        let map = HashMap::from([(user("alice"), 1), (user("bob"), 2)]);
+        assert_eq!(map.get("bob"), Some(&2));
     }
 }

@@ -87,6 +87,12 @@ pub struct Decided {
 }
 
 impl Decided {
+    /// Whether somebody waits for it: a sender for his acknowledgement.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        !self.replies.is_empty()
+    }
+
     /// Whether there is neither anything to store nor anybody to answer.
     #[must_use]
     pub fn is_empty(&self) -> bool {

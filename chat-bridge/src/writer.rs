@@ -2,8 +2,9 @@
 //!
 //! Two threads run a relay. One decides whatever is submitted into a batch, as long as the other
 //! is busy syncing the batch before; when the disk is free it commits what it has, and the other
-//! decides the next. So a lone command is committed at once, by the thread that decided it and
-//! without a timer, and under load a batch is what came in during one sync.
+//! decides the next. So a lone message is committed at once, by the thread that decided it and
+//! without a timer, and under load a batch is what came in during one sync. Only what nobody waits
+//! for lingers a moment for a message to ride along with.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +20,10 @@ use crate::store::{Store, StoreError};
 
 /// How long to wait before a store that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How long what nobody waits for, such as the note that a device has acknowledged, may wait for
+/// company. A sync of its own would be in the way of the next message, which is on its heels.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// How many writers run the relay: one decides, one syncs.
 const WRITERS: usize = 2;
@@ -49,6 +54,14 @@ pub struct WriterStats {
 
 /// A batch of all partitions on its way.
 pub struct Batches(Vec<Decided>);
+
+impl Batches {
+    /// Whether somebody waits for it.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.0.iter().any(Decided::is_urgent)
+    }
+}
 
 impl Pipeline {
     /// A pipeline for all partitions of a store.
@@ -292,6 +305,7 @@ impl Relay {
     /// Decides until the disk is free; gives the closed batch, or `None` to end.
     fn gather(&self) -> Option<Batches> {
         let mut batches = self.pipeline.begin();
+        let mut lingering: Option<Instant> = None;
         loop {
             self.signal.work.store(false, Ordering::Release);
             let some = self.pipeline.decide(&mut batches);
@@ -301,11 +315,17 @@ impl Relay {
                 self.pipeline.failed(batches);
                 if self.outlast_failure() {
                     batches = self.pipeline.begin();
+                    lingering = None;
                     continue;
                 }
                 return None;
             }
-            if some && !state.committing {
+            let lingered = lingering.get_or_insert_with(Instant::now).elapsed();
+            let due = batches.is_urgent() || lingered >= LINGER || state.stopping;
+            if !some {
+                lingering = None;
+            }
+            if some && due && !state.committing {
                 state.committing = true;
                 drop(state);
                 self.pipeline.close(&mut batches);
@@ -314,7 +334,12 @@ impl Relay {
             if state.stopping && !some && !state.committing && !self.pipeline.has_work() {
                 return None;
             }
-            if !self.signal.work.load(Ordering::Acquire) {
+            if self.signal.work.load(Ordering::Acquire) {
+                continue;
+            }
+            if some && !due && !state.committing {
+                self.signal.changed.wait_for(&mut state, LINGER.saturating_sub(lingered));
+            } else {
                 self.signal.changed.wait(&mut state);
             }
         }

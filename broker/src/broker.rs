@@ -108,8 +108,7 @@ impl<H: Host> Broker<H> {
         let counted = Counted::new(self.shared.clone());
         let shared = self.shared.clone();
         tokio::spawn(async move {
-            connection::serve(shared, stream, address, connecting).await;
-            drop(counted);
+            connection::serve(shared, stream, address, connecting, counted).await;
         });
     }
 
@@ -181,7 +180,7 @@ impl<H: Host> Shared<H> {
 }
 
 /// Counts an open connection for as long as it lives.
-struct Counted<H: Host>(Arc<Shared<H>>);
+pub(crate) struct Counted<H: Host>(Arc<Shared<H>>);
 
 impl<H: Host> Counted<H> {
     fn new(shared: Arc<Shared<H>>) -> Self {

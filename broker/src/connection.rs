@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
-use crate::broker::{Connecting, Shared};
+use crate::broker::{Connecting, Counted, Shared};
 use crate::codec::{self, DecodeError};
 use crate::host::{
     Access, Attempt, Host, HostEvent, HostPublish, HostSession, Open, Restored, Resume, SessionKey,
@@ -42,23 +42,19 @@ thread_local! {
     static TRANSMIT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Serves a connection until it ends.
+/// Lets a connection in and has it served until it ends.
 pub(crate) async fn serve<H: Host, S>(
     shared: Arc<Shared<H>>,
     stream: S,
     address: SocketAddr,
     connecting: Connecting<H>,
+    counted: Counted<H>,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut wire = Wire { stream, inbox: Vec::new() };
     let deadline = Instant::now() + Duration::from_millis(shared.limits.connect_timeout_ms);
-    // The future of the handshake is large and over soon: boxed, it is freed before the long idle
-    // time of the connection begins.
-    let admitted = {
-        let handshake = Box::pin(admit(&shared, &mut wire, address));
-        tokio::time::timeout_at(deadline, handshake).await
-    };
+    let admitted = tokio::time::timeout_at(deadline, admit(&shared, &mut wire, address)).await;
     drop(connecting);
     let admitted = match admitted {
         Ok(Ok(admitted)) => admitted,
@@ -73,10 +69,14 @@ pub(crate) async fn serve<H: Host, S>(
         }
     };
     let Admitted { connect, key, assigned } = admitted;
-    let opened = Box::pin(open(&shared, &mut wire, &connect, key, assigned)).await;
-    drop(connect);
+    let opened = open(&shared, &mut wire, &connect, key, assigned).await;
     let Some(online) = opened else { return };
-    run(&shared, wire, online, address).await;
+    // In a task of its own: the future of the handshake is large and over soon, the long idle
+    // time of the connection should not keep its memory.
+    tokio::spawn(async move {
+        run(&shared, wire, online, address).await;
+        drop(counted);
+    });
 }
 
 /// The socket, and bytes read from it that do not make a packet yet.

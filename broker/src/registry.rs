@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::host::SessionKey;
 use crate::mailbox::{Mailbox, Stop};
@@ -24,23 +25,47 @@ struct Inner {
 }
 
 enum State {
-    /// A connection has it; `ended` closes when it lets go.
-    Online {
-        mailbox: Arc<Mailbox>,
-        ended: watch::Receiver<()>,
-    },
-    Offline {
-        parked: Parked,
-        mailbox: Arc<Mailbox>,
-        expires_at: MonotonicMs,
-    },
+    /// A connection has it.
+    Online { mailbox: Arc<Mailbox>, ended: Arc<Ended> },
+    /// Boxed: most sessions are on line, and the table has room for the larger of the two.
+    Offline(Box<Offline>),
+}
+
+struct Offline {
+    parked: Parked,
+    mailbox: Arc<Mailbox>,
+    expires_at: MonotonicMs,
+}
+
+/// Tells those who wait for a session that its connection has let go.
+#[derive(Default)]
+struct Ended {
+    done: AtomicBool,
+    told: Notify,
+}
+
+impl Ended {
+    fn tell(&self) {
+        self.done.store(true, Ordering::Release);
+        self.told.notify_waiters();
+    }
+
+    async fn wait(&self) {
+        let told = self.told.notified();
+        tokio::pin!(told);
+        // Listens before it looks, so that nothing is missed in between.
+        told.as_mut().enable();
+        if !self.done.load(Ordering::Acquire) {
+            told.await;
+        }
+    }
 }
 
 /// A connection's hold on its session; to be given back with [`Registry::release`].
 pub(crate) struct Claim {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) parked: Option<Parked>,
-    _ended: watch::Sender<()>,
+    ended: Arc<Ended>,
 }
 
 impl Registry {
@@ -48,20 +73,19 @@ impl Registry {
     /// §3.1.4); this waits until it has.
     pub(crate) async fn claim(&self, key: &SessionKey, fresh: impl Fn() -> Arc<Mailbox>) -> Claim {
         loop {
-            let mut ended = {
+            let ended = {
                 let mut inner = self.inner.lock();
                 match inner.sessions.get(key) {
                     Some(State::Online { mailbox, ended }) => {
                         mailbox.stop(Stop::TakenOver);
                         ended.clone()
                     }
-                    Some(State::Offline { .. }) | None => {
+                    Some(State::Offline(_)) | None => {
                         return inner.take(key, &fresh);
                     }
                 }
             };
-            // Only closing is of interest: an error says just that.
-            while ended.changed().await.is_ok() {}
+            ended.wait().await;
         }
     }
 
@@ -82,15 +106,15 @@ impl Registry {
                 };
                 inner.expiring.insert((expires_at, key.clone()));
                 let mailbox = claim.mailbox.clone();
-                let state = State::Offline { parked, mailbox, expires_at };
-                inner.sessions.insert(key.clone(), state);
+                let offline = Box::new(Offline { parked, mailbox, expires_at });
+                inner.sessions.insert(key.clone(), State::Offline(offline));
             }
             None => {
                 inner.sessions.remove(key);
             }
         }
         drop(inner);
-        drop(claim);
+        claim.ended.tell();
     }
 
     /// Takes out the sessions whose time has come.
@@ -99,8 +123,8 @@ impl Registry {
         let mut expired = Vec::new();
         while inner.expiring.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, key)) = inner.expiring.pop_first() else { break };
-            if let Some(State::Offline { parked, .. }) = inner.sessions.remove(&key) {
-                expired.push((key, parked));
+            if let Some(State::Offline(offline)) = inner.sessions.remove(&key) {
+                expired.push((key, offline.parked));
             }
         }
         expired
@@ -126,15 +150,15 @@ impl Registry {
 impl Inner {
     fn take(&mut self, key: &SessionKey, fresh: impl Fn() -> Arc<Mailbox>) -> Claim {
         let (parked, mailbox) = match self.sessions.remove(key) {
-            Some(State::Offline { parked, mailbox, expires_at }) => {
-                self.expiring.remove(&(expires_at, key.clone()));
-                (Some(parked), mailbox)
+            Some(State::Offline(offline)) => {
+                self.expiring.remove(&(offline.expires_at, key.clone()));
+                (Some(offline.parked), offline.mailbox)
             }
             Some(State::Online { .. }) | None => (None, fresh()),
         };
-        let (sender, ended) = watch::channel(());
-        let state = State::Online { mailbox: mailbox.clone(), ended };
+        let ended = Arc::new(Ended::default());
+        let state = State::Online { mailbox: mailbox.clone(), ended: ended.clone() };
         self.sessions.insert(key.clone(), state);
-        Claim { mailbox, parked, _ended: sender }
+        Claim { mailbox, parked, ended }
     }
 }

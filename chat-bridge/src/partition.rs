@@ -239,6 +239,7 @@ impl Partition {
             let mut core = self.core.lock();
             for submission in waiting.by_ref().take(COMMANDS_PER_LOCK) {
                 core = self.decide_one(core, submission, store, decided);
+                core.engine.evict();
             }
             if waiting.len() == 0 {
                 return;

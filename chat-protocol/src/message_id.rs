@@ -145,21 +145,14 @@ mod tests {
 
     #[test]
     fn is_read_in_any_case_and_written_in_lower() {
-        for text in [
-            TEXT,
-            &TEXT.to_uppercase(),
-            "0193A5f0-1c2B-7d3e-8F4a-5b6C7d8E9f00",
-        ] {
+        for text in [TEXT, &TEXT.to_uppercase(), "0193A5f0-1c2B-7d3e-8F4a-5b6C7d8E9f00"] {
             assert_eq!(id(text), id(TEXT));
             assert_eq!(id(text).to_string(), TEXT);
             assert_eq!(text.parse(), Ok(id(TEXT)));
         }
         let json = serde_json::to_string(&id(TEXT)).expect("text");
         assert_eq!(json, format!("\"{TEXT}\""));
-        assert_eq!(
-            serde_json::from_str::<MessageId>(&json).expect("an id"),
-            id(TEXT)
-        );
+        assert_eq!(serde_json::from_str::<MessageId>(&json).expect("an id"), id(TEXT));
     }
 
     #[test]
@@ -192,14 +185,8 @@ mod tests {
     #[test]
     fn knows_version_7() {
         assert!(id(TEXT).is_v7());
-        assert!(
-            !id("0193a5f0-1c2b-4d3e-8f4a-5b6c7d8e9f00").is_v7(),
-            "version 4"
-        );
-        assert!(
-            !id("0193a5f0-1c2b-7d3e-cf4a-5b6c7d8e9f00").is_v7(),
-            "another variant"
-        );
+        assert!(!id("0193a5f0-1c2b-4d3e-8f4a-5b6c7d8e9f00").is_v7(), "version 4");
+        assert!(!id("0193a5f0-1c2b-7d3e-cf4a-5b6c7d8e9f00").is_v7(), "another variant");
         assert!(
             id("0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f00") < id("0193a5f0-1c2c-7000-8000-000000000000")
         );

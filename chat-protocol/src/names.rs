@@ -63,9 +63,7 @@ impl UserId {
         let bytes = name.as_bytes();
         let valid = bytes.len() <= USER_CHARS_MAX
             && bytes.first().is_some_and(|first| is_plain(*first))
-            && bytes
-                .iter()
-                .all(|byte| is_plain(*byte) || b"._-".contains(byte));
+            && bytes.iter().all(|byte| is_plain(*byte) || b"._-".contains(byte));
         if valid { Ok(()) } else { Err(NameError::User) }
     }
 }
@@ -119,8 +117,7 @@ impl ChatId {
     /// Whether it is a direct chat that names `user`. Of a group the name tells nothing: `false`.
     #[must_use]
     pub fn names(&self, user: &UserId) -> bool {
-        self.pair()
-            .is_some_and(|(first, second)| first == user.as_str() || second == user.as_str())
+        self.pair().is_some_and(|(first, second)| first == user.as_str() || second == user.as_str())
     }
 
     fn pair(&self) -> Option<(&str, &str)> {
@@ -129,14 +126,8 @@ impl ChatId {
 
     fn check(name: &str) -> Result<(), NameError> {
         if let Some((first, second)) = name.split_once(DIRECT_SEPARATOR) {
-            UserId::check(first)
-                .and_then(|()| UserId::check(second))
-                .or(Err(NameError::Chat))?;
-            return if first <= second {
-                Ok(())
-            } else {
-                Err(NameError::ChatOrder)
-            };
+            UserId::check(first).and_then(|()| UserId::check(second)).or(Err(NameError::Chat))?;
+            return if first <= second { Ok(()) } else { Err(NameError::ChatOrder) };
         }
         let group = name
             .strip_prefix(GROUP_PREFIX)
@@ -257,9 +248,9 @@ mod tests {
             assert_eq!(good.parse(), Ok(user(good)));
         }
         let long = "a".repeat(65);
-        for bad in [
-            "", ".a", "-a", "_a", "Alice", "a~b", "a/b", "a+", "#", "a b", "ä", "a\0", &long,
-        ] {
+        for bad in
+            ["", ".a", "-a", "_a", "Alice", "a~b", "a/b", "a+", "#", "a b", "ä", "a\0", &long]
+        {
             assert_eq!(UserId::try_from(bad), Err(NameError::User), "{bad:?}");
         }
     }
@@ -268,32 +259,17 @@ mod tests {
     fn chats() {
         let longest = format!("{}~{}", "a".repeat(64), "a".repeat(64));
         assert_eq!(longest.len(), CHAT_BYTES_MAX);
-        let groups = [
-            format!("g-{}", "a".repeat(12)),
-            format!("g-{}", "0".repeat(64)),
-        ];
+        let groups = [format!("g-{}", "a".repeat(12)), format!("g-{}", "0".repeat(64))];
         for good in ["a~a", "a~b", "a~a.b", "a-~a.", "alice~bob", &longest] {
-            assert_eq!(
-                ChatId::try_from(good).map(|chat| chat.kind()),
-                Ok(ChatKind::Direct)
-            );
+            assert_eq!(ChatId::try_from(good).map(|chat| chat.kind()), Ok(ChatKind::Direct));
         }
         for good in groups.iter().map(String::as_str).chain(["g-7k2m9x4q1zrt"]) {
             let chat = ChatId::try_from(good).expect("a group");
-            assert_eq!(
-                (chat.kind(), chat.direct_members()),
-                (ChatKind::Group, None)
-            );
+            assert_eq!((chat.kind(), chat.direct_members()), (ChatKind::Group, None));
         }
         // A user may be called like the beginning of a group; the '~' tells them apart.
-        assert_eq!(
-            ChatId::try_from("g-a~g-b").map(|chat| chat.kind()),
-            Ok(ChatKind::Direct)
-        );
-        let (short, long) = (
-            format!("g-{}", "a".repeat(11)),
-            format!("g-{}", "a".repeat(65)),
-        );
+        assert_eq!(ChatId::try_from("g-a~g-b").map(|chat| chat.kind()), Ok(ChatKind::Direct));
+        let (short, long) = (format!("g-{}", "a".repeat(11)), format!("g-{}", "a".repeat(65)));
         for bad in [
             "a~",
             "~a",
@@ -338,27 +314,13 @@ mod tests {
         let names = [user("alice"), user("bob")];
         let json = serde_json::to_string(&names).expect("text");
         assert_eq!(json, r#"["alice","bob"]"#);
-        assert_eq!(
-            serde_json::from_str::<[UserId; 2]>(&json).expect("names"),
-            names
-        );
+        assert_eq!(serde_json::from_str::<[UserId; 2]>(&json).expect("names"), names);
         // Also where the text is escaped and cannot be borrowed.
-        assert_eq!(
-            serde_json::from_str::<UserId>(r#""\u0061""#).expect("a name"),
-            user("a")
-        );
+        assert_eq!(serde_json::from_str::<UserId>(r#""\u0061""#).expect("a name"), user("a"));
         let error = serde_json::from_str::<UserId>("\"Alice\"").expect_err("upper case");
-        assert!(
-            error.to_string().starts_with(&NameError::User.to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with(&NameError::User.to_string()), "{error}");
         let error = serde_json::from_str::<ChatId>("\"b~a\"").expect_err("order");
-        assert!(
-            error
-                .to_string()
-                .starts_with(&NameError::ChatOrder.to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with(&NameError::ChatOrder.to_string()), "{error}");
         assert!(serde_json::from_str::<UserId>("7").is_err());
     }
 

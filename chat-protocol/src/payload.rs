@@ -83,10 +83,7 @@ fn body_of(text: Option<&str>, base64: Option<&str>) -> Result<Option<Vec<u8>>, 
     match (text, base64) {
         (None, None) => Ok(None),
         (Some(text), None) => Ok(Some(text.as_bytes().to_vec())),
-        (None, Some(base64)) => STANDARD
-            .decode(base64)
-            .map(Some)
-            .map_err(|_| PayloadError::Base64),
+        (None, Some(base64)) => STANDARD.decode(base64).map(Some).map_err(|_| PayloadError::Base64),
         (Some(_), Some(_)) => Err(PayloadError::TwoBodies),
     }
 }
@@ -97,12 +94,7 @@ mod tests {
 
     #[test]
     fn a_read_is_plain_digits() {
-        for (text, seq) in [
-            ("0", 0),
-            ("17", 17),
-            ("007", 7),
-            ("18446744073709551615", u64::MAX),
-        ] {
+        for (text, seq) in [("0", 0), ("17", 17), ("007", 7), ("18446744073709551615", u64::MAX)] {
             assert_eq!(parse_read(text.as_bytes()), Ok(Seq(seq)), "{text}");
         }
         let long = "0".repeat(21);
@@ -120,11 +112,7 @@ mod tests {
             "१",
             &long,
         ] {
-            assert_eq!(
-                parse_read(bad.as_bytes()),
-                Err(PayloadError::Read),
-                "{bad:?}"
-            );
+            assert_eq!(parse_read(bad.as_bytes()), Err(PayloadError::Read), "{bad:?}");
         }
         assert_eq!(parse_read(b"\xff"), Err(PayloadError::Read));
     }
@@ -133,32 +121,16 @@ mod tests {
     fn bodies_have_a_type() {
         assert_eq!(default_content_type(b""), "text/plain");
         assert_eq!(default_content_type("grüß 👋".as_bytes()), "text/plain");
-        assert_eq!(
-            default_content_type(b"\xff\xd8"),
-            "application/octet-stream"
-        );
+        assert_eq!(default_content_type(b"\xff\xd8"), "application/octet-stream");
     }
 
     #[test]
     fn content_types_are_short_and_printable() {
-        for good in [
-            "a",
-            "text/plain; charset=utf-8",
-            &"t".repeat(CONTENT_TYPE_BYTES_MAX),
-        ] {
+        for good in ["a", "text/plain; charset=utf-8", &"t".repeat(CONTENT_TYPE_BYTES_MAX)] {
             assert_eq!(check_content_type(good), Ok(()));
         }
-        for bad in [
-            "",
-            "text/plain\n",
-            "\0",
-            &"t".repeat(CONTENT_TYPE_BYTES_MAX + 1),
-        ] {
-            assert_eq!(
-                check_content_type(bad),
-                Err(PayloadError::ContentType),
-                "{bad:?}"
-            );
+        for bad in ["", "text/plain\n", "\0", &"t".repeat(CONTENT_TYPE_BYTES_MAX + 1)] {
+            assert_eq!(check_content_type(bad), Err(PayloadError::ContentType), "{bad:?}");
         }
     }
 }

@@ -44,10 +44,7 @@ mod tests {
     fn is_a_number_in_json() {
         let json = serde_json::to_string(&Seq(u64::MAX)).expect("a number");
         assert_eq!(json, u64::MAX.to_string());
-        assert_eq!(
-            serde_json::from_str::<Seq>(&json).expect("a number"),
-            Seq(u64::MAX)
-        );
+        assert_eq!(serde_json::from_str::<Seq>(&json).expect("a number"), Seq(u64::MAX));
         for bad in ["-1", "1.5", "\"1\"", "[1]"] {
             assert!(serde_json::from_str::<Seq>(bad).is_err(), "{bad}");
         }

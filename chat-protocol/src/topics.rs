@@ -229,18 +229,9 @@ mod tests {
         ] {
             assert!(is_reserved(topic), "{topic}");
         }
-        for topic in [
-            "",
-            "#",
-            "+",
-            "+/x/messages",
-            "chat/x",
-            "Chats/x",
-            "/chats",
-            "car/x",
-            "a/$x",
-            "chats#",
-        ] {
+        for topic in
+            ["", "#", "+", "+/x/messages", "chat/x", "Chats/x", "/chats", "car/x", "a/$x", "chats#"]
+        {
             assert!(!is_reserved(topic), "{topic}");
         }
     }
@@ -263,9 +254,7 @@ mod tests {
         }
         assert_eq!(
             PublishTopic::parse(&send_json_topic(&chat())),
-            Ok(PublishTopic::SendJson {
-                to: Target::Chat(chat())
-            })
+            Ok(PublishTopic::SendJson { to: Target::Chat(chat()) })
         );
         assert_eq!(
             PublishTopic::parse(&read_topic(&chat())),
@@ -279,14 +268,8 @@ mod tests {
             Filter::parse(&receipts_topic(&chat())),
             Ok(Filter::Receipts(Scope::Chat(chat())))
         );
-        assert_eq!(
-            Filter::parse(ALL_MESSAGES_FILTER),
-            Ok(Filter::Messages(Scope::All))
-        );
-        assert_eq!(
-            Filter::parse(ALL_RECEIPTS_FILTER),
-            Ok(Filter::Receipts(Scope::All))
-        );
+        assert_eq!(Filter::parse(ALL_MESSAGES_FILTER), Ok(Filter::Messages(Scope::All)));
+        assert_eq!(Filter::parse(ALL_RECEIPTS_FILTER), Ok(Filter::Receipts(Scope::All)));
         assert_eq!(Filter::parse(ACKS_TOPIC), Ok(Filter::Acks));
         assert_eq!(Filter::parse(ERRORS_TOPIC), Ok(Filter::Errors));
     }
@@ -294,10 +277,7 @@ mod tests {
     #[test]
     fn topics_that_are_none() {
         for (topic, error) in [
-            (
-                "chats/bob~alice/send",
-                TopicError::Name(NameError::ChatOrder),
-            ),
+            ("chats/bob~alice/send", TopicError::Name(NameError::ChatOrder)),
             ("chats/bob/send", TopicError::Name(NameError::Chat)),
             ("chats//send", TopicError::Name(NameError::Chat)),
             ("users/Bob/send", TopicError::Name(NameError::User)),
@@ -346,11 +326,7 @@ mod tests {
             ("chats/bob~alice/messages", NameError::ChatOrder),
             ("chats/bob/receipts", NameError::Chat),
         ] {
-            assert_eq!(
-                Filter::parse(filter),
-                Err(TopicError::Name(name)),
-                "{filter}"
-            );
+            assert_eq!(Filter::parse(filter), Err(TopicError::Name(name)), "{filter}");
         }
         assert_eq!(TopicError::Unknown.filter_code(), 0x8F);
     }
@@ -359,9 +335,6 @@ mod tests {
     fn errors_say_what_would_be_right() {
         let text = TopicError::BadId.to_string();
         assert!(text.contains("UUID") && text.contains("send/"), "{text}");
-        assert_eq!(
-            TopicError::Name(NameError::User).to_string(),
-            NameError::User.to_string()
-        );
+        assert_eq!(TopicError::Name(NameError::User).to_string(), NameError::User.to_string());
     }
 }

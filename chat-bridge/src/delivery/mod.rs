@@ -1,6 +1,6 @@
 //! Who is attached, and what is next for it.
 //!
-//! State that does not outlive the process: attached devices, their subscriptions, and a [`Flow`]
+//! State that does not outlive the process: attached devices, their subscriptions, and a `Flow`
 //! for each chat in which a device is not up to date. Nothing is queued for a device: it is told
 //! that there is news and pulls, as much as it has room for, from where it is.
 

@@ -176,6 +176,12 @@ impl Engine {
         self.uncommitted_chats.clear();
     }
 
+    /// Drops chats that need not be in memory. To be called between commands: a batch may look at
+    /// very many.
+    pub fn evict(&mut self) {
+        self.chats.evict();
+    }
+
     /// Takes a chat that was read from the store, as [`Need::Chat`] or [`Need::ChatNo`] asked.
     pub fn supply_chat(&mut self, chat: Chat) {
         self.chats.insert(chat);

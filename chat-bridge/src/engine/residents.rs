@@ -6,23 +6,31 @@ use bluetick_protocol::ChatId;
 
 use super::chat::{Chat, ChatNo};
 
-/// Chats by number and name. Idle ones beyond the bound are dropped, first in, first out; one
+/// How many chats that were only looked at stay in memory. Whoever connects looks at all his
+/// chats once; that must not push out those in which something goes on.
+const LOOKED_AT_MAX: usize = 512;
+
+/// Chats by number and name. Idle ones beyond the bounds are dropped, first in, first out; one
 /// that is not idle gets another turn.
 pub(super) struct Residents {
     chats: HashMap<ChatNo, Chat>,
     names: HashMap<ChatId, ChatNo>,
-    turn: VecDeque<ChatNo>,
-    idle_max: usize,
+    /// Read from the store and not written to since.
+    looked_at: VecDeque<ChatNo>,
+    /// Written to.
+    active: VecDeque<ChatNo>,
+    active_max: usize,
     committed_batch: u64,
 }
 
 impl Residents {
-    pub(super) fn new(idle_max: usize) -> Self {
+    pub(super) fn new(active_max: usize) -> Self {
         Self {
             chats: HashMap::new(),
             names: HashMap::new(),
-            turn: VecDeque::new(),
-            idle_max,
+            looked_at: VecDeque::new(),
+            active: VecDeque::new(),
+            active_max,
             committed_batch: 0,
         }
     }
@@ -49,7 +57,7 @@ impl Residents {
         if !self.chats.contains_key(&no) {
             self.names.insert(chat.id.clone(), no);
             self.chats.insert(no, chat);
-            self.turn.push_back(no);
+            self.looked_at.push_back(no);
         }
     }
 
@@ -57,27 +65,36 @@ impl Residents {
         self.committed_batch = batch;
     }
 
-    /// Brings the number of chats down to the bound, as far as there are idle ones. Looks at each
+    /// Brings the number of chats down to the bounds, as far as there are idle ones. Looks at each
     /// chat at most once.
     pub(super) fn evict(&mut self) {
-        let excess = self.chats.len().saturating_sub(self.idle_max);
-        let mut looks = if excess == 0 { 0 } else { self.turn.len().min(excess * 2) };
-        while looks > 0 && self.chats.len() > self.idle_max {
-            looks -= 1;
-            let Some(no) = self.turn.pop_front() else { return };
-            let Some(chat) = self.chats.get(&no) else { continue };
-            if chat.is_idle(self.committed_batch) {
-                self.names.remove(&chat.id);
-                self.chats.remove(&no);
-            } else {
-                self.turn.push_back(no);
+        for _ in LOOKED_AT_MAX..self.looked_at.len() {
+            let Some(no) = self.looked_at.pop_front() else { break };
+            match self.chats.get(&no) {
+                Some(chat) if chat.touched_in > 0 => self.active.push_back(no),
+                Some(chat) if !chat.is_idle(self.committed_batch) => self.looked_at.push_back(no),
+                _ => self.drop(no),
             }
+        }
+        for _ in self.active_max..self.active.len() {
+            let Some(no) = self.active.pop_front() else { break };
+            match self.chats.get(&no) {
+                Some(chat) if !chat.is_idle(self.committed_batch) => self.active.push_back(no),
+                _ => self.drop(no),
+            }
+        }
+    }
+
+    fn drop(&mut self, no: ChatNo) {
+        if let Some(chat) = self.chats.remove(&no) {
+            self.names.remove(&chat.id);
         }
     }
 
     pub(super) fn clear(&mut self) {
         self.chats.clear();
         self.names.clear();
-        self.turn.clear();
+        self.looked_at.clear();
+        self.active.clear();
     }
 }

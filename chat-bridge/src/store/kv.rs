@@ -29,6 +29,9 @@ impl Table {
     }
 }
 
+/// Looks at a key and its value, and says whether to go on.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// A key-value store with atomic, synced commits and ordered scans. Calls may block on the disk.
 pub trait Kv: Send + Sync + 'static {
     /// The value of a key.
@@ -46,7 +49,7 @@ pub trait Kv: Send + Sync + 'static {
         table: Table,
         from: &[u8],
         to: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        each: &mut Visit<'_>,
     ) -> Result<(), StoreError>;
 
     /// Applies all writes or none, and returns once they are on stable storage.

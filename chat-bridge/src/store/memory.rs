@@ -2,11 +2,10 @@
 //! faults are injected at its edges.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use parking_lot::Mutex;
 
-use super::kv::{Kv, KvBatch, StoreError, Table};
+use super::kv::{Kv, KvBatch, StoreError, Table, Visit};
 
 /// What goes wrong with the next commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +53,7 @@ impl Kv for MemoryKv {
         table: Table,
         from: &[u8],
         to: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        each: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
         let inner = self.inner.lock();
         let Some(table) = inner.tables.get(&table).filter(|_| from < to) else { return Ok(()) };

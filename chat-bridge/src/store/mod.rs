@@ -1,6 +1,6 @@
 //! Where chats live: the layout of keys and records over a small key-value interface.
 //!
-//! [`Store`] knows what a batch means in keys and records ([`keys`], [`records`]) and reads state
+//! [`Store`] knows what a batch means in keys and records (`keys.rs`, `records.rs`) and reads state
 //! back; [`Kv`] is what it stands on: RocksDB ([`RocksKv`]) or memory ([`MemoryKv`]). The table of
 //! all records is docs/storage.md.
 
@@ -10,7 +10,7 @@ mod memory;
 mod records;
 mod rocks;
 
-pub use kv::{Kv, KvBatch, StoreError, Table};
+pub use kv::{Kv, KvBatch, StoreError, Table, Visit};
 pub use memory::{Fault, MemoryKv};
 pub use records::SCHEMA_VERSION;
 pub use rocks::{RocksKv, RocksOptions};

@@ -1,6 +1,5 @@
 //! The store on RocksDB: one database, a column family per table.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use rocksdb::{
     ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::kv::{Kv, KvBatch, StoreError, Table};
+use super::kv::{Kv, KvBatch, StoreError, Table, Visit};
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -83,7 +82,7 @@ impl Kv for RocksKv {
         table: Table,
         from: &[u8],
         to: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        each: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
         let db = self.db()?;
         let mut options = ReadOptions::default();

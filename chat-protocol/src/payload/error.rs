@@ -76,30 +76,17 @@ mod tests {
     #[test]
     fn a_quoted_key_is_cut_and_cannot_break_a_line() {
         let long = format!(r#"{{"body":"a","{}":1}}"#, "ключ".repeat(10_000));
-        let text = SendJson::from_json(long.as_bytes())
-            .expect_err("unknown key")
-            .to_string();
-        assert!(
-            text.contains("ключ") && text.len() < DETAIL_BYTES_MAX + 16,
-            "{text}"
-        );
+        let text = SendJson::from_json(long.as_bytes()).expect_err("unknown key").to_string();
+        assert!(text.contains("ключ") && text.len() < DETAIL_BYTES_MAX + 16, "{text}");
         let odd = r#"{"body":"a","x\u0000\ny":1}"#;
-        let text = SendJson::from_json(odd.as_bytes())
-            .expect_err("unknown key")
-            .to_string();
-        assert!(
-            text.contains(r"x\u{0}\ny") && !text.contains(char::is_control),
-            "{text}"
-        );
+        let text = SendJson::from_json(odd.as_bytes()).expect_err("unknown key").to_string();
+        assert!(text.contains(r"x\u{0}\ny") && !text.contains(char::is_control), "{text}");
     }
 
     #[test]
     fn all_are_payload_format_invalid() {
-        for error in [
-            PayloadError::NoObject,
-            PayloadError::Json(String::new()),
-            PayloadError::Ttl,
-        ] {
+        for error in [PayloadError::NoObject, PayloadError::Json(String::new()), PayloadError::Ttl]
+        {
             assert_eq!(error.code(), 0x99);
         }
     }

@@ -48,9 +48,7 @@ pub(super) fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     let kind = value.get("kind").and_then(Value::as_str);
     let kind = kind.ok_or_else(|| D::Error::custom("'event' has to be an object with a 'kind'"))?;
     if Event::KINDS.contains(&kind) {
-        Event::deserialize(value)
-            .map(Some)
-            .map_err(D::Error::custom)
+        Event::deserialize(value).map(Some).map_err(D::Error::custom)
     } else {
         Ok(None)
     }
@@ -61,35 +59,23 @@ mod tests {
     use super::*;
 
     fn events() -> Vec<(Event, &'static str)> {
-        let members: Vec<UserId> = ["bob", "carol"]
-            .map(|name| UserId::try_from(name).expect("a user"))
-            .into();
+        let members: Vec<UserId> =
+            ["bob", "carol"].map(|name| UserId::try_from(name).expect("a user")).into();
         let title = Some("Friday \"run\"".to_owned());
         vec![
             (
-                Event::Created {
-                    members: members.clone(),
-                    title,
-                },
+                Event::Created { members: members.clone(), title },
                 r#"{"kind":"created","members":["bob","carol"],"title":"Friday \"run\""}"#,
             ),
             (
-                Event::Created {
-                    members: members.clone(),
-                    title: None,
-                },
+                Event::Created { members: members.clone(), title: None },
                 r#"{"kind":"created","members":["bob","carol"]}"#,
             ),
             (
-                Event::Added {
-                    members: members.clone(),
-                },
+                Event::Added { members: members.clone() },
                 r#"{"kind":"added","members":["bob","carol"]}"#,
             ),
-            (
-                Event::Removed { members },
-                r#"{"kind":"removed","members":["bob","carol"]}"#,
-            ),
+            (Event::Removed { members }, r#"{"kind":"removed","members":["bob","carol"]}"#),
             (Event::Left, r#"{"kind":"left"}"#),
         ]
     }
@@ -119,11 +105,7 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_is_passed_over_and_a_malformed_one_is_not() {
-        for json in [
-            "null",
-            r#"{"kind":"role","user":"bob"}"#,
-            r#"{"kind":"Left"}"#,
-        ] {
+        for json in ["null", r#"{"kind":"role","user":"bob"}"#, r#"{"kind":"Left"}"#] {
             assert_eq!(read(json).expect("readable"), None, "{json}");
         }
         // Keys to come are no error.

@@ -207,19 +207,10 @@ mod tests {
             r#""from":"alice","at":1764000000000,"type":"text/plain""#
         );
         assert_eq!(json(&plain), format!(r#"{head},"body":"hi"}}"#));
-        let empty = MessageRef {
-            body: Some(b""),
-            ..plain
-        };
+        let empty = MessageRef { body: Some(b""), ..plain };
         assert_eq!(json(&empty), format!(r#"{head},"body":""}}"#));
-        let bytes = MessageRef {
-            body: Some(b"\xff\xd8\xff\xe0"),
-            ..plain
-        };
-        assert_eq!(
-            json(&bytes),
-            format!(r#"{head},"body_base64":"/9j/4A=="}}"#)
-        );
+        let bytes = MessageRef { body: Some(b"\xff\xd8\xff\xe0"), ..plain };
+        assert_eq!(json(&bytes), format!(r#"{head},"body_base64":"/9j/4A=="}}"#));
         let full = MessageRef {
             body: Some(b"a\"\n"),
             reply_to: Some(Seq(3)),
@@ -249,19 +240,13 @@ mod tests {
         assert_eq!(message.body(), Ok(Some(b"x".to_vec())));
         assert_eq!(message.event, None);
         let bare = Message::from_json(format!("{READ}}}").as_bytes()).expect("a message");
-        assert_eq!(
-            (bare.body(), bare.mentions, bare.after),
-            (Ok(None), Vec::new(), None)
-        );
+        assert_eq!((bare.body(), bare.mentions, bare.after), (Ok(None), Vec::new(), None));
     }
 
     #[test]
     fn a_body_that_cannot_be_read_is_an_error() {
         for (rest, error) in [
-            (
-                r#""body":"x","body_base64":"eA==""#,
-                PayloadError::TwoBodies,
-            ),
+            (r#""body":"x","body_base64":"eA==""#, PayloadError::TwoBodies),
             (r#""body_base64":"eA""#, PayloadError::Base64),
             (r#""body_base64":"_-==""#, PayloadError::Base64),
         ] {
@@ -272,14 +257,7 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_an_error() {
-        for bad in [
-            "",
-            "null",
-            "[]",
-            "{}",
-            READ,
-            &format!(r#"{READ},"seq":2}}"#),
-        ] {
+        for bad in ["", "null", "[]", "{}", READ, &format!(r#"{READ},"seq":2}}"#)] {
             assert!(Message::from_json(bad.as_bytes()).is_err(), "{bad}");
         }
     }

@@ -107,13 +107,8 @@ mod tests {
     #[test]
     fn an_ack_is_as_the_contract_shows_it() {
         let id = MessageId::try_from("0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f00").expect("an id");
-        let ack = SendAck {
-            chat: chat(),
-            id,
-            seq: Seq(7),
-            at_ms: 1_764_000_000_000,
-            duplicate: true,
-        };
+        let ack =
+            SendAck { chat: chat(), id, seq: Seq(7), at_ms: 1_764_000_000_000, duplicate: true };
         let json = concat!(
             r#"{"chat":"alice~bob","id":"0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f00","#,
             r#""seq":7,"at":1764000000000,"duplicate":true}"#
@@ -142,12 +137,7 @@ mod tests {
     fn more_keys_are_passed_over_and_fewer_are_not() {
         let json = br#"{"topic":"t","packet_id":0,"code":144,"message":"m","hint":[1]}"#;
         assert!(Refusal::from_json(json).is_ok());
-        for bad in [
-            r#"{"topic":"t","packet_id":0,"code":144}"#,
-            r#"["t",0,144,"m"]"#,
-            "",
-            "null",
-        ] {
+        for bad in [r#"{"topic":"t","packet_id":0,"code":144}"#, r#"["t",0,144,"m"]"#, "", "null"] {
             assert!(Refusal::from_json(bad.as_bytes()).is_err(), "{bad}");
         }
     }

@@ -169,9 +169,7 @@ mod tests {
     }
 
     fn users(count: usize) -> Vec<UserId> {
-        (0..count)
-            .map(|no| UserId::try_from(format!("u{no}")).expect("a user"))
-            .collect()
+        (0..count).map(|no| UserId::try_from(format!("u{no}")).expect("a user")).collect()
     }
 
     fn bare(body: &[u8]) -> SendJson {
@@ -202,14 +200,8 @@ mod tests {
         };
         assert_eq!(read(json), Ok(send.clone()));
         assert_eq!(String::from_utf8_lossy(&send.to_json()), json);
-        assert_eq!(
-            read(r#"{"body_base64":"/9j/4A=="}"#),
-            Ok(bare(b"\xff\xd8\xff\xe0"))
-        );
-        assert_eq!(
-            bare(b"\xff\xd8\xff\xe0").to_json(),
-            br#"{"body_base64":"/9j/4A=="}"#
-        );
+        assert_eq!(read(r#"{"body_base64":"/9j/4A=="}"#), Ok(bare(b"\xff\xd8\xff\xe0")));
+        assert_eq!(bare(b"\xff\xd8\xff\xe0").to_json(), br#"{"body_base64":"/9j/4A=="}"#);
         assert_eq!(read(r#"{"body":""}"#), Ok(bare(b"")));
         // In another order, with blanks, and with nulls.
         assert_eq!(
@@ -221,28 +213,17 @@ mod tests {
     #[test]
     fn bounds_are_taken_and_what_is_beyond_is_refused() {
         for ttl_s in [1, TTL_S_MAX] {
-            let send = SendJson {
-                ttl_s: Some(ttl_s),
-                ..bare(b"x")
-            };
+            let send = SendJson { ttl_s: Some(ttl_s), ..bare(b"x") };
             assert_eq!(SendJson::from_json(&send.to_json()), Ok(send));
         }
         for ttl_s in ["0", "-1", "315360001", "4294967297", "18446744073709551615"] {
             let json = format!(r#"{{"body":"x","ttl_s":{ttl_s}}}"#);
             assert_eq!(read(&json), Err(PayloadError::Ttl), "{ttl_s}");
         }
-        let send = SendJson {
-            mentions: users(MENTIONS_MAX),
-            ..bare(b"x")
-        };
+        let send = SendJson { mentions: users(MENTIONS_MAX), ..bare(b"x") };
         assert_eq!(SendJson::from_json(&send.to_json()), Ok(send));
-        let send = SendJson {
-            mentions: users(MENTIONS_MAX + 1),
-            ..bare(b"x")
-        };
-        let error = SendJson::from_json(&send.to_json())
-            .expect_err("too many")
-            .to_string();
+        let send = SendJson { mentions: users(MENTIONS_MAX + 1), ..bare(b"x") };
+        let error = SendJson::from_json(&send.to_json()).expect_err("too many").to_string();
         assert!(error.contains("at most 64"), "{error}");
     }
 
@@ -275,9 +256,6 @@ mod tests {
             let error = read(json).expect_err(json).to_string();
             assert!(error.contains(what), "{json}: {error}");
         }
-        assert!(
-            SendJson::from_json(b"{\"body\":\"\xff\"}").is_err(),
-            "not UTF-8"
-        );
+        assert!(SendJson::from_json(b"{\"body\":\"\xff\"}").is_err(), "not UTF-8");
     }
 }

@@ -18,9 +18,7 @@ pub(crate) fn chat(rng: &mut Rng) -> ChatId {
         return ChatId::direct(&user(rng), &user(rng));
     }
     let length = rng.usize(12..=64);
-    let name = std::iter::repeat_with(|| rng.digit(36))
-        .take(length)
-        .collect::<String>();
+    let name = std::iter::repeat_with(|| rng.digit(36)).take(length).collect::<String>();
     ChatId::try_from(format!("g-{name}")).expect("of the alphabet")
 }
 
@@ -73,16 +71,9 @@ pub(crate) fn body(rng: &mut Rng) -> Vec<u8> {
 
 pub(crate) fn event(rng: &mut Rng) -> Event {
     match rng.u8(..4) {
-        0 => Event::Created {
-            members: users(rng, 5),
-            title: maybe(rng, |rng| text(rng, 20)),
-        },
-        1 => Event::Added {
-            members: users(rng, 5),
-        },
-        2 => Event::Removed {
-            members: users(rng, 5),
-        },
+        0 => Event::Created { members: users(rng, 5), title: maybe(rng, |rng| text(rng, 20)) },
+        1 => Event::Added { members: users(rng, 5) },
+        2 => Event::Removed { members: users(rng, 5) },
         _ => Event::Left,
     }
 }

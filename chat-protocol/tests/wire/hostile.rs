@@ -35,10 +35,7 @@ fn read_as_everything(bytes: &[u8]) -> u32 {
     if let Ok(send) = SendJson::from_json(bytes) {
         taken += 1;
         assert!(send.mentions.len() <= MENTIONS_MAX && send.reply_to != Some(Seq::ZERO));
-        assert!(
-            send.ttl_s
-                .is_none_or(|ttl_s| (1..=TTL_S_MAX).contains(&ttl_s))
-        );
+        assert!(send.ttl_s.is_none_or(|ttl_s| (1..=TTL_S_MAX).contains(&ttl_s)));
         assert_eq!(SendJson::from_json(&send.to_json()), Ok(send));
     }
     if let Ok(message) = Message::from_json(bytes) {
@@ -75,20 +72,10 @@ fn read_as_everything(bytes: &[u8]) -> u32 {
     if let Ok(topic) = PublishTopic::parse(&text) {
         taken += 1;
         let written = match topic {
-            PublishTopic::Send {
-                to: Target::Chat(chat),
-                id,
-            } => send_topic(&chat, id),
-            PublishTopic::Send {
-                to: Target::User(user),
-                id,
-            } => user_send_topic(&user, id),
-            PublishTopic::SendJson {
-                to: Target::Chat(chat),
-            } => send_json_topic(&chat),
-            PublishTopic::SendJson {
-                to: Target::User(_),
-            } => panic!("there is no such topic"),
+            PublishTopic::Send { to: Target::Chat(chat), id } => send_topic(&chat, id),
+            PublishTopic::Send { to: Target::User(user), id } => user_send_topic(&user, id),
+            PublishTopic::SendJson { to: Target::Chat(chat) } => send_json_topic(&chat),
+            PublishTopic::SendJson { to: Target::User(_) } => panic!("there is no such topic"),
             PublishTopic::Read { chat } => read_topic(&chat),
         };
         // The id may have come in upper case.
@@ -114,11 +101,7 @@ fn damaged_values_never_panic() {
     for seed in 0..20_000 {
         let rng = &mut Rng::with_seed(seed);
         let mut bytes = match rng.u8(..9) {
-            0 => SendJson {
-                mentions: users(rng, 2),
-                ..send_json(rng)
-            }
-            .to_json(),
+            0 => SendJson { mentions: users(rng, 2), ..send_json(rng) }.to_json(),
             1 => {
                 let (chat, from, body, event) = (chat(rng), user(rng), body(rng), event(rng));
                 let message = MessageRef {
@@ -143,14 +126,7 @@ fn damaged_values_never_panic() {
             2 => {
                 let (chat, user) = (chat(rng), user(rng));
                 let [delivered, read] = [number(rng), number(rng)].map(Seq);
-                Receipt {
-                    chat,
-                    user,
-                    delivered,
-                    read,
-                    at_ms: number(rng),
-                }
-                .to_json()
+                Receipt { chat, user, delivered, read, at_ms: number(rng) }.to_json()
             }
             3 => send_topic(&chat(rng), maybe(rng, message_id)).into_bytes(),
             4 => user_send_topic(&user(rng), maybe(rng, message_id)).into_bytes(),
@@ -159,17 +135,11 @@ fn damaged_values_never_panic() {
             7 => message_id(rng).to_string().into_bytes(),
             _ => number(rng).to_string().into_bytes(),
         };
-        assert!(
-            read_as_everything(&bytes) > 0,
-            "seed {seed}: whole, and taken by no reader"
-        );
+        assert!(read_as_everything(&bytes) > 0, "seed {seed}: whole, and taken by no reader");
         whole += 1;
         mutate(rng, &mut bytes);
         taken += u32::from(read_as_everything(&bytes) > 0);
     }
     // The damage is such that readers have to look: a good part passes, a good part does not.
-    assert!(
-        (whole / 5..whole * 4 / 5).contains(&taken),
-        "{taken} of {whole}"
-    );
+    assert!((whole / 5..whole * 4 / 5).contains(&taken), "{taken} of {whole}");
 }

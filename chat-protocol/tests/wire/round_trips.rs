@@ -58,12 +58,9 @@ fn a_message_comes_back() {
         assert_no_spaces(&out);
 
         let keys = keys(&out);
-        let places = keys
-            .iter()
-            .map(|key| ORDER.iter().position(|known| known == key));
-        let places: Vec<usize> = places
-            .map(|place| place.expect("a key of the contract"))
-            .collect();
+        let places = keys.iter().map(|key| ORDER.iter().position(|known| known == key));
+        let places: Vec<usize> =
+            places.map(|place| place.expect("a key of the contract")).collect();
         assert!(places.is_sorted_by(|a, b| a < b), "{keys:?}");
 
         // As read by one who knows JSON and nothing else: the same values, and no key besides.
@@ -86,10 +83,7 @@ fn a_message_comes_back() {
         }
         set("reply_to", message.reply_to.map(|seq| json!(seq.0)));
         set("mentions", (!mentions.is_empty()).then(|| json!(mentions)));
-        set(
-            "expires_at",
-            message.expires_at_ms.map(|at_ms| json!(at_ms)),
-        );
+        set("expires_at", message.expires_at_ms.map(|at_ms| json!(at_ms)));
         set("omitted", message.omitted_bytes.map(|bytes| json!(bytes)));
         set("after", message.after.map(|seq| json!(seq.0)));
         set("event", event.as_ref().map(|event| json!(event)));
@@ -207,20 +201,14 @@ fn keys(json: &[u8]) -> Vec<String> {
         }
     }
 
-    serde_json::Deserializer::from_slice(json)
-        .deserialize_map(Keys)
-        .expect("an object")
+    serde_json::Deserializer::from_slice(json).deserialize_map(Keys).expect("an object")
 }
 
 /// Blanks stand nowhere but inside strings.
 fn assert_no_spaces(json: &[u8]) {
     let (mut in_string, mut escaped) = (false, false);
     for byte in json {
-        assert!(
-            in_string || !byte.is_ascii_whitespace(),
-            "{}",
-            String::from_utf8_lossy(json)
-        );
+        assert!(in_string || !byte.is_ascii_whitespace(), "{}", String::from_utf8_lossy(json));
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,

@@ -38,6 +38,10 @@ async fn next(events: &mut Events) -> Event {
 
 #[tokio::test]
 async fn three_ticks() {
+    tokio::time::timeout(PATIENCE, conversation()).await.expect("the conversation ends");
+}
+
+async fn conversation() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::start(dir.path());
     let (alice, mut alice_events) = connect(&server, "alice");

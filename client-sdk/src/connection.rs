@@ -1,6 +1,6 @@
 //! The handle, the stream of events, and the task between them that owns the connection.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use bluetick_protocol::{
 };
 use parking_lot::Mutex;
 use rumqttc::{AsyncClient, EventLoop, MqttOptions, Packet, QoS};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -19,8 +19,11 @@ use crate::error::Error;
 /// what is to come.
 const EVENTS_MAX: usize = 256;
 
-/// Requests that wait for the connection.
-const REQUESTS_MAX: usize = 64;
+/// Sends under way; a further one waits for one of them.
+const SENDS_MAX: usize = 32;
+
+/// Requests that wait for the connection: all sends once more, and then some.
+const REQUESTS_MAX: usize = 2 * SENDS_MAX;
 
 /// How long after a lost connection the next is tried.
 const RECONNECT: Duration = Duration::from_millis(500);
@@ -45,11 +48,22 @@ pub struct Options {
 pub struct Client {
     user: UserId,
     mqtt: AsyncClient,
-    waiting: Arc<Waiting>,
+    sends: Arc<Semaphore>,
+    waiting: Arc<Mutex<Waiting>>,
 }
 
-/// Sends that wait for their answer.
-type Waiting = Mutex<HashMap<MessageId, oneshot::Sender<Result<SendAck, Error>>>>;
+/// Sends that wait for their answer, oldest first (ids begin with the time).
+#[derive(Default)]
+struct Waiting {
+    connected: bool,
+    sends: BTreeMap<MessageId, Pending>,
+}
+
+struct Pending {
+    topic: String,
+    body: Vec<u8>,
+    answer: oneshot::Sender<Result<SendAck, Error>>,
+}
 
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,11 +104,12 @@ impl Client {
             .set_clean_session(false)
             .set_keep_alive(Duration::from_secs(30));
         let (mqtt, event_loop) = AsyncClient::new(mqtt, REQUESTS_MAX);
-        let waiting = Arc::new(Waiting::default());
+        let waiting = Arc::new(Mutex::new(Waiting::default()));
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
         let connection = Connection { mqtt: mqtt.clone(), waiting: waiting.clone(), sender };
         tokio::spawn(connection.run(event_loop));
-        (Self { user: options.user, mqtt, waiting }, Events { receiver })
+        let sends = Arc::new(Semaphore::new(SENDS_MAX));
+        (Self { user: options.user, mqtt, sends, waiting }, Events { receiver })
     }
 
     /// Sends to the direct chat with a user under a new message id.
@@ -114,12 +129,18 @@ impl Client {
     /// # Errors
     /// [`crate::ErrorKind::Refused`]: not a member, no such user, too large.
     pub async fn send(&self, chat: &ChatId, id: MessageId, body: &[u8]) -> Result<SendAck, Error> {
-        let (sender, receiver) = oneshot::channel();
-        self.waiting.lock().insert(id, sender);
+        let _permit = self.sends.acquire().await.map_err(|_| Error::closed())?;
+        let (answer, receiver) = oneshot::channel();
         let topic = send_topic(chat, Some(id));
-        let queued = self.mqtt.publish(topic, QoS::AtLeastOnce, false, body).await;
-        if queued.is_err() {
-            self.waiting.lock().remove(&id);
+        let connected = {
+            let mut waiting = self.waiting.lock();
+            let pending = Pending { topic: topic.clone(), body: body.to_vec(), answer };
+            waiting.sends.insert(id, pending);
+            waiting.connected
+        };
+        // Without a connection it goes out with the next one.
+        if connected && self.mqtt.publish(topic, QoS::AtLeastOnce, false, body).await.is_err() {
+            self.waiting.lock().sends.remove(&id);
             return Err(Error::closed());
         }
         receiver.await.unwrap_or_else(|_| Err(Error::closed()))
@@ -143,7 +164,7 @@ fn new_id() -> MessageId {
 
 struct Connection {
     mqtt: AsyncClient,
-    waiting: Arc<Waiting>,
+    waiting: Arc<Mutex<Waiting>>,
     sender: mpsc::Sender<Event>,
 }
 
@@ -159,7 +180,7 @@ impl Connection {
             let event = match happened {
                 Ok(rumqttc::Event::Incoming(Packet::ConnAck(_))) => {
                     connected = true;
-                    self.subscribe();
+                    self.begin();
                     Some(Event::Connected)
                 }
                 Ok(rumqttc::Event::Incoming(Packet::Publish(publish))) => {
@@ -168,6 +189,7 @@ impl Connection {
                 Ok(_) => None,
                 Err(error) => {
                     tracing::debug!(%error, "connection lost");
+                    self.waiting.lock().connected = false;
                     let lost = std::mem::take(&mut connected).then_some(Event::Disconnected);
                     tokio::time::sleep(RECONNECT).await;
                     lost
@@ -179,15 +201,27 @@ impl Connection {
                 break;
             }
         }
-        self.waiting.lock().clear();
+        self.waiting.lock().sends.clear();
     }
 
-    fn subscribe(&self) {
+    /// A connection stands: subscribes, and sends again whatever waits. The server knows what it
+    /// has by its id; an answer that was lost comes once more.
+    fn begin(&self) {
         for filter in [ACKS_TOPIC, ERRORS_TOPIC, ALL_MESSAGES_FILTER, ALL_RECEIPTS_FILTER] {
-            // The queue has room after a CONNACK; if it has not, the next connection subscribes.
-            if let Err(error) = self.mqtt.try_subscribe(filter, QoS::AtLeastOnce) {
-                tracing::debug!(%error, filter, "not subscribed yet");
-            }
+            self.tell(self.mqtt.try_subscribe(filter, QoS::AtLeastOnce));
+        }
+        let mut waiting = self.waiting.lock();
+        waiting.connected = true;
+        for pending in waiting.sends.values() {
+            let (topic, body) = (pending.topic.as_str(), pending.body.as_slice());
+            self.tell(self.mqtt.try_publish(topic, QoS::AtLeastOnce, false, body));
+        }
+    }
+
+    fn tell(&self, queued: Result<(), rumqttc::ClientError>) {
+        // The queue has room for all of it; if it has not, the next connection begins again.
+        if let Err(error) = queued {
+            tracing::warn!(%error, "not queued");
         }
     }
 
@@ -211,9 +245,9 @@ impl Connection {
     }
 
     fn answer(&self, id: MessageId, answer: Result<SendAck, Error>) {
-        if let Some(waiting) = self.waiting.lock().remove(&id) {
+        if let Some(pending) = self.waiting.lock().sends.remove(&id) {
             // Whoever sent it may have stopped waiting.
-            let _heard = waiting.send(answer);
+            let _heard = pending.answer.send(answer);
         }
     }
 }

@@ -1,0 +1,84 @@
+//! A disk that runs full: nothing is acknowledged that is not stored, the server outlives it, and
+//! goes on by itself when there is room. Needs a small file system of its own (tmpfs), which only
+//! root may mount; elsewhere the test says so and ends.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use serde_json::Value;
+use support::{PATIENCE, Server, err, out, run};
+
+/// A tmpfs that is unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Option<Self> {
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"]).arg(at);
+        let mounted = command.output().is_ok_and(|output| output.status.success());
+        mounted.then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
+}
+
+#[test]
+fn a_full_disk_loses_and_doubles_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(disk) = SmallDisk::mount(dir.path()) else {
+        println!("not run: a tmpfs cannot be mounted here");
+        return;
+    };
+    let filler = disk.0.join("filler");
+    fs::write(&filler, vec![7; 24 << 20]).expect("room for the filler");
+    let mut server = Server::start(&disk.0.join("data"));
+    let body = "x".repeat(100_000);
+    // A message is sent until it is acknowledged, as a client does that wants it stored.
+    let id = |n: usize| format!("0193a5f0-1c2b-7d3e-8f4a-{n:012}");
+    let send = |n: usize| {
+        let mut command = server.mosquitto("mosquitto_pub", "alice", "a");
+        command.args(["-q", "1", "-t", &format!("users/bob/send/{}", id(n)), "-m", &body]);
+        // mosquitto_pub tries again for ever: a refusal shows as silence.
+        let mut command_with_limit = Command::new("timeout");
+        command_with_limit.arg("2").arg(command.get_program()).args(command.get_args());
+        run(&mut command_with_limit).status.success()
+    };
+    let mut stored = 0;
+    while stored < 600 && send(stored) {
+        stored += 1;
+    }
+    assert!((1..600).contains(&stored), "the disk should run full: {stored} messages fit");
+    assert!(!send(stored), "nothing is acknowledged while it is full");
+    fs::remove_file(&filler).expect("room again");
+    let started = Instant::now();
+    while !send(stored) {
+        assert!(started.elapsed() < PATIENCE, "the server does not recover");
+    }
+    assert!(server.is_alive());
+    let count = stored + 1;
+    let mut command = server.mosquitto("mosquitto_sub", "bob", "b");
+    let count_text = count.to_string();
+    command.args(["-q", "1", "-t", "chats/+/messages", "-C", &count_text, "-W", "25"]);
+    let output = run(&mut command);
+    assert!(output.status.success(), "{}", err(&output));
+    let text = out(&output);
+    let got: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    for (at, message) in got.iter().enumerate() {
+        assert_eq!(
+            (message["seq"].as_u64(), message["id"].as_str()),
+            (Some(at as u64 + 1), Some(&*id(at)))
+        );
+    }
+    assert_eq!(got.len(), count);
+    assert_eq!(server.terminate(), Some(0));
+}

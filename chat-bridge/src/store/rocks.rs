@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use rocksdb::{
@@ -10,6 +11,10 @@ use rocksdb::{
 };
 
 use super::kv::{Kv, KvBatch, StoreError, Table, Visit};
+
+/// Room that a commit must leave on the disk: to flush a write buffer, for the new log that RocksDB
+/// then sets room aside for, and as much again for its housekeeping.
+const ROOM_IN_WRITE_BUFFERS: usize = 3;
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -33,6 +38,8 @@ pub struct RocksKv {
     options: RocksOptions,
     /// `None` only while a failed database is being opened again.
     db: RwLock<Option<Arc<DB>>>,
+    /// A write has failed: the database refuses more until it is opened again.
+    broken: AtomicBool,
 }
 
 impl RocksKv {
@@ -42,7 +49,12 @@ impl RocksKv {
     /// [`StoreError::Locked`] if another process has it open, else [`StoreError::Io`].
     pub fn open(path: &Path, options: RocksOptions) -> Result<Self, StoreError> {
         let db = open(path, &options)?;
-        Ok(Self { path: path.to_owned(), options, db: RwLock::new(Some(Arc::new(db))) })
+        Ok(Self {
+            path: path.to_owned(),
+            options,
+            db: RwLock::new(Some(Arc::new(db))),
+            broken: AtomicBool::new(false),
+        })
     }
 
     /// Opens an existing database without changing anything in it, also while a server has it
@@ -55,7 +67,12 @@ impl RocksKv {
         let names = Table::ALL.map(Table::name);
         let db = DB::open_cf_for_read_only(&Options::default(), path, names, false)
             .map_err(|error| store_error(&error))?;
-        Ok(Self { path: path.to_owned(), options, db: RwLock::new(Some(Arc::new(db))) })
+        Ok(Self {
+            path: path.to_owned(),
+            options,
+            db: RwLock::new(Some(Arc::new(db))),
+            broken: AtomicBool::new(false),
+        })
     }
 
     /// RocksDB's own figures as `name: value` text, for an operator.
@@ -63,6 +80,23 @@ impl RocksKv {
     pub fn property(&self, table: Table, name: &str) -> Option<String> {
         let db = self.db().ok()?;
         db.property_value_cf(family(&db, table).ok()?, name).ok().flatten()
+    }
+
+    /// Refuses a commit that would leave less room on the disk than what is in memory takes when
+    /// it is flushed. RocksDB itself must not meet a full disk: the distribution's is built with
+    /// its assertions, and a failed append to its log was seen to end the process.
+    fn check_room(&self, bytes: usize) -> Result<(), StoreError> {
+        let disk =
+            rustix::fs::statvfs(&self.path).map_err(|error| StoreError::Io(error.to_string()))?;
+        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let needed_bytes = (ROOM_IN_WRITE_BUFFERS * self.options.write_buffer_bytes + bytes) as u64;
+        if free_bytes < needed_bytes {
+            let (free, needed) = (free_bytes >> 20, needed_bytes >> 20);
+            return Err(StoreError::Io(format!(
+                "{free} MiB are free on the disk, {needed} MiB are needed"
+            )));
+        }
+        Ok(())
     }
 
     fn db(&self) -> Result<Arc<DB>, StoreError> {
@@ -98,6 +132,7 @@ impl Kv for RocksKv {
     }
 
     fn commit(&self, batch: &KvBatch) -> Result<(), StoreError> {
+        self.check_room(batch.bytes())?;
         let db = self.db()?;
         let mut writes = WriteBatch::default();
         let [state, log, ids] = Table::ALL.map(|table| family(&db, table));
@@ -115,13 +150,21 @@ impl Kv for RocksKv {
         }
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        db.write_opt(writes, &options).map_err(|error| store_error(&error))
+        db.write_opt(writes, &options).map_err(|error| {
+            self.broken.store(true, Ordering::Release);
+            store_error(&error)
+        })
     }
 
     /// RocksDB refuses writes after a failed one. Opening the database again replays its log
     /// and writes what that held into new files, so that nothing rests on a page that the
     /// failed sync may have lost.
     fn recover(&self) -> Result<(), StoreError> {
+        self.check_room(0)?;
+        if !self.broken.swap(false, Ordering::AcqRel) {
+            // It was only the room that was missing: the database never saw a failure.
+            return Ok(());
+        }
         let mut slot = self.db.write();
         if let Some(db) = slot.take()
             && let Err(db) = Arc::try_unwrap(db)
@@ -134,7 +177,10 @@ impl Kv for RocksKv {
                 *slot = Some(Arc::new(db));
                 Ok(())
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                self.broken.store(true, Ordering::Release);
+                Err(error)
+            }
         }
     }
 }

@@ -1,0 +1,84 @@
+//! The bytes of stored records hold still: what a server has written, a later one must read.
+//! `golden.txt` has a line per record; one that changes is a new record version, not a new line.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bluetick_bridge::engine::{
+    Batch, Command, Engine, Facts, Need, PartitionNo, Read, SavedSession, SavedSubscription, Send,
+    SessionKey,
+};
+use bluetick_bridge::engine::{ContentType, Counters};
+use bluetick_bridge::store::{MemoryKv, Store};
+use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
+
+#[test]
+fn records_keep_their_bytes() {
+    let kv = Arc::new(MemoryKv::default());
+    let (store, _) = Store::open(kv.clone(), 2).expect("a store");
+    let user = |name| UserId::try_from(name).expect("a name");
+    let chat = ChatId::direct(&user("alice"), &user("bob"));
+    let send = Send {
+        from: user("alice"),
+        chat: chat.clone(),
+        peer_exists: true,
+        id: MessageId::from_bytes([0x17; 16]),
+        fingerprint: None,
+        dup: false,
+        origin: 0xABCD,
+        body: "hi".into(),
+        content_type: ContentType::Other("text/html".into()),
+        reply_to: Some(Seq(300)),
+        mentions: vec![user("bob")],
+        ttl_s: Some(60),
+    };
+    let plain = Send { id: None, fingerprint: Some(1 << 40), ttl_s: None, ..send.clone() };
+    let session = SavedSession {
+        epoch: 77,
+        expiry_s: 3600,
+        disconnected_at_ms: Some(1_764_000_000_000),
+        subscriptions: vec![SavedSubscription {
+            filter: "chats/+/messages".into(),
+            qos: 1,
+            no_local: true,
+            id: Some(5),
+            ticks: vec![1, 2],
+        }],
+    };
+    let key = SessionKey { user: user("bob"), device: "bob-phone".into() };
+    let mut engine = Engine::new(PartitionNo(1), Counters::default(), 8);
+    let mut batch = Batch::default();
+    let facts = Facts { absent: [chat.clone()].into(), ..Facts::default() };
+    let now = 1_764_000_000_000;
+    for command in [
+        Command::Send(Box::new(send)),
+        Command::Send(Box::new(plain)),
+        Command::Read(Read { user: user("bob"), chat, seq: Seq(2) }),
+        Command::SaveSession { key, session },
+    ] {
+        let mut facts = Facts { absent: facts.absent.clone(), ..Facts::default() };
+        loop {
+            match engine.decide(&command, &facts, now, &mut batch) {
+                Ok(_) => break,
+                Err(Need::Id(chat, author, id)) => {
+                    facts.ids.insert((chat, author, id), None);
+                }
+                Err(need) => panic!("{need:?}"),
+            }
+        }
+    }
+    engine.close_batch(&mut batch);
+    store.commit([(PartitionNo(1), &batch)]).expect("stored");
+    let mut text = String::new();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for (table, records) in kv.dump() {
+        for (key, value) in records {
+            writeln!(text, "{} {} {}", table.name(), hex(&key), hex(&value)).expect("a String");
+        }
+    }
+    if std::env::var_os("WRITE_GOLDEN").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden.txt");
+        std::fs::write(path, &text).expect("written");
+    }
+    assert_eq!(text, include_str!("golden.txt"));
+}

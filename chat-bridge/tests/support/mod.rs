@@ -1,3 +1,6 @@
 //! What the tests of this crate share.
 
+mod faulty_host;
+mod faulty_kv;
+pub(crate) mod sabotage;
 pub(crate) mod world;

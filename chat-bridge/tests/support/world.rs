@@ -13,7 +13,7 @@ use std::time::Duration;
 use bluetick_bridge::bridge::{Environment, InlineReads};
 use bluetick_bridge::engine::{Command, CreateChat, PartitionNo};
 use bluetick_bridge::partition::Partition;
-use bluetick_bridge::store::{Fault, MemoryKv, Store};
+use bluetick_bridge::store::{Fault, Store};
 use bluetick_bridge::writer::{Batches, Pipeline};
 use bluetick_bridge::{Bridge, BridgeOptions, Directory};
 use bluetick_broker::host::Attempt;
@@ -27,6 +27,10 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
+
+use super::faulty_host::FaultyHost;
+use super::faulty_kv::FaultyKv;
+use super::sabotage::Sabotage;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const CHATS: [(&str, [&str; 2]); 3] = [
@@ -50,20 +54,20 @@ pub(crate) struct Outcome {
     pub(crate) failures: u64,
 }
 
-/// Runs one seed.
-pub(crate) fn simulate(seed: u64) -> Outcome {
+/// Runs one seed, with a server that is as it should be or has this mistake in it.
+pub(crate) fn simulate(seed: u64, sabotage: Option<Sabotage>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    LocalSet::new().block_on(&runtime, run(seed))
+    LocalSet::new().block_on(&runtime, run(seed, sabotage))
 }
 
-async fn run(seed: u64) -> Outcome {
+async fn run(seed: u64, sabotage: Option<Sabotage>) -> Outcome {
     let mut random = Rng::with_seed(seed);
     let record = Record::default();
-    let world = World::new(&mut random, record.clone());
+    let world = World::new(&mut random, record.clone(), sabotage);
     for (chat, users) in CHATS {
         for user in users {
             record.push(Event::Member { chat: chat.to_owned(), user: user.to_owned() });
@@ -146,7 +150,9 @@ fn plans(random: &mut Rng) -> Vec<Plan> {
 
 /// The server and what is around it.
 struct World {
-    kv: Arc<MemoryKv>,
+    sabotage: Option<Sabotage>,
+    kv: Arc<FaultyKv>,
+    directory: Arc<Everybody>,
     server: RefCell<Option<Server>>,
     environment: Arc<SimEnvironment>,
     record: Record,
@@ -157,20 +163,22 @@ struct World {
 }
 
 struct Server {
-    broker: Broker<Bridge>,
+    broker: Broker<FaultyHost>,
     pipeline: Arc<Pipeline>,
     reads: Arc<InlineReads>,
     killed: Rc<Killed>,
 }
 
 impl World {
-    fn new(random: &mut Rng, record: Record) -> Rc<Self> {
+    fn new(random: &mut Rng, record: Record, sabotage: Option<Sabotage>) -> Rc<Self> {
         let environment = SimEnvironment {
             started: Instant::now(),
             random: parking_lot::Mutex::new(random.fork()),
         };
         let world = Rc::new(Self {
-            kv: Arc::default(),
+            sabotage,
+            kv: FaultyKv::new(sabotage),
+            directory: Arc::new(Everybody { sabotage, first: parking_lot::Mutex::default() }),
             server: RefCell::new(None),
             environment: Arc::new(environment),
             record,
@@ -193,7 +201,7 @@ impl World {
         let pipeline = Arc::new(Pipeline::new(partitions.collect(), store));
         let bridge = Bridge::new(
             pipeline.clone(),
-            Arc::new(Everybody),
+            self.directory.clone(),
             self.environment.clone(),
             reads.clone(),
             BridgeOptions::default(),
@@ -210,7 +218,7 @@ impl World {
         // A repeat after a restart is refused: it exists.
         pipeline.partition_of(GROUP).submit(create, self.environment.now_ms(), None);
         let limits = Limits { inflight_out_max: 8, ..Limits::default() };
-        let broker = Broker::new(bridge, limits);
+        let broker = Broker::new(FaultyHost::new(bridge, self.sabotage), limits);
         *self.server.borrow_mut() = Some(Server { broker, pipeline, reads, killed: Rc::default() });
         self.record.push(Event::ServerStarted);
     }
@@ -222,6 +230,7 @@ impl World {
             server.killed.dead.set(true);
             server.killed.told.notify_waiters();
         }
+        self.kv.crash();
     }
 }
 
@@ -367,12 +376,20 @@ impl AsyncWrite for SimStream {
     }
 }
 
-struct Everybody;
+struct Everybody {
+    sabotage: Option<Sabotage>,
+    /// Who came first; all come from one address.
+    first: parking_lot::Mutex<Option<UserId>>,
+}
 
 impl Directory for Everybody {
     fn authenticate(&self, attempt: Attempt, done: Box<dyn FnOnce(Result<UserId, Reason>) + Send>) {
         let user = UserId::try_from(attempt.user_name.unwrap_or_default().as_str());
-        done(user.map_err(|_| Reason::BAD_USER_NAME_OR_PASSWORD));
+        let mut user = user.map_err(|_| Reason::BAD_USER_NAME_OR_PASSWORD);
+        if self.sabotage == Some(Sabotage::TrustsAddresses) {
+            user = user.map(|user| self.first.lock().get_or_insert(user).clone());
+        }
+        done(user);
     }
 
     fn exists(&self, _: &UserId) -> bool {

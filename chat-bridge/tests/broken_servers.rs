@@ -1,0 +1,114 @@
+//! Whether broken promises would be noticed: the simulation with a server that has a mistake in it,
+//! one test a mistake. The checker must name the promise that it breaks, within a few seeds; with
+//! the same seeds the server without the mistake breaks none.
+
+mod support;
+
+use std::ops::Range;
+
+use bluetick_checker::{Promise, check};
+use support::sabotage::Sabotage;
+use support::world::simulate;
+
+/// Fixed, so that a change of the checker is what decides whether these pass. A mistake that needs a
+/// crash at the right time takes a few.
+const SEEDS: Range<u64> = 0..20;
+
+#[test]
+fn the_server_without_a_mistake_is_not_blamed() {
+    let (mut crashes, mut failures) = (0, 0);
+    for seed in SEEDS {
+        let outcome = simulate(seed, None);
+        assert_eq!(check(&outcome.history).first(), None, "seed {seed}");
+        crashes += outcome.crashes;
+        failures += outcome.failures;
+    }
+    assert!(crashes > 0 && failures > 0, "no crash or no failed commit: most mistakes need one");
+}
+
+/// Runs the seeds until the promise is named.
+fn breaks(sabotage: Sabotage, promise: Promise) {
+    for seed in SEEDS {
+        let found = check(&simulate(seed, Some(sabotage)).history);
+        if let Some(violation) = found.iter().find(|violation| violation.promise == promise) {
+            println!("{sabotage:?}, seed {seed}: {violation}");
+            return;
+        }
+    }
+    panic!("{sabotage:?} goes unnoticed: {promise:?} is kept in seeds {SEEDS:?}");
+}
+
+#[test]
+fn an_acknowledgement_before_the_sync_is_noticed() {
+    breaks(Sabotage::AcknowledgesBeforeSync, Promise::Sent);
+}
+
+#[test]
+fn a_failed_commit_that_is_swallowed_is_noticed() {
+    breaks(Sabotage::SwallowsFailedCommits, Promise::Sent);
+}
+
+#[test]
+fn an_index_of_ids_that_forgets_is_noticed() {
+    breaks(Sabotage::ForgetsIds, Promise::Once);
+}
+
+#[test]
+fn a_retransmission_that_is_overlooked_is_noticed() {
+    breaks(Sabotage::OverlooksDup, Promise::Once);
+}
+
+#[test]
+fn neighbours_that_change_places_are_noticed() {
+    breaks(Sabotage::SwapsNeighbours, Promise::Ordered);
+}
+
+#[test]
+fn a_hole_without_a_word_is_noticed() {
+    breaks(Sabotage::HidesHoles, Promise::Ordered);
+}
+
+#[test]
+fn a_cursor_stored_ahead_of_its_acknowledgements_is_noticed() {
+    breaks(Sabotage::StoresCursorsAhead, Promise::Kept);
+}
+
+#[test]
+fn what_was_under_way_and_is_written_off_is_noticed() {
+    breaks(Sabotage::WritesOffWhatWasUnderWay, Promise::Kept);
+}
+
+#[test]
+fn a_redelivery_that_does_not_come_is_noticed() {
+    breaks(Sabotage::ForgetsToRedeliver, Promise::Kept);
+}
+
+#[test]
+fn a_session_that_ends_early_is_noticed() {
+    breaks(Sabotage::EndsSessionsEarly, Promise::Kept);
+}
+
+#[test]
+fn a_receipt_for_what_was_only_sent_is_noticed() {
+    breaks(Sabotage::CountsSentAsDelivered, Promise::Receipts);
+}
+
+#[test]
+fn a_receipt_taken_for_another_members_is_noticed() {
+    breaks(Sabotage::CoalescesReceipts, Promise::Receipts);
+}
+
+#[test]
+fn a_watermark_that_falls_is_noticed() {
+    breaks(Sabotage::KeepsWatermarksInMemory, Promise::Receipts);
+}
+
+#[test]
+fn a_name_taken_from_an_address_is_noticed() {
+    breaks(Sabotage::TrustsAddresses, Promise::Private);
+}
+
+#[test]
+fn a_message_to_everybody_is_noticed() {
+    breaks(Sabotage::Broadcasts, Promise::Private);
+}

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use bluetick_checker::{Promise, check};
 use support::sabotage::Sabotage;
+use support::wire::Wire;
 use support::world::simulate;
 
 /// Fixed, so that a change of the checker is what decides whether these pass. A mistake that needs a
@@ -16,20 +17,26 @@ const SEEDS: Range<u64> = 0..20;
 
 #[test]
 fn the_server_without_a_mistake_is_not_blamed() {
-    let (mut crashes, mut failures) = (0, 0);
-    for seed in SEEDS {
-        let outcome = simulate(seed, None);
-        assert_eq!(check(&outcome.history).first(), None, "seed {seed}");
-        crashes += outcome.crashes;
-        failures += outcome.failures;
+    for wire in [Wire::Instant, Wire::Bad] {
+        let (mut crashes, mut failures) = (0, 0);
+        for seed in SEEDS {
+            let outcome = simulate(seed, wire, None);
+            assert_eq!(check(&outcome.history).first(), None, "seed {seed}, {wire:?} wire");
+            crashes += outcome.crashes;
+            failures += outcome.failures;
+        }
+        assert!(crashes > 0 && failures > 0, "most mistakes need a crash or a failed commit");
     }
-    assert!(crashes > 0 && failures > 0, "no crash or no failed commit: most mistakes need one");
 }
 
-/// Runs the seeds until the promise is named.
+/// Runs the seeds, as the simulation does, until the promise is named.
 fn breaks(sabotage: Sabotage, promise: Promise) {
+    breaks_over(Wire::Instant, sabotage, promise);
+}
+
+fn breaks_over(wire: Wire, sabotage: Sabotage, promise: Promise) {
     for seed in SEEDS {
-        let found = check(&simulate(seed, Some(sabotage)).history);
+        let found = check(&simulate(seed, wire, Some(sabotage)).history);
         if let Some(violation) = found.iter().find(|violation| violation.promise == promise) {
             println!("{sabotage:?}, seed {seed}: {violation}");
             return;
@@ -91,6 +98,12 @@ fn a_session_that_ends_early_is_noticed() {
 #[test]
 fn a_receipt_for_what_was_only_sent_is_noticed() {
     breaks(Sabotage::CountsSentAsDelivered, Promise::Receipts);
+}
+
+#[test]
+fn a_receipt_that_is_told_only_once_is_noticed() {
+    // Only a receipt that is lost on the way shows it, and only if none comes after it.
+    breaks_over(Wire::Bad, Sabotage::CountsSentAsTold, Promise::Receipts);
 }
 
 #[test]

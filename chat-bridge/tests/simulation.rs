@@ -12,6 +12,7 @@ mod support;
 use std::time::Instant;
 
 use bluetick_checker::{History, check, shrink};
+use support::wire::Wire;
 use support::world::simulate;
 
 fn from_environment(name: &str) -> Option<u64> {
@@ -27,7 +28,7 @@ fn the_promises_hold_whatever_happens() {
     let started = Instant::now();
     let (mut events, mut crashes, mut failures) = (0, 0, 0);
     for seed in seeds.clone() {
-        let outcome = simulate(seed, None);
+        let outcome = simulate(seed, Wire::Instant, None);
         let violations = check(&outcome.history);
         if let Some(first) = violations.first() {
             let short = shrink(&outcome.history, first.promise);
@@ -58,7 +59,10 @@ fn the_promises_hold_whatever_happens() {
 
 #[test]
 fn a_seed_is_a_run() {
-    let (a, b) = (text(&simulate(5, None).history), text(&simulate(5, None).history));
+    let (a, b) = (
+        text(&simulate(5, Wire::Instant, None).history),
+        text(&simulate(5, Wire::Instant, None).history),
+    );
     let differ = a.lines().zip(b.lines()).enumerate().find(|(_, (a, b))| a != b);
     assert_eq!(differ, None, "the same seed must give the same history");
     assert_eq!(a.len(), b.len());

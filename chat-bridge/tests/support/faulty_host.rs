@@ -95,6 +95,7 @@ impl FaultySession {
                 }
             }
             Some(Sabotage::CountsSentAsDelivered) => self.ack_all(given, is_message),
+            Some(Sabotage::CountsSentAsTold) => self.ack_all(given, |one| !is_message(one)),
             Some(Sabotage::CoalescesReceipts) => self.coalesce(given),
             Some(Sabotage::Broadcasts) => self.overhear(given, room),
             _ => {}

@@ -3,4 +3,5 @@
 mod faulty_host;
 mod faulty_kv;
 pub(crate) mod sabotage;
+pub(crate) mod wire;
 pub(crate) mod world;

@@ -36,6 +36,8 @@ pub(crate) enum Sabotage {
     /// A message counts as delivered when it is sent. Breaks *Receipts*: "*delivered* means that a
     /// device of that member acknowledged it".
     CountsSentAsDelivered,
+    /// A receipt counts as told when it is sent. Breaks *Receipts*: "they reach the author".
+    CountsSentAsTold,
     /// Receipts of a chat that go out together are taken for one, the last, whosever they are.
     /// Breaks *Receipts*: "an author gets the latest pair per member".
     CoalescesReceipts,

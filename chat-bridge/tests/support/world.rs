@@ -1,13 +1,10 @@
 //! A server in memory with everything that can happen to it, in virtual time.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bluetick_bridge::bridge::{Environment, InlineReads};
@@ -23,14 +20,14 @@ use bluetick_checker::{Event, History};
 use bluetick_harness::{Device, Dial, Pace, Phase, Plan, Record};
 use bluetick_protocol::{ChatId, MessageId, UserId};
 use fastrand::Rng;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
 use super::faulty_host::FaultyHost;
 use super::faulty_kv::FaultyKv;
 use super::sabotage::Sabotage;
+use super::wire::{Killed, SimStream, Wire};
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const CHATS: [(&str, [&str; 2]); 3] = [
@@ -55,19 +52,19 @@ pub(crate) struct Outcome {
 }
 
 /// Runs one seed, with a server that is as it should be or has this mistake in it.
-pub(crate) fn simulate(seed: u64, sabotage: Option<Sabotage>) -> Outcome {
+pub(crate) fn simulate(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    LocalSet::new().block_on(&runtime, run(seed, sabotage))
+    LocalSet::new().block_on(&runtime, run(seed, wire, sabotage))
 }
 
-async fn run(seed: u64, sabotage: Option<Sabotage>) -> Outcome {
+async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
     let mut random = Rng::with_seed(seed);
     let record = Record::default();
-    let world = World::new(&mut random, record.clone(), sabotage);
+    let world = World::new(&mut random, record.clone(), wire, sabotage);
     for (chat, users) in CHATS {
         for user in users {
             record.push(Event::Member { chat: chat.to_owned(), user: user.to_owned() });
@@ -156,6 +153,9 @@ struct World {
     server: RefCell<Option<Server>>,
     environment: Arc<SimEnvironment>,
     record: Record,
+    wire: Wire,
+    /// How many connections there were.
+    dialled: Cell<u64>,
     /// No more crashes and failures.
     calm: Cell<bool>,
     crashes: Cell<u64>,
@@ -170,7 +170,7 @@ struct Server {
 }
 
 impl World {
-    fn new(random: &mut Rng, record: Record, sabotage: Option<Sabotage>) -> Rc<Self> {
+    fn new(random: &mut Rng, record: Record, wire: Wire, sabotage: Option<Sabotage>) -> Rc<Self> {
         let environment = SimEnvironment {
             started: Instant::now(),
             random: parking_lot::Mutex::new(random.fork()),
@@ -182,6 +182,8 @@ impl World {
             server: RefCell::new(None),
             environment: Arc::new(environment),
             record,
+            wire,
+            dialled: Cell::new(0),
             calm: Cell::new(false),
             crashes: Cell::new(0),
             failures: Cell::new(0),
@@ -227,18 +229,10 @@ impl World {
         self.record.push(Event::ServerCrashed);
         self.crashes.set(self.crashes.get() + 1);
         if let Some(server) = self.server.borrow_mut().take() {
-            server.killed.dead.set(true);
-            server.killed.told.notify_waiters();
+            server.killed.kill();
         }
         self.kv.crash();
     }
-}
-
-/// Whether a server is dead: its connections end then, in the order they were made.
-#[derive(Default)]
-struct Killed {
-    dead: Cell<bool>,
-    told: Notify,
 }
 
 /// Does the work of the writers and readers, a step at a time, with faults in between.
@@ -320,59 +314,10 @@ impl Dial for Pipe {
         let server = server.as_ref().ok_or(io::ErrorKind::ConnectionRefused)?;
         let (mine, theirs) = tokio::io::duplex(2048);
         server.broker.serve_stream(theirs, SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        let killed = server.killed.clone();
-        let told = Box::pin({
-            let killed = killed.clone();
-            async move { killed.told.notified().await }
-        });
-        Ok(SimStream { inner: mine, killed, told })
-    }
-}
-
-/// A connection that ends when its server is killed, with whatever was under way.
-struct SimStream {
-    inner: DuplexStream,
-    killed: Rc<Killed>,
-    told: Pin<Box<dyn Future<Output = ()>>>,
-}
-
-impl SimStream {
-    fn check(&mut self, context: &mut Context<'_>) -> bool {
-        self.killed.dead.get() || self.told.as_mut().poll(context).is_ready()
-    }
-}
-
-impl AsyncRead for SimStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.check(context) {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        Pin::new(&mut self.inner).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for SimStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.check(context) {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        Pin::new(&mut self.inner).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        self.0.dialled.set(self.0.dialled.get() + 1);
+        let age = self.0.environment.started.elapsed();
+        let trouble = self.0.wire.trouble(self.0.dialled.get(), age);
+        Ok(SimStream::new(mine, server.killed.clone(), trouble))
     }
 }
 

@@ -209,6 +209,16 @@ impl World {
             BridgeOptions::default(),
         );
         bridge.sweep(true).expect("swept");
+        self.create_group(&pipeline);
+        let limits = Limits { inflight_out_max: 8, ..Limits::default() };
+        let broker = Broker::new(FaultyHost::new(bridge, self.sabotage), limits);
+        *self.server.borrow_mut() = Some(Server { broker, pipeline, reads, killed: Rc::default() });
+        self.record.push(Event::ServerStarted);
+    }
+
+    /// The members are told to the history once and for all, so a commit that fails must not leave
+    /// them without their group.
+    fn create_group(&self, pipeline: &Pipeline) {
         let chat = ChatId::try_from(GROUP).expect("a group");
         let users = USERS.map(|user| UserId::try_from(user).expect("a user"));
         let create = Command::CreateChat(CreateChat {
@@ -217,12 +227,8 @@ impl World {
             owner: users[0].clone(),
             members: users[1..].to_vec(),
         });
-        // A repeat after a restart is refused: it exists.
+        // A repeat is refused: it exists.
         pipeline.partition_of(GROUP).submit(create, self.environment.now_ms(), None);
-        let limits = Limits { inflight_out_max: 8, ..Limits::default() };
-        let broker = Broker::new(FaultyHost::new(bridge, self.sabotage), limits);
-        *self.server.borrow_mut() = Some(Server { broker, pipeline, reads, killed: Rc::default() });
-        self.record.push(Event::ServerStarted);
     }
 
     fn crash(&self) {
@@ -300,6 +306,7 @@ async fn serve(world: &World, pipeline: &Pipeline, reads: &InlineReads, random: 
             reads.step(pipeline);
         }
         pipeline.recover().expect("it works again");
+        world.create_group(pipeline);
     }
 }
 

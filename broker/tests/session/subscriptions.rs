@@ -1,0 +1,151 @@
+//! SUBSCRIBE and UNSUBSCRIBE (MQTT 5 §3.8 to §3.11).
+
+use bluetick_broker::host::HostEvent;
+use bluetick_broker::packet::{QoS, Reason, Version};
+
+use crate::client::{subscribe, unsubscribe};
+use crate::pair::Pair;
+
+use Version::{V4, V5};
+
+#[test]
+fn a_suback_waits_for_the_host_and_has_a_code_for_each_filter_in_order() {
+    let mut pair = Pair::online(V5);
+    let filters = [("host/a", 1), ("plain/b", 2), ("host/c", 2), ("host/d", 0)];
+    assert!(pair.exchange(subscribe(9, &filters)).is_empty());
+    let asked: Vec<_> =
+        pair.host.subscribes.iter().map(|(_, request, _)| &*request.filter).collect();
+    assert_eq!(asked, ["host/a", "host/c", "host/d"]);
+    pair.decide(2, Reason(0));
+    pair.decide(0, Reason::NOT_AUTHORIZED);
+    assert!(pair.receive().is_empty());
+    pair.decide(1, Reason(1));
+    assert_eq!(pair.receive(), ["SUBACK #9 87 02 01 00"]);
+}
+
+#[test]
+fn requests_are_answered_as_they_are_decided() {
+    let mut pair = Pair::online(V5);
+    pair.send(subscribe(1, &[("host/a", 1)]));
+    pair.send(subscribe(2, &[("host/b", 1)]));
+    pair.decide(1, Reason(1));
+    assert_eq!(pair.receive(), ["SUBACK #2 01"]);
+    pair.decide(0, Reason(1));
+    assert_eq!(pair.receive(), ["SUBACK #1 01"]);
+}
+
+/// MQTT 3.1.1 §3.9.3 has one code for refusals.
+#[test]
+fn refusals_of_v4_are_0x80() {
+    let mut pair = Pair::online(V4);
+    let filters = [("$share/g/a", 1), ("a/#/b", 1), ("host/a", 1), ("plain/b", 2)];
+    pair.send(subscribe(1, &filters));
+    pair.decide(0, Reason::NOT_AUTHORIZED);
+    assert_eq!(pair.receive(), ["SUBACK #1 80 80 80 02"]);
+}
+
+#[test]
+fn filters_that_cannot_be_had_are_refused_without_asking_the_host() {
+    let deep = "a/".repeat(32);
+    let long = "a".repeat(1025);
+    for (filter, code) in [
+        ("$share/g/a", "9e"),
+        ("$share/", "9e"),
+        ("a/#/b", "8f"),
+        ("a+", "8f"),
+        (&*deep, "8f"),
+        (&*long, "8f"),
+    ] {
+        let mut pair = Pair::online(V5);
+        assert_eq!(pair.exchange(subscribe(1, &[(filter, 1)])), [format!("SUBACK #1 {code}")]);
+        assert!(pair.host.subscribes.is_empty(), "{filter}");
+    }
+}
+
+#[test]
+fn too_many_unanswered_subscribes_end_the_connection() {
+    let mut pair = Pair::online_with(V5, |limits, _| limits.subscriptions_max = 100);
+    for id in 1..=4 {
+        pair.send(subscribe(id, &[(&format!("host/{id}"), 0)]));
+    }
+    assert!(pair.is_online());
+    assert_eq!(pair.exchange(subscribe(5, &[("host/5", 0)])), ["DISCONNECT 0x97"]);
+}
+
+#[test]
+fn the_host_is_told_that_a_filter_is_renewed() {
+    let mut pair = Pair::online(V5);
+    pair.send(subscribe(1, &[("host/a", 0)]));
+    pair.decide(0, Reason(0));
+    pair.send(subscribe(2, &[("host/a", 1), ("host/b", 1)]));
+    let renewed: Vec<bool> = pair.host.subscribes.iter().map(|(_, _, renewed)| *renewed).collect();
+    assert_eq!(renewed, [false, true, false]);
+}
+
+#[test]
+fn a_refused_subscription_is_none() {
+    let mut pair = Pair::online(V5);
+    pair.send(subscribe(1, &[("host/a", 0)]));
+    pair.decide(0, Reason::NOT_AUTHORIZED);
+    pair.receive();
+    assert_eq!(pair.exchange(unsubscribe(2, &["host/a"])), ["UNSUBACK #2 11"]);
+    assert!(pair.host.unsubscribes.is_empty());
+}
+
+#[test]
+fn an_unsuback_waits_for_the_host_and_has_a_code_for_each_filter_in_v5() {
+    for version in [V4, V5] {
+        let mut pair = Pair::online(version);
+        pair.send(subscribe(1, &[("host/a", 0), ("plain/b", 0)]));
+        pair.decide(0, Reason(0));
+        pair.receive();
+        let filters = ["host/none", "host/a", "plain/b", "a/#/b"];
+        assert!(pair.exchange(unsubscribe(2, &filters)).is_empty());
+        let token = pair.host.unsubscribes[0].0;
+        pair.event(HostEvent::Unsubscribed { token, reason: Reason::SUCCESS });
+        match version {
+            V4 => assert_eq!(pair.receive(), ["UNSUBACK #2"]),
+            V5 => assert_eq!(pair.receive(), ["UNSUBACK #2 11 00 00 8f"]),
+        }
+    }
+}
+
+#[test]
+fn an_answer_to_a_subscribe_of_an_earlier_connection_is_void() {
+    let mut pair = Pair::online(V5);
+    pair.send(subscribe(1, &[("host/a", 0)]));
+    pair.reconnect();
+    pair.send(subscribe(1, &[("host/a", 0)]));
+    pair.decide(0, Reason(0));
+    assert!(pair.receive().is_empty());
+    pair.decide(1, Reason(0));
+    assert_eq!(pair.receive(), ["SUBACK #1 00"]);
+}
+
+#[test]
+fn a_notice_follows_its_acknowledgement_for_those_who_subscribe_to_its_topic() {
+    use crate::client::publish;
+    use bluetick_broker::Message;
+    use bluetick_broker::packet::PublishProperties;
+    use std::sync::Arc;
+
+    let notice = || {
+        let properties = PublishProperties::default();
+        Some(Arc::new(Message::new("me/acks".into(), "stored".into(), &properties, false)))
+    };
+    for (granted, told) in [(None, None), (Some(0), Some("q0")), (Some(2), Some("q1 #1"))] {
+        let mut pair = Pair::online(V5);
+        if let Some(qos) = granted {
+            pair.send(subscribe(1, &[("me/acks", qos)]));
+            pair.decide(0, Reason(QoS::from_bits(qos).expect("a level") as u8));
+            pair.receive();
+        }
+        pair.send(publish(1, 1, "a"));
+        let token = pair.host.published[0].token;
+        let (reason, properties) = (Reason::SUCCESS, None);
+        pair.event(HostEvent::Published { token, reason, properties, notice: notice() });
+        let mut expected = vec!["PUBACK #1".to_owned()];
+        expected.extend(told.map(|told| format!("PUBLISH {told} stored")));
+        assert_eq!(pair.receive(), expected);
+    }
+}

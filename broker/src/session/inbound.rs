@@ -30,8 +30,13 @@ struct Waiting {
 
 impl Inbound {
     /// How many publishes count against the receive maximum.
-    pub(super) fn open(&self) -> usize {
+    fn open(&self) -> usize {
         self.waiting.len() + self.received.len()
+    }
+
+    /// How many publishes wait for us: for an answer of the host, or behind one that does.
+    pub(super) fn unanswered(&self) -> usize {
+        self.waiting.len()
     }
 
     /// What belongs to the connection goes: aliases, and publishes that are not acknowledged; the

@@ -342,11 +342,12 @@ impl Session {
         }
     }
 
-    /// Whether to read on: not while as many publishes as the client may have open wait for their
-    /// acknowledgement, nor while it does not take what it is sent.
+    /// Whether to read on: not while more publishes than the client may have open wait for their
+    /// acknowledgement, nor while it does not take what it is sent. Those at QoS 2 that wait for
+    /// the client do not count: only reading on brings their PUBREL.
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        self.inbound.open() <= usize::from(self.limits.inflight_in_max)
+        self.inbound.unanswered() <= usize::from(self.limits.inflight_in_max)
             && self.transmit.len() < self.limits.pending_bytes_max
             && self.outbound.queued() <= self.limits.queued_messages_max
     }

@@ -114,6 +114,32 @@ fn a_v4_client_is_not_read_on_while_too_many_publishes_wait_and_then_goes_on() {
     assert_eq!(pair.host.texts(), (1..=10).map(|id| id.to_string()).collect::<Vec<_>>());
 }
 
+/// A client of 3.1.1 has no receive maximum: how many exchanges it has open is its own choice,
+/// and only reading on brings the PUBREL that ends them.
+#[test]
+fn a_v4_client_may_have_many_unreleased_qos_2_publishes() {
+    let mut pair = Pair::online(V4);
+    for id in 1..=20 {
+        pair.queue(publish(2, id, "a"));
+    }
+    pair.drive();
+    for at in 0..20 {
+        pair.answer(at, Reason::SUCCESS);
+    }
+    assert_eq!(pair.receive().len(), 20);
+    assert!(pair.session().wants_read());
+    for id in 1..=20 {
+        assert_eq!(pair.exchange(pubrel(id)), [format!("PUBCOMP #{id}")]);
+    }
+    // The same across a loss: else the session could never be used again.
+    for id in 1..=20 {
+        pair.send(publish(2, id, "b"));
+        pair.answer(usize::from(id) + 19, Reason::SUCCESS);
+    }
+    assert_eq!(pair.reconnect(), ["CONNACK present"]);
+    assert_eq!(pair.exchange(pubrel(20)), ["PUBCOMP #20"]);
+}
+
 #[test]
 fn a_packet_id_in_use_is_an_error_and_free_again_after_the_acknowledgement() {
     let mut pair = Pair::online(V5);

@@ -270,7 +270,8 @@ impl Session {
                         max => expiry_s.min(max),
                     };
                 }
-                if disconnect.reason != Reason::DISCONNECT_WITH_WILL {
+                // MQTT 5 §3.14.4: an error that the client reports is no reason to forget it.
+                if disconnect.reason == Reason::SUCCESS {
                     self.will = None;
                 }
                 let detail = "the client disconnected";

@@ -193,6 +193,26 @@ fn with_will(version: Version) -> Pair {
     })
 }
 
+/// MQTT 5 §3.14.4: reason 0x00 takes the will back, and nothing else does.
+#[test]
+fn only_a_normal_disconnect_takes_the_will_back() {
+    for (reason, left) in [
+        (Reason::SUCCESS, false),
+        (Reason::DISCONNECT_WITH_WILL, true),
+        (Reason::UNSPECIFIED, true),
+        (Reason::PACKET_TOO_LARGE, true),
+    ] {
+        let mut pair = with_will(V5);
+        assert!(pair.exchange(disconnect(reason, None)).is_empty());
+        let close = pair.closed.as_ref().expect("closed");
+        assert!(close.by_client && close.reason == reason);
+        assert_eq!(pair.will.is_some(), left, "{reason:?}");
+    }
+    let mut pair = with_will(V4);
+    pair.send(disconnect(Reason::SUCCESS, None));
+    assert!(pair.will.is_none());
+}
+
 #[test]
 fn a_connection_that_ends_without_disconnect_leaves_the_will() {
     for version in [V4, V5] {

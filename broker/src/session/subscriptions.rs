@@ -39,10 +39,19 @@ struct Item {
     token: Token,
     request: FilterRequest,
     of_host: bool,
+    /// It takes one of the subscriptions that the session may have, unless it is refused.
+    fresh: bool,
     code: Option<Reason>,
 }
 
 impl Subscriptions {
+    /// How many there are, and how many are asked for.
+    fn count(&self) -> usize {
+        let asked = self.pending.iter().flat_map(|pending| &pending.items);
+        let refused = |item: &Item| item.code.is_some_and(Reason::is_error);
+        self.granted.len() + asked.filter(|item| item.fresh && !refused(item)).count()
+    }
+
     /// The connection has ended: nobody waits for these answers.
     pub(super) fn disconnect(&mut self) {
         self.pending = Vec::new();
@@ -102,14 +111,15 @@ impl Session {
         }
         let subscription_id = subscribe.subscription_id;
         let packet_id = subscribe.packet_id;
-        let mut fresh = 0;
+        let mut count = self.subscriptions.count();
         let mut items = Vec::with_capacity(subscribe.filters.len());
         for request in subscribe.filters {
             let token = self.token();
             let renewed = self.subscriptions.has(&request.filter);
-            fresh += usize::from(!renewed);
-            let code = self.check_filter(&request.filter, fresh);
+            let room = renewed || count < self.limits.subscriptions_max;
+            let code = self.check_filter(&request.filter, room);
             if code.is_none() {
+                count += usize::from(!renewed);
                 self.calls.push_back(Call::Subscribe {
                     token,
                     request: request.clone(),
@@ -117,7 +127,7 @@ impl Session {
                     renewed,
                 });
             }
-            items.push(Item { token, request, of_host: false, code });
+            items.push(Item { token, request, of_host: false, fresh: !renewed, code });
         }
         let pending = Pending { packet_id, unsubscribe: false, subscription_id, items };
         self.subscriptions.pending.push(pending);
@@ -125,8 +135,8 @@ impl Session {
         Ok(())
     }
 
-    /// Why a filter cannot be had, whatever it is for; `fresh` counts the new ones of the packet.
-    fn check_filter(&self, filter: &str, fresh: usize) -> Option<Reason> {
+    /// Why a filter cannot be had, whatever it is for; `room`: the session may have one more.
+    fn check_filter(&self, filter: &str, room: bool) -> Option<Reason> {
         let limits = &self.limits;
         if filter.starts_with("$share/") {
             Some(Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)
@@ -135,10 +145,8 @@ impl Session {
             || topic::depth(filter) > limits.topic_levels_max
         {
             Some(Reason::TOPIC_FILTER_INVALID)
-        } else if self.subscriptions.granted.len() + fresh > limits.subscriptions_max {
-            Some(Reason::QUOTA_EXCEEDED)
         } else {
-            None
+            (!room).then_some(Reason::QUOTA_EXCEEDED)
         }
     }
 
@@ -172,7 +180,7 @@ impl Session {
                     (request, false, Some(code))
                 }
             };
-            items.push(Item { token, request, of_host, code });
+            items.push(Item { token, request, of_host, fresh: false, code });
         }
         let pending = Pending { packet_id, unsubscribe: true, subscription_id: None, items };
         self.subscriptions.pending.push(pending);

@@ -63,6 +63,32 @@ fn filters_that_cannot_be_had_are_refused_without_asking_the_host() {
 }
 
 #[test]
+fn one_subscription_too_many_is_refused_and_a_renewed_one_is_none() {
+    let mut pair = Pair::online(V5);
+    let filters = [("plain/a", 0), ("plain/b", 0), ("plain/c", 0)];
+    assert_eq!(pair.exchange(subscribe(1, &filters)), ["SUBACK #1 00 00 00"]);
+    let filters = [("plain/d", 0), ("plain/e", 0), ("plain/a", 2)];
+    assert_eq!(pair.exchange(subscribe(2, &filters)), ["SUBACK #2 00 97 02"]);
+    assert_eq!(pair.exchange(subscribe(3, &[("plain/f", 0)])), ["SUBACK #3 97"]);
+    assert_eq!(pair.session().plain_filters().len(), 4);
+    pair.send(unsubscribe(4, &["plain/a"]));
+    assert_eq!(pair.receive(), ["UNSUBACK #4 00"]);
+    assert_eq!(pair.exchange(subscribe(5, &[("plain/f", 0)])), ["SUBACK #5 00"]);
+}
+
+#[test]
+fn subscriptions_that_wait_for_the_host_count_against_the_limit() {
+    let mut pair = Pair::online(V5);
+    pair.send(subscribe(1, &[("host/a", 0), ("host/b", 0)]));
+    pair.send(subscribe(2, &[("host/c", 0), ("host/d", 0)]));
+    assert_eq!(pair.exchange(subscribe(3, &[("host/e", 0)])), ["SUBACK #3 97"]);
+    // A refused one makes room.
+    pair.decide(0, Reason::NOT_AUTHORIZED);
+    assert!(pair.exchange(subscribe(4, &[("host/e", 0)])).is_empty());
+    assert_eq!(pair.exchange(subscribe(5, &[("host/f", 0)])), ["SUBACK #5 97"]);
+}
+
+#[test]
 fn too_many_unanswered_subscribes_end_the_connection() {
     let mut pair = Pair::online_with(V5, |limits, _| limits.subscriptions_max = 100);
     for id in 1..=4 {

@@ -25,13 +25,16 @@ struct Waiting {
     token: Token,
     packet_id: u16,
     qos: QoS,
+    /// It is among the received ones already.
+    repeated: bool,
     done: Option<(Reason, Option<Box<AckProperties>>)>,
 }
 
 impl Inbound {
     /// How many publishes count against the receive maximum.
     fn open(&self) -> usize {
-        self.waiting.len() + self.received.len()
+        let fresh = self.waiting.iter().filter(|waiting| !waiting.repeated);
+        fresh.count() + self.received.len()
     }
 
     /// How many publishes wait for us: for an answer of the host, or behind one that does.
@@ -62,24 +65,21 @@ impl Session {
             return Ok(());
         }
         let packet_id = publish.packet_id;
-        if publish.qos == QoS::ExactlyOnce && self.inbound.received.contains(&packet_id) {
-            // Sent again because our PUBREC was lost: the message is here already.
-            let version = self.link.version;
-            codec::write_ack(
-                &mut self.transmit,
-                version,
-                AckKind::PubRec,
-                packet_id,
-                Reason::SUCCESS,
-                None,
-            );
-            return Ok(());
-        }
         if self.inbound.waiting.iter().any(|waiting| waiting.packet_id == packet_id) {
             return Err(Close::because(
                 Reason::PROTOCOL_ERROR,
                 "PUBLISH with a packet identifier that is in use",
             ));
+        }
+        if publish.qos == QoS::ExactlyOnce && self.inbound.received.contains(&packet_id) {
+            // Sent again because our PUBREC was lost: the message is here already, and the PUBREC
+            // takes its place in the order (MQTT 5 §4.6).
+            let token = self.token();
+            let qos = publish.qos;
+            let waiting = Waiting { token, packet_id, qos, repeated: true, done: None };
+            self.inbound.waiting.push_back(waiting);
+            self.handle_published(token, Reason::SUCCESS, None);
+            return Ok(());
         }
         let over = self.inbound.open() >= usize::from(self.limits.inflight_in_max);
         if over && self.link.version == Version::V5 {
@@ -89,7 +89,8 @@ impl Session {
             ));
         }
         let token = self.token();
-        let waiting = Waiting { token, packet_id, qos: publish.qos, done: None };
+        let qos = publish.qos;
+        let waiting = Waiting { token, packet_id, qos, repeated: false, done: None };
         self.inbound.waiting.push_back(waiting);
         if self.topic_fits(&publish.topic) {
             self.dispatch(publish, token);
@@ -156,13 +157,13 @@ impl Session {
         let version = self.link.version;
         while let Some(front) = waiting.front_mut() {
             let Some((reason, properties)) = front.done.take() else { break };
-            let (packet_id, qos) = (front.packet_id, front.qos);
+            let Waiting { packet_id, qos, repeated, .. } = *front;
             waiting.pop_front();
             let kind = if qos == QoS::ExactlyOnce { AckKind::PubRec } else { AckKind::PubAck };
             let properties = properties.as_deref().filter(|_| self.link.problem_info);
             // 3.1.1 has no way to refuse: the acknowledgement only ends the exchange.
             let reason = if version == Version::V4 { Reason::SUCCESS } else { reason };
-            if qos == QoS::ExactlyOnce && !reason.is_error() {
+            if qos == QoS::ExactlyOnce && !reason.is_error() && !repeated {
                 self.inbound.received.push(packet_id);
             }
             codec::write_ack(&mut self.transmit, version, kind, packet_id, reason, properties);

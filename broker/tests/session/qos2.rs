@@ -44,6 +44,24 @@ fn a_repeat_of_what_is_received_gets_a_pubrec_and_is_not_published_again() {
     assert_eq!(pair.exchange(pubrel(1)), ["PUBCOMP #1"]);
 }
 
+/// MQTT 5 §4.6: PUBRECs go out in the order of the PUBLISHes, also of those that are known.
+#[test]
+fn the_pubrec_of_a_repeat_waits_for_those_before_it() {
+    let mut pair = Pair::online(V5);
+    pair.send(publish(2, 1, "a"));
+    pair.send(publish(2, 2, "b"));
+    pair.answer(0, Reason::QUOTA_EXCEEDED);
+    pair.answer(1, Reason::SUCCESS);
+    pair.reconnect();
+    pair.send(again(1, "a"));
+    assert!(pair.exchange(again(2, "b")).is_empty());
+    pair.answer(2, Reason::SUCCESS);
+    assert_eq!(pair.receive(), ["PUBREC #1", "PUBREC #2"]);
+    assert_eq!(pair.host.texts(), ["a", "b", "a"]);
+    assert_eq!(pair.exchange(pubrel(2)), ["PUBCOMP #2"]);
+    assert_eq!(pair.exchange(pubrel(2)), ["PUBCOMP #2 0x92"], "it was noted once");
+}
+
 #[test]
 fn a_repeat_of_what_got_no_pubrec_is_published_again() {
     let mut pair = Pair::online(V5);

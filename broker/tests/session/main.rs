@@ -7,5 +7,6 @@ mod link;
 mod outbound;
 mod pair;
 mod qos2;
+mod random;
 mod reconnect;
 mod subscriptions;

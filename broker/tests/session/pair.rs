@@ -174,6 +174,7 @@ impl Pair {
         }
         self.to_server.clear();
         self.to_client.clear();
+        self.host.fetches.clear();
     }
 
     /// Loses the connection and connects again; returns what the client is sent.
@@ -423,6 +424,11 @@ impl Host {
             false => Some(self.kept.get(&id).expect("kept until it is acknowledged").clone()),
         };
         ids.into_iter().map(|id| (id, kept(id))).collect()
+    }
+
+    /// A fetch waits for its answer.
+    pub(crate) fn is_fetching(&self) -> bool {
+        !self.fetches.is_empty()
     }
 
     /// The texts of what was published.

@@ -257,7 +257,37 @@ impl Session {
             topic_alias: None,
             omit_topic: false,
         };
-        codec::write_publish(&mut self.transmit, version, &message.parts(), &header);
+        if self.takes(&message, &header) {
+            codec::write_publish(&mut self.transmit, version, &message.parts(), &header);
+        } else {
+            self.give_up(at);
+        }
+    }
+
+    /// Goes on as if a message had arrived that the client does not take any more, now that it
+    /// has connected with a smaller maximum (MQTT 5 §3.1.2.11.4).
+    fn give_up(&mut self, at: usize) {
+        let Some(inflight) = self.outbound.inflight.get_mut(at) else { return };
+        if let Source::Host { id, .. } = &inflight.source {
+            self.outbound.acked.push(*id);
+        }
+        if inflight.qos == QoS::ExactlyOnce {
+            // It may have arrived before: then the client waits for the end of the exchange.
+            inflight.step = Step::Released;
+            let (packet_id, success) = (inflight.packet_id, Reason::SUCCESS);
+            let version = self.link.version;
+            let kind = AckKind::PubRel;
+            codec::write_ack(&mut self.transmit, version, kind, packet_id, success, None);
+        } else {
+            self.outbound.remove(at);
+        }
+    }
+
+    /// Whether the client takes a packet this large.
+    fn takes(&self, message: &Message, header: &PublishHeader<'_>) -> bool {
+        let max_bytes = self.link.max_packet_bytes;
+        max_bytes == usize::MAX
+            || codec::publish_len(self.link.version, &message.parts(), header) <= max_bytes
     }
 
     fn send_host(&mut self, delivery: Delivery) {
@@ -307,13 +337,10 @@ impl Session {
             topic_alias: None,
             omit_topic: false,
         };
-        let parts = message.parts();
-        if self.link.max_packet_bytes < usize::MAX
-            && codec::publish_len(version, &parts, &header) > self.link.max_packet_bytes
-        {
+        if !self.takes(message, &header) {
             return None;
         }
-        codec::write_publish(&mut self.transmit, version, &parts, &header);
+        codec::write_publish(&mut self.transmit, version, &message.parts(), &header);
         Some(packet_id)
     }
 

@@ -135,6 +135,29 @@ fn a_smaller_window_holds_for_what_is_sent_again() {
     assert_eq!(pair.exchange(puback(3)), ["PUBLISH q1 #5 5"]);
 }
 
+/// MQTT 5 §3.1.2.11.4: the maximum is the connection's, and a message that it forbids is done with.
+#[test]
+fn a_smaller_maximum_packet_size_holds_for_what_is_sent_again() {
+    let mut pair = Pair::online(V5);
+    let large = "a".repeat(50);
+    pair.plain(1, &large);
+    pair.plain(2, &large);
+    pair.offer(1);
+    pair.offer(2);
+    assert_eq!(pair.receive().len(), 4);
+    pair.connect.max_packet_bytes = Some(40);
+    assert_eq!(
+        pair.reconnect(),
+        ["CONNACK present", "PUBREL #2", "PUBLISH q1 #3 dup 1", "PUBLISH q2 #4 dup 2"]
+    );
+    pair.connect.max_packet_bytes = Some(12);
+    assert_eq!(pair.reconnect(), ["CONNACK present", "PUBREL #2", "PUBREL #4"]);
+    assert_eq!(pair.host.acked, [1, 2]);
+    pair.send(pubcomp(2));
+    pair.send(pubcomp(4));
+    assert_eq!(pair.reconnect(), ["CONNACK present"]);
+}
+
 #[test]
 fn a_plain_message_at_qos_0_does_not_outlive_the_connection() {
     let mut pair = Pair::online_with(V5, |_, connect| connect.receive_maximum = Some(1));

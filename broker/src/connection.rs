@@ -337,6 +337,7 @@ async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         Ok(never) => match never {},
         Err(ended) => ended,
     };
+    driver.carry_out_rest();
     match &ended {
         Ended::Closed(close) => {
             tracing::debug!(%address, reason = ?close.reason, detail = close.detail, "closed");
@@ -500,32 +501,50 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
     /// Does what the session asks, until it asks nothing more.
     fn carry_out(&mut self) -> Result<(), Close> {
         while let Some(call) = self.session.poll_call() {
-            match call {
-                Call::Publish(publish) if self.shared.host.owns(&publish.topic) => {
-                    self.host.publish(publish);
+            self.carry_out_one(call)?;
+        }
+        Ok(())
+    }
+
+    /// What the client asked before the connection ended, in the same bytes perhaps, is done: a
+    /// small client publishes and says goodbye in one go. There is nothing more to be sent to it.
+    fn carry_out_rest(&mut self) {
+        while let Some(call) = self.session.poll_call() {
+            if matches!(call, Call::Pull(_)) {
+                break;
+            }
+            if let Err(close) = self.carry_out_one(call) {
+                tracing::debug!(reason = ?close.reason, detail = close.detail, "closing already");
+            }
+        }
+    }
+
+    fn carry_out_one(&mut self, call: Call) -> Result<(), Close> {
+        match call {
+            Call::Publish(publish) if self.shared.host.owns(&publish.topic) => {
+                self.host.publish(publish);
+            }
+            Call::Publish(publish) => self.route(publish)?,
+            Call::Subscribe { token, request, subscription_id, renewed } => {
+                if self.shared.host.owns(&request.filter) {
+                    self.host.subscribe(token, &request, subscription_id, renewed);
+                } else {
+                    let reason = self.route_subscribe(&request, subscription_id);
+                    self.session.handle_subscribed(token, reason, false);
                 }
-                Call::Publish(publish) => self.route(publish)?,
-                Call::Subscribe { token, request, subscription_id, renewed } => {
-                    if self.shared.host.owns(&request.filter) {
-                        self.host.subscribe(token, &request, subscription_id, renewed);
-                    } else {
-                        let reason = self.route_subscribe(&request, subscription_id);
-                        self.session.handle_subscribed(token, reason, false);
-                    }
-                }
-                Call::Unsubscribe { token, filter, of_host: true } => {
-                    self.host.unsubscribe(token, &filter);
-                }
-                Call::Unsubscribe { token, filter, of_host: false } => {
-                    self.shared.router.unsubscribe(self.session.key(), &filter);
-                    self.session.handle_unsubscribed(token, Reason::SUCCESS);
-                }
-                Call::Acked(ids) => self.host.acked(&ids),
-                Call::Fetch(ids) => self.host.fetch(&ids),
-                Call::Pull(room) => {
-                    let deliveries = self.host.pull(room);
-                    self.session.handle_deliveries(deliveries, room.messages);
-                }
+            }
+            Call::Unsubscribe { token, filter, of_host: true } => {
+                self.host.unsubscribe(token, &filter);
+            }
+            Call::Unsubscribe { token, filter, of_host: false } => {
+                self.shared.router.unsubscribe(self.session.key(), &filter);
+                self.session.handle_unsubscribed(token, Reason::SUCCESS);
+            }
+            Call::Acked(ids) => self.host.acked(&ids),
+            Call::Fetch(ids) => self.host.fetch(&ids),
+            Call::Pull(room) => {
+                let deliveries = self.host.pull(room);
+                self.session.handle_deliveries(deliveries, room.messages);
             }
         }
         Ok(())

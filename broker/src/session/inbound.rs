@@ -166,7 +166,13 @@ impl Session {
             if qos == QoS::ExactlyOnce && !reason.is_error() && !repeated {
                 self.inbound.received.push(packet_id);
             }
+            let start = self.transmit.len();
             codec::write_ack(&mut self.transmit, version, kind, packet_id, reason, properties);
+            if self.transmit.len() - start > self.link.max_packet_bytes {
+                // MQTT 5 §3.4.2.2: what would make the packet too large is left out.
+                self.transmit.truncate(start);
+                codec::write_ack(&mut self.transmit, version, kind, packet_id, reason, None);
+            }
         }
         if self.inbound.waiting.is_empty() {
             self.inbound.waiting = VecDeque::new();

@@ -358,7 +358,13 @@ impl Session {
         if self.link.version == Version::V5 && !close.by_client {
             let detail =
                 (self.link.problem_info && !close.detail.is_empty()).then_some(close.detail);
+            let start = self.transmit.len();
             codec::write_disconnect(&mut self.transmit, close.reason, detail);
+            if self.transmit.len() - start > self.link.max_packet_bytes {
+                // MQTT 5 §3.14.2.2.3: what would make the packet too large is left out.
+                self.transmit.truncate(start);
+                codec::write_disconnect(&mut self.transmit, close.reason, None);
+            }
         }
     }
 

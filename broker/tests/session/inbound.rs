@@ -200,6 +200,22 @@ fn a_client_that_wants_no_problem_information_gets_the_reason_alone() {
     assert_eq!((reason, properties), (0x87, Vec::new()));
 }
 
+/// MQTT 5 §3.4.2.2.2: properties are left out where the packet would be larger than the client takes.
+#[test]
+fn a_refusal_that_would_be_too_large_for_the_client_has_no_properties() {
+    // Type and length, 2 of the id, 1 of the reason, 1 of the length, 3 + 12 of the string.
+    for (max_bytes, count) in [(21, 1), (20, 0)] {
+        let mut pair =
+            Pair::online_with(V5, |_, connect| connect.max_packet_bytes = Some(max_bytes));
+        pair.send(publish(1, 1, "a"));
+        pair.answer_with(0, Reason::NOT_AUTHORIZED, refusal());
+        let Some(Got::Ack { reason, properties, .. }) = pair.receive_one() else {
+            panic!("no PUBACK")
+        };
+        assert_eq!((reason, properties.len()), (0x87, count), "{max_bytes} bytes");
+    }
+}
+
 #[test]
 fn a_topic_that_is_too_long_or_too_deep_is_refused_without_asking_the_host() {
     let deep = "a/".repeat(32);

@@ -269,7 +269,8 @@ fn disconnect_properties(adjust: impl FnOnce(&mut bluetick_broker::packet::Conne
 }
 
 #[test]
-fn the_reason_string_of_a_disconnect_is_for_clients_that_want_problem_information() {
+fn the_reason_string_of_a_disconnect_is_for_clients_that_want_and_take_it() {
     assert_eq!(disconnect_properties(|_| {}), 1);
+    assert_eq!(disconnect_properties(|connect| connect.max_packet_bytes = Some(20)), 0);
     assert_eq!(disconnect_properties(|connect| connect.request_problem_info = false), 0);
 }

@@ -29,7 +29,8 @@ pub struct Limits {
     pub topic_aliases_max: u16,
     /// Bytes on their way to a client that does not read. Beyond, nothing is prepared or read.
     pub pending_bytes_max: usize,
-    /// Messages of plain topics queued for a session. Further ones are dropped and counted.
+    /// Messages of plain topics queued for a session. Further ones are dropped and counted. As
+    /// many notices of the host; further ones are dropped.
     pub queued_messages_max: usize,
     /// Seconds a session may ask to outlive its connection; more is cut to this, and told.
     pub session_expiry_s_max: u32,

@@ -345,12 +345,12 @@ impl Session {
 
     /// Whether to read on: not while more publishes than the client may have open wait for their
     /// acknowledgement, nor while it does not take what it is sent. Those at QoS 2 that wait for
-    /// the client do not count: only reading on brings their PUBREL.
+    /// the client do not count: only reading on brings their PUBREL. Nor does what is queued for
+    /// it: only reading on brings the acknowledgements that make room.
     #[must_use]
     pub fn wants_read(&self) -> bool {
         self.inbound.unanswered() <= usize::from(self.limits.inflight_in_max)
             && self.transmit.len() < self.limits.pending_bytes_max
-            && self.outbound.queued() <= self.limits.queued_messages_max
     }
 
     /// Tells a client of MQTT 5 why it is disconnected; in 3.1.1 closing says it all.

@@ -56,10 +56,6 @@ impl Outbound {
         self.window = window;
     }
 
-    pub(super) fn queued(&self) -> usize {
-        self.queue.len()
-    }
-
     pub(super) fn room_for_plain(&self) -> usize {
         // A few beyond the window, so that QoS 0 flows while the window is full.
         (self.window + 16).saturating_sub(self.queue.len())
@@ -155,8 +151,12 @@ impl Session {
         self.flush_outbound();
     }
 
-    /// A message of the host for this session alone, if it is subscribed to its topic.
+    /// A message of the host for this session alone, if it is subscribed to its topic. One more
+    /// than may be queued is dropped: its client publishes and does not acknowledge.
     pub(super) fn handle_notice(&mut self, message: Arc<Message>) {
+        if self.outbound.queue.len() >= self.limits.queued_messages_max {
+            return;
+        }
         let Some(granted) = self.subscriptions.host_qos(message.topic()) else { return };
         let subscription_ids = self.subscriptions.ids_matching(message.topic());
         let qos = granted.min(QoS::AtLeastOnce);

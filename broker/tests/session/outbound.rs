@@ -78,6 +78,16 @@ fn a_client_that_does_not_acknowledge_is_offered_a_bounded_queue() {
     assert_eq!(pair.receive(), ["PUBLISH q1 #1 a"]);
 }
 
+#[test]
+fn a_client_with_a_full_queue_is_read_or_it_could_not_make_room() {
+    let mut pair = Pair::online_with(V5, |limits, _| limits.queued_messages_max = 2);
+    for text in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        pair.plain(1, text);
+    }
+    assert_eq!(pair.receive().len(), 4);
+    assert_eq!(pair.exchange(puback(1)), ["PUBLISH q1 #5 e"]);
+}
+
 /// MQTT 5 §4.4 has no way to ask for a message again: a refusal is an acknowledgement.
 #[test]
 fn a_refusing_puback_frees_the_window_and_is_an_acknowledgement() {

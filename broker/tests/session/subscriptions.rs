@@ -1,9 +1,12 @@
 //! SUBSCRIBE and UNSUBSCRIBE (MQTT 5 §3.8 to §3.11).
 
-use bluetick_broker::host::HostEvent;
-use bluetick_broker::packet::{QoS, Reason, Version};
+use std::sync::Arc;
 
-use crate::client::{subscribe, unsubscribe};
+use bluetick_broker::Message;
+use bluetick_broker::host::HostEvent;
+use bluetick_broker::packet::{PublishProperties, QoS, Reason, Version};
+
+use crate::client::{puback, publish, subscribe, unsubscribe};
 use crate::pair::Pair;
 
 use Version::{V4, V5};
@@ -148,17 +151,21 @@ fn an_answer_to_a_subscribe_of_an_earlier_connection_is_void() {
     assert_eq!(pair.receive(), ["SUBACK #1 00"]);
 }
 
+fn notice() -> Option<Arc<Message>> {
+    let properties = PublishProperties::default();
+    Some(Arc::new(Message::new("me/acks".into(), "stored".into(), &properties, false)))
+}
+
+/// Publishes, and has the host answer with a notice.
+fn publish_for_notice(pair: &mut Pair, packet_id: u16) {
+    pair.send(publish(1, packet_id, "a"));
+    let token = pair.host.published.last().expect("it was read").token;
+    let (reason, properties) = (Reason::SUCCESS, None);
+    pair.event(HostEvent::Published { token, reason, properties, notice: notice() });
+}
+
 #[test]
 fn a_notice_follows_its_acknowledgement_for_those_who_subscribe_to_its_topic() {
-    use crate::client::publish;
-    use bluetick_broker::Message;
-    use bluetick_broker::packet::PublishProperties;
-    use std::sync::Arc;
-
-    let notice = || {
-        let properties = PublishProperties::default();
-        Some(Arc::new(Message::new("me/acks".into(), "stored".into(), &properties, false)))
-    };
     for (granted, told) in [(None, None), (Some(0), Some("q0")), (Some(2), Some("q1 #1"))] {
         let mut pair = Pair::online(V5);
         if let Some(qos) = granted {
@@ -166,12 +173,31 @@ fn a_notice_follows_its_acknowledgement_for_those_who_subscribe_to_its_topic() {
             pair.decide(0, Reason(QoS::from_bits(qos).expect("a level") as u8));
             pair.receive();
         }
-        pair.send(publish(1, 1, "a"));
-        let token = pair.host.published[0].token;
-        let (reason, properties) = (Reason::SUCCESS, None);
-        pair.event(HostEvent::Published { token, reason, properties, notice: notice() });
+        publish_for_notice(&mut pair, 1);
         let mut expected = vec!["PUBACK #1".to_owned()];
         expected.extend(told.map(|told| format!("PUBLISH {told} stored")));
         assert_eq!(pair.receive(), expected);
+    }
+}
+
+/// Were it not read, it could never acknowledge what it has, in this connection or a later one.
+#[test]
+fn a_client_that_publishes_before_it_acknowledges_is_read_and_loses_notices_beyond_the_queue() {
+    for version in [V4, V5] {
+        let mut pair = Pair::online_with(version, |limits, _| limits.queued_messages_max = 10);
+        pair.send(subscribe(1, &[("me/acks", 1)]));
+        pair.decide(0, Reason(1));
+        for id in 1..=40 {
+            publish_for_notice(&mut pair, id);
+        }
+        pair.receive();
+        let again = |id: u16| format!("PUBLISH q1 #{id} dup stored");
+        let mut expected = vec!["CONNACK present".to_owned()];
+        expected.extend((1..=4).map(again));
+        assert_eq!(pair.reconnect(), expected);
+        for id in 1..=10 {
+            assert_eq!(pair.exchange(puback(id)), [format!("PUBLISH q1 #{} stored", id + 4)]);
+        }
+        assert!(pair.exchange(puback(11)).is_empty(), "4 in flight and 10 in the queue");
     }
 }

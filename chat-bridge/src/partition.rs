@@ -46,8 +46,8 @@ pub trait Outbox: Send + Sync {
 
 /// Wakes who works for the partitions.
 pub trait Worker: Send + Sync {
-    /// A command was submitted.
-    fn submitted(&self);
+    /// A command was submitted; `urgent`: somebody waits for its outcome.
+    fn submitted(&self, urgent: bool);
 
     /// A read from the store is to be made.
     fn read(&self, partition: PartitionNo, job: ReadJob);
@@ -154,8 +154,9 @@ impl Partition {
     }
 
     fn push(&self, submission: Submission) {
+        let urgent = submission.reply.is_some();
         self.inbox.lock().push(submission);
-        self.worker.submitted();
+        self.worker.submitted(urgent);
     }
 
     /// A device's subscription has ended.

@@ -7,7 +7,7 @@
 //! for lingers a moment for a message to ride along with.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -213,26 +213,61 @@ impl Pipeline {
 #[derive(Default)]
 pub struct WriterSignal {
     state: Mutex<State>,
-    changed: Condvar,
-    /// Set while nobody has to be woken for a new command.
-    work: AtomicBool,
+    /// For the writer that decides: there is work, or the disk is free.
+    work: Condvar,
+    /// For the writer that has nothing to do: there is work and nobody decides.
+    turn: Condvar,
+    /// What was submitted since the writer that decides last looked: `URGENT`, `LAZY`. While it is
+    /// set, nobody has to be woken again.
+    pending: AtomicU8,
 }
+
+/// Somebody waits for a command.
+const URGENT: u8 = 1;
+/// Nobody does.
+const LAZY: u8 = 2;
 
 #[derive(Default)]
 struct State {
+    /// A writer decides, or waits for something to decide.
+    deciding: bool,
+    /// It has decided something and waits for the disk.
+    decided: bool,
+    /// It will look again by itself within [`LINGER`].
+    watching: bool,
+    /// A writer commits.
     committing: bool,
     failed: bool,
     stopping: bool,
+    ended: bool,
 }
 
 impl WriterSignal {
-    /// A command was submitted.
-    pub fn submitted(&self) {
-        if !self.work.swap(true, Ordering::AcqRel) {
-            // Under the lock, so that a writer that is about to wait has either seen it or waits.
-            let _state = self.state.lock();
-            self.changed.notify_one();
+    /// A command was submitted; `urgent`: somebody waits for its outcome.
+    pub fn submitted(&self, urgent: bool) {
+        let bit = if urgent { URGENT } else { LAZY };
+        if self.pending.fetch_or(bit, Ordering::AcqRel) & (bit | URGENT) != 0 {
+            return;
         }
+        // Under the lock, so that a writer that is about to wait has either seen it or waits.
+        let state = self.state.lock();
+        if !urgent && (state.watching || state.committing) {
+            // Who watches, or has committed, looks.
+            return;
+        }
+        if state.deciding {
+            self.work.notify_one();
+        } else {
+            self.turn.notify_one();
+        }
+    }
+
+    fn look(&self) {
+        self.pending.store(0, Ordering::Release);
+    }
+
+    fn pending(&self) -> u8 {
+        self.pending.load(Ordering::Acquire)
     }
 }
 
@@ -249,14 +284,9 @@ impl Writer {
     /// # Errors
     /// A thread cannot be started.
     pub fn start(pipeline: Arc<Pipeline>, signal: Arc<WriterSignal>) -> std::io::Result<Self> {
-        let decide = Arc::new(Mutex::new(()));
         let threads = (0..WRITERS)
             .map(|at| {
-                let relay = Relay {
-                    pipeline: pipeline.clone(),
-                    signal: signal.clone(),
-                    decide: decide.clone(),
-                };
+                let relay = Relay { pipeline: pipeline.clone(), signal: signal.clone() };
                 std::thread::Builder::new().name(format!("writer-{at}")).spawn(move || relay.run())
             })
             .collect::<std::io::Result<_>>()?;
@@ -271,11 +301,9 @@ impl Writer {
 
     /// Commits what is submitted, then ends. Blocks until it has.
     pub fn stop(self) {
-        {
-            let mut state = self.signal.state.lock();
-            state.stopping = true;
-            self.signal.changed.notify_all();
-        }
+        self.signal.state.lock().stopping = true;
+        self.signal.work.notify_all();
+        self.signal.turn.notify_all();
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a writer has panicked");
@@ -287,29 +315,39 @@ impl Writer {
 struct Relay {
     pipeline: Arc<Pipeline>,
     signal: Arc<WriterSignal>,
-    /// Who holds it decides.
-    decide: Arc<Mutex<()>>,
 }
 
 impl Relay {
     fn run(&self) {
-        loop {
-            let turn = self.decide.lock();
+        let mut has_turn = false;
+        while has_turn || self.wait_for_turn() {
             let Some(batches) = self.gather() else { return };
             // The other one may decide the next batch while this one syncs.
-            drop(turn);
-            self.commit(batches);
+            has_turn = self.commit(batches);
         }
     }
 
-    /// Decides until the disk is free; gives the closed batch, or `None` to end.
+    /// Waits until nobody decides; `false`: to end.
+    fn wait_for_turn(&self) -> bool {
+        let mut state = self.signal.state.lock();
+        while state.deciding && !state.ended {
+            self.signal.turn.wait(&mut state);
+        }
+        state.deciding = true;
+        !state.ended
+    }
+
+    /// Decides until the disk is free; gives the closed batch and the turn away, or gives `None`
+    /// to end.
     fn gather(&self) -> Option<Batches> {
+        let signal = &*self.signal;
         let mut batches = self.pipeline.begin();
         let mut lingering: Option<Instant> = None;
+        let mut timed_out = false;
         loop {
-            self.signal.work.store(false, Ordering::Release);
+            signal.look();
             let some = self.pipeline.decide(&mut batches);
-            let mut state = self.signal.state.lock();
+            let mut state = signal.state.lock();
             if state.failed && !state.committing {
                 drop(state);
                 self.pipeline.failed(batches);
@@ -318,7 +356,7 @@ impl Relay {
                     lingering = None;
                     continue;
                 }
-                return None;
+                return self.end();
             }
             let lingered = lingering.get_or_insert_with(Instant::now).elapsed();
             let due = batches.is_urgent() || lingered >= LINGER || state.stopping;
@@ -327,47 +365,78 @@ impl Relay {
             }
             if some && due && !state.committing {
                 state.committing = true;
+                state.deciding = false;
+                if signal.pending() & URGENT != 0 {
+                    signal.turn.notify_one();
+                }
                 drop(state);
                 self.pipeline.close(&mut batches);
                 return Some(batches);
             }
             if state.stopping && !some && !state.committing && !self.pipeline.has_work() {
-                return None;
+                drop(state);
+                return self.end();
             }
-            if self.signal.work.load(Ordering::Acquire) {
+            if signal.pending() != 0 {
                 continue;
             }
-            if some && !due && !state.committing {
-                self.signal.changed.wait_for(&mut state, LINGER.saturating_sub(lingered));
+            state.decided = some && due;
+            // What nobody waits for mostly follows a message that somebody waited for: watching a
+            // moment for it saves waking up for it.
+            state.watching = !state.decided && !(timed_out && !some);
+            if state.watching {
+                let rest = LINGER.saturating_sub(if some { lingered } else { Duration::ZERO });
+                timed_out = signal.work.wait_for(&mut state, rest).timed_out();
             } else {
-                self.signal.changed.wait(&mut state);
+                signal.work.wait(&mut state);
+                timed_out = false;
             }
+            state.watching = false;
+            state.decided = false;
         }
     }
 
-    fn commit(&self, batches: Batches) {
+    fn end(&self) -> Option<Batches> {
+        let mut state = self.signal.state.lock();
+        state.ended = true;
+        self.signal.turn.notify_all();
+        None
+    }
+
+    /// Commits; tells whether the turn to decide is this writer's now.
+    fn commit(&self, batches: Batches) -> bool {
         match self.pipeline.commit(&batches) {
             Ok(()) => {
                 let replies = self.pipeline.committed(batches);
-                self.disk_is_free(false);
+                let has_turn = self.disk_is_free(false);
                 for replies in replies {
                     replies.tell();
                 }
+                has_turn
             }
             Err(error) => {
                 tracing::error!(%error, "the store takes no writes; clients are sent away until it does");
                 self.pipeline.stats().failing.store(true, Ordering::Release);
                 self.pipeline.failed(batches);
-                self.disk_is_free(true);
+                self.disk_is_free(true)
             }
         }
     }
 
-    fn disk_is_free(&self, failed: bool) {
+    /// The disk is for who has decided meanwhile, and if nobody decides, it is this writer's turn
+    /// again: a lone message needs no other.
+    fn disk_is_free(&self, failed: bool) -> bool {
         let mut state = self.signal.state.lock();
         state.committing = false;
         state.failed |= failed;
-        self.signal.changed.notify_all();
+        if !state.deciding {
+            state.deciding = true;
+            return true;
+        }
+        if state.decided || state.failed || state.stopping || self.signal.pending() != 0 {
+            self.signal.work.notify_one();
+        }
+        false
     }
 
     /// Refuses what needs the store until it works again. Holds the turn to decide: what the
@@ -378,7 +447,7 @@ impl Relay {
         }
         let mut tried = Instant::now();
         loop {
-            self.signal.work.store(false, Ordering::Release);
+            self.signal.look();
             self.pipeline.decide_without_store();
             if tried.elapsed() >= RETRY {
                 tried = Instant::now();
@@ -396,9 +465,9 @@ impl Relay {
             if state.stopping {
                 return false;
             }
-            if !self.signal.work.load(Ordering::Acquire) {
+            if self.signal.pending() == 0 {
                 let rest = RETRY.saturating_sub(tried.elapsed());
-                self.signal.changed.wait_for(&mut state, rest);
+                self.signal.work.wait_for(&mut state, rest);
             }
         }
     }

@@ -19,6 +19,11 @@ fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// Every other seed runs over wires that take their time and lose what is under way.
+fn wire_of(seed: u64) -> Wire {
+    if seed % 2 == 0 { Wire::Instant } else { Wire::Bad }
+}
+
 #[test]
 fn the_promises_hold_whatever_happens() {
     let seeds = match from_environment("SEED") {
@@ -28,7 +33,7 @@ fn the_promises_hold_whatever_happens() {
     let started = Instant::now();
     let (mut events, mut crashes, mut failures) = (0, 0, 0);
     for seed in seeds.clone() {
-        let outcome = simulate(seed, Wire::Instant, None);
+        let outcome = simulate(seed, wire_of(seed), None);
         let violations = check(&outcome.history);
         if let Some(first) = violations.first() {
             let short = shrink(&outcome.history, first.promise);

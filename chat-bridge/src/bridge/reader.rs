@@ -86,8 +86,8 @@ impl Reads for ReadPool {
 }
 
 impl Worker for ReadPool {
-    fn submitted(&self) {
-        self.writer.submitted();
+    fn submitted(&self, urgent: bool) {
+        self.writer.submitted(urgent);
     }
 
     fn read(&self, partition: PartitionNo, job: ReadJob) {
@@ -157,7 +157,7 @@ impl Reads for InlineReads {
 }
 
 impl Worker for InlineReads {
-    fn submitted(&self) {}
+    fn submitted(&self, _urgent: bool) {}
 
     fn read(&self, partition: PartitionNo, job: ReadJob) {
         self.queue.push(Task::Read(partition, job));

@@ -1,6 +1,7 @@
 //! The bluetick program: command line, configuration, wiring.
 
 mod accounts;
+mod allocator;
 mod cli;
 mod config;
 mod data_dir;
@@ -51,6 +52,7 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
+    allocator::bound_arenas();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

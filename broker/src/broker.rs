@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::connection;
@@ -45,6 +45,8 @@ pub(crate) struct Shared<H: Host> {
     connecting: Mutex<HashMap<IpAddr, usize>>,
     started: Instant,
     stopping: watch::Sender<bool>,
+    /// A connection has ended.
+    ended: Notify,
 }
 
 impl<H: Host> Broker<H> {
@@ -61,17 +63,17 @@ impl<H: Host> Broker<H> {
                 connecting: Mutex::default(),
                 started: Instant::now(),
                 stopping: watch::channel(false).0,
+                ended: Notify::new(),
             }),
         }
     }
 
     /// Accepts connections until [`Broker::shutdown`].
     pub async fn serve_tcp(&self, listener: TcpListener) {
-        let mut stopping = self.shared.stopping.subscribe();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stopping.wait_for(|stopping| *stopping) => return,
+                () = self.shared.stopping() => return,
             };
             match accepted {
                 Ok((stream, address)) => {
@@ -114,12 +116,11 @@ impl<H: Host> Broker<H> {
 
     /// Ends sessions whose time has come, until [`Broker::shutdown`].
     pub async fn expire_sessions(&self) {
-        let mut stopping = self.shared.stopping.subscribe();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
-                _ = stopping.wait_for(|stopping| *stopping) => return,
+                () = self.shared.stopping() => return,
             }
             let shared = &self.shared;
             for (key, parked) in shared.registry.expire(shared.now()) {
@@ -135,16 +136,20 @@ impl<H: Host> Broker<H> {
     /// connections have ended or `grace` is over. Returns how many had not.
     pub async fn shutdown(&self, grace: Duration) -> u64 {
         self.shared.stopping.send_replace(true);
-        let connections = &self.shared.stats.connections;
-        let deadline = Instant::now() + grace;
-        loop {
-            // Again each time: a connection may just have been in the middle of its CONNECT.
-            self.shared.registry.stop_all(Stop::Reason(Reason::SERVER_SHUTTING_DOWN));
-            let open = connections.load(Ordering::Acquire);
-            if open == 0 || Instant::now() >= deadline {
-                return open;
+        self.shared.registry.stop_all(Stop::Reason(Reason::SERVER_SHUTTING_DOWN));
+        let open = || self.shared.stats.connections.load(Ordering::Acquire);
+        let all_ended = async {
+            loop {
+                let ended = self.shared.ended.notified();
+                if open() == 0 {
+                    return;
+                }
+                ended.await;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        match tokio::time::timeout(grace, all_ended).await {
+            Ok(()) => 0,
+            Err(_) => open(),
         }
     }
 
@@ -177,6 +182,15 @@ impl<H: Host> Shared<H> {
     pub(crate) fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
+
+    /// Waits until the broker is shutting down.
+    ///
+    /// # Cancel safety
+    /// It only looks.
+    pub(crate) async fn stopping(&self) {
+        // The sender lives as long as `self`: there is no error to see.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
 }
 
 /// Counts an open connection for as long as it lives.
@@ -192,6 +206,7 @@ impl<H: Host> Counted<H> {
 impl<H: Host> Drop for Counted<H> {
     fn drop(&mut self) {
         self.0.stats.connections.fetch_sub(1, Ordering::AcqRel);
+        self.0.ended.notify_waiters();
     }
 }
 

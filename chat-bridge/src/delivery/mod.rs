@@ -4,7 +4,9 @@
 //! for each chat in which a device is not up to date. Nothing is queued for a device: it is told
 //! that there is news and pulls, as much as it has room for, from where it is.
 
+mod device;
 mod flow;
+mod turn;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,10 +14,12 @@ use std::sync::Arc;
 use bluetick_protocol::{ChatId, Seq, UserId};
 
 use crate::engine::{
-    Advance, Batch, Chat, ChatNo, DeviceId, Effect, Engine, Entry, Member, Millis,
-    SubscriptionKind, SubscriptionStart, Watermarks,
+    Advance, Batch, ChatNo, DeviceId, Effect, Engine, Entry, Millis, SubscriptionKind,
+    SubscriptionStart, Watermarks,
 };
-use flow::Flow;
+use device::{Device, release};
+use turn::Turn;
+pub(crate) use turn::is_for;
 
 /// How many messages of one chat a device is given before its next chat has its turn.
 const TURN: usize = 32;
@@ -138,49 +142,13 @@ pub struct Delivery {
     last_key: u64,
 }
 
-#[derive(Debug)]
-struct Device {
-    attach: Attach,
-    messages: Scope,
-    receipts: Scope,
-    flows: HashMap<ChatNo, Flow>,
-    ready: VecDeque<ChatNo>,
-}
-
-/// The subscriptions of a device of one kind.
-#[derive(Debug, Default)]
-struct Scope {
-    all: Option<Options>,
-    chats: Vec<(ChatNo, ChatId, Options)>,
-}
-
-impl Scope {
-    /// The options for a chat: of both subscriptions at once, the higher QoS counts.
-    fn options(&self, no: ChatNo) -> Option<Options> {
-        let one = self.chats.iter().find(|one| one.0 == no).map(|one| one.2);
-        match (self.all, one) {
-            (Some(all), Some(one)) => {
-                Some(Options { qos: all.qos.max(one.qos), no_local: all.no_local && one.no_local })
-            }
-            (all, one) => all.or(one),
-        }
-    }
-}
-
 impl Delivery {
     /// A device goes on line; it is given nothing before it subscribes.
     pub fn attach(&mut self, attach: Attach) -> DeviceKey {
         self.last_key += 1;
         let key = DeviceKey(self.last_key);
         self.users.entry(attach.user.clone()).or_default().push(key);
-        let device = Device {
-            attach,
-            messages: Scope::default(),
-            receipts: Scope::default(),
-            flows: HashMap::new(),
-            ready: VecDeque::new(),
-        };
-        self.devices.insert(key, device);
+        self.devices.insert(key, Device::new(attach));
         key
     }
 
@@ -417,245 +385,4 @@ impl Delivery {
         }
         advances
     }
-}
-
-impl Scope {
-    fn options_of_all(&self, starts: &[SubscriptionStart]) -> Vec<Option<Options>> {
-        starts.iter().map(|start| self.options(start.chat)).collect()
-    }
-}
-
-impl Device {
-    /// Begins a subscription in one chat.
-    fn start(
-        &mut self,
-        kind: SubscriptionKind,
-        start: &SubscriptionStart,
-        inflight: &[(ChatNo, Seq)],
-        engine: &mut Engine,
-    ) {
-        let no = start.chat;
-        let Some(chat) = engine.chat_mut(no) else { return };
-        let Some(member) = chat.member(start.member) else { return };
-        let waits = match kind {
-            SubscriptionKind::Messages => start.seq != chat.committed,
-            SubscriptionKind::Receipts => {
-                let marks = &member.visible;
-                marks.news > start.receipts || marks.read_version > start.receipts
-            }
-        };
-        let mine = inflight.iter().filter(|(of, _)| *of == no).map(|(_, seq)| *seq);
-        let mine: Vec<Seq> =
-            if kind == SubscriptionKind::Messages { mine.collect() } else { vec![] };
-        if !waits && mine.is_empty() {
-            return;
-        }
-        let (committed, visible) = (chat.committed, chat.visible_version);
-        let mut fresh = 0;
-        let flow = self.flows.entry(no).or_insert_with(|| {
-            fresh = 1;
-            Flow::new(start.member, committed, visible)
-        });
-        match kind {
-            SubscriptionKind::Messages => {
-                let receipts = flow.receipts_given;
-                let had = std::mem::replace(flow, Flow::new(start.member, start.seq, receipts));
-                flow.queued = had.queued;
-                for seq in mine {
-                    flow.was_given(seq);
-                }
-            }
-            SubscriptionKind::Receipts => flow.receipts_given = start.receipts,
-        }
-        chat.flows += fresh;
-        self.queue(no);
-    }
-
-    /// There is news in a chat: makes sure of a flow, which starts at `seq` and `receipts` if
-    /// there is none. Gives the number of flows made.
-    fn ready_at(&mut self, no: ChatNo, member: u32, seq: Seq, receipts: u64) -> u32 {
-        let mut fresh = 0;
-        self.flows.entry(no).or_insert_with(|| {
-            fresh = 1;
-            Flow::new(member, seq, receipts)
-        });
-        self.queue(no);
-        fresh
-    }
-
-    fn queue(&mut self, no: ChatNo) {
-        if let Some(flow) = self.flows.get_mut(&no)
-            && !flow.queued
-        {
-            flow.queued = true;
-            self.ready.push_back(no);
-        }
-    }
-
-    fn forget_if_done(&mut self, no: ChatNo, engine: &mut Engine) {
-        let Some(chat) = engine.chat(no) else { return };
-        let Some(flow) = self.flows.get(&no) else { return };
-        let head = self.messages.options(no).map(|_| chat.head);
-        let untold = self.receipts.options(no).is_some() && next_receipt(chat, flow).is_some();
-        if !untold && flow.is_done(head) {
-            self.flows.remove(&no);
-            release(engine, no);
-            if self.flows.is_empty() {
-                self.flows = HashMap::new();
-            }
-        }
-    }
-}
-
-fn release(engine: &mut Engine, no: ChatNo) {
-    if let Some(chat) = engine.chat_mut(no) {
-        chat.flows = chat.flows.saturating_sub(1);
-    }
-}
-
-/// One chat's turn in a pull.
-struct Turn<'a> {
-    chat: &'a Chat,
-    flow: &'a mut Flow,
-    attach: &'a Attach,
-    key: DeviceKey,
-    room: usize,
-    pulled: &'a mut Pulled,
-}
-
-impl Turn<'_> {
-    fn give_receipts(&mut self, options: Options) {
-        let mut last = None;
-        while self.room > 0 {
-            let Some((version, index)) = next_receipt(self.chat, self.flow) else { break };
-            let Some(member) = self.chat.member(index) else { break };
-            self.flow.receipts_owed |= has_news(self.chat, self.flow);
-            self.flow.give_receipt(version, options.qos > 0);
-            last = Some(version);
-            self.pulled.given.push(Given::Receipt {
-                no: self.chat.no,
-                chat: self.chat.id.clone(),
-                of: member.user.clone(),
-                marks: member.visible,
-                version,
-                qos: options.qos,
-            });
-            self.room -= 1;
-        }
-        self.flow.receipts_owed &= next_receipt(self.chat, self.flow).is_some();
-        // At QoS 0 what was sent counts as told, under the same rule as what is acknowledged.
-        if options.qos == 0 && last.is_some() && !self.flow.receipts_owed {
-            self.pulled.told.push(Advance {
-                chat: self.chat.no,
-                member: self.flow.member,
-                session: self.attach.session.clone(),
-                seq: None,
-                receipts: last,
-            });
-        }
-    }
-
-    /// Gives entries; tells how many bytes of bodies.
-    fn give_messages(&mut self, options: Options, now: Millis) -> usize {
-        let mut bytes = 0;
-        let Some(member) = self.chat.member(self.flow.member) else { return 0 };
-        let last = member.until.map_or(self.chat.committed, |until| until.min(self.chat.committed));
-        while self.room > 0 && self.flow.next <= last {
-            let next = self.flow.next;
-            while self.flow.fetched.front().is_some_and(|entry| entry.seq < next) {
-                self.flow.fetched.pop_front();
-            }
-            let entry = match self.chat.tail_entry(next) {
-                Some(entry) => entry.clone(),
-                None => match self.flow.fetched.front() {
-                    Some(entry) if entry.seq == next => entry.clone(),
-                    Some(later) => {
-                        // Erased: nothing is left of what was before it.
-                        self.flow.next = later.seq;
-                        continue;
-                    }
-                    None => {
-                        self.read_on(next, last);
-                        break;
-                    }
-                },
-            };
-            let without = options.no_local.then_some(self.attach.origin);
-            if !is_for(&entry, self.flow.member, member, without, now) {
-                self.flow.next = next.next();
-                continue;
-            }
-            let Some(author) = self.chat.member(entry.author) else { break };
-            let before = self.flow.given;
-            let after = (before.next() != entry.seq).then_some(before);
-            self.flow.give(entry.seq, options.qos > 0);
-            bytes += entry.body.len();
-            self.room -= 1;
-            self.pulled.given.push(Given::Message {
-                no: self.chat.no,
-                chat: self.chat.id.clone(),
-                from: author.user.clone(),
-                entry,
-                after,
-                qos: options.qos,
-            });
-        }
-        if self.flow.fetched.is_empty() {
-            self.flow.fetched = VecDeque::new();
-        }
-        bytes
-    }
-
-    fn read_on(&mut self, from: Seq, to: Seq) {
-        if !self.flow.reading {
-            self.flow.reading = true;
-            self.pulled.reads.push(ReadJob { device: self.key, chat: self.chat.no, from, to });
-        }
-    }
-
-    fn has_more(&self, messages: bool, receipts: bool) -> bool {
-        let member = self.chat.member(self.flow.member);
-        let until = member.and_then(|member| member.until).unwrap_or(self.chat.committed);
-        let messages = messages && self.flow.next <= until.min(self.chat.committed);
-        let receipts = receipts && next_receipt(self.chat, self.flow).is_some();
-        (messages && !self.flow.reading) || receipts
-    }
-}
-
-/// Whether an entry is for a member's device: he is entitled to it, its time is not over, and the
-/// device did not send it itself (`without` is its origin if it does not want those).
-pub(crate) fn is_for(
-    entry: &Entry,
-    index: u32,
-    member: &Member,
-    without: Option<u32>,
-    now: Millis,
-) -> bool {
-    let own = entry.author == index && without == Some(entry.origin);
-    !own && !entry.is_expired(now) && member.may_read(entry.seq)
-}
-
-/// Whether there is news for the flow's member beyond what he was given.
-fn has_news(chat: &Chat, flow: &Flow) -> bool {
-    chat.member(flow.member).is_some_and(|me| me.visible.news > flow.receipts_given)
-}
-
-/// The next receipt for a flow's member: its version and whose it is.
-///
-/// Another's watermarks count if there is news for this member that he was not given; his own if
-/// it is his `read` that has changed, so that all his devices know.
-fn next_receipt(chat: &Chat, flow: &Flow) -> Option<(u64, u32)> {
-    let (index, told) = (flow.member, flow.receipts_given);
-    let me = chat.member(index)?;
-    let own = Some(me.visible.read_version).filter(|version| *version > told);
-    let own = own.map(|version| (version, index));
-    if !flow.receipts_owed && !has_news(chat, flow) {
-        return own;
-    }
-    let others = chat.members.iter().enumerate().filter_map(|(at, member)| {
-        let at = u32::try_from(at).ok()?;
-        let newer = at != index && member.visible.version > told;
-        newer.then_some((member.visible.version, at))
-    });
-    others.chain(own).min()
 }

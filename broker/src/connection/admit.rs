@@ -1,0 +1,154 @@
+//! Who is let in: the CONNECT, and the host's word on it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use super::wire::Wire;
+use crate::broker::Shared;
+use crate::codec::{self, DecodeError};
+use crate::host::{Attempt, Host, HostEvent, SessionKey};
+use crate::mailbox::Mailbox;
+use crate::packet::{ConnAck, ConnAckReason, Connect, Packet, Reason, Version};
+use crate::stats::Stats;
+use crate::topic;
+
+/// Bytes of a client id. A longer one is refused (0x85).
+const CLIENT_ID_BYTES_MAX: usize = 256;
+
+/// A client that was let in.
+pub(super) struct Admitted {
+    pub(super) connect: Box<Connect>,
+    pub(super) key: SessionKey,
+    /// The server chose the client id.
+    pub(super) assigned: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+    #[error("the connection was closed")]
+    Closed,
+    #[error("refused with {0:?}")]
+    Refused(Reason),
+}
+
+/// Reads CONNECT and checks who it is.
+pub(super) async fn admit<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared<H>,
+    wire: &mut Wire<S>,
+    address: SocketAddr,
+) -> Result<Admitted, Refusal> {
+    let connect = read_connect(shared, wire).await?;
+    let refusal = check_connect(shared, &connect);
+    if let Some(reason) = refusal {
+        return refuse(shared, wire, connect.version, reason).await;
+    }
+    let mailbox = Arc::new(Mailbox::new(0));
+    let attempt = Attempt {
+        address,
+        user_name: connect.user_name.clone(),
+        password: connect.password.clone(),
+    };
+    shared.host.authenticate(attempt, mailbox.set_online());
+    let user = loop {
+        let events = mailbox.take(0).events;
+        let answer = events.into_iter().find_map(|event| match event {
+            HostEvent::Authenticated(answer) => Some(answer),
+            _ => None,
+        });
+        match answer {
+            Some(answer) => break answer,
+            None => mailbox.wait().await,
+        }
+    };
+    match user {
+        Ok(user) => {
+            let assigned = connect.client_id.is_empty();
+            let client_id: Arc<str> = if assigned {
+                shared.host.assign_client_id()
+            } else {
+                connect.client_id.as_str().into()
+            };
+            let key = SessionKey { user, client_id };
+            Ok(Admitted { connect, key, assigned })
+        }
+        Err(reason) => {
+            Stats::add(&shared.stats.logins_refused, 1);
+            refuse(shared, wire, connect.version, reason).await
+        }
+    }
+}
+
+async fn read_connect<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared<H>,
+    wire: &mut Wire<S>,
+) -> Result<Box<Connect>, Refusal> {
+    loop {
+        match codec::decode(&wire.inbox, None, shared.limits.packet_bytes_max) {
+            Ok(Some((Packet::Connect(connect), length))) => {
+                wire.inbox.drain(..length);
+                return Ok(connect);
+            }
+            // The codec takes nothing but a CONNECT before the version is known.
+            Ok(Some(_)) => return Err(Refusal::Closed),
+            Ok(None) => {}
+            Err(error) => {
+                Stats::add(&shared.stats.protocol_errors, 1);
+                // MQTT 5 §4.13: what cannot be understood as MQTT is closed without a word; a
+                // client whose version is known, or is not served, is told.
+                let version = match error.reason {
+                    Reason::UNSUPPORTED_VERSION => Some(error.version.unwrap_or(Version::V4)),
+                    _ => error.version,
+                };
+                if let Some(version) = version {
+                    return refuse(shared, wire, version, error.reason).await;
+                }
+                return Err(error.into());
+            }
+        }
+        if wire.read().await? == 0 {
+            return Err(Refusal::Closed);
+        }
+    }
+}
+
+fn check_connect<H: Host>(shared: &Shared<H>, connect: &Connect) -> Option<Reason> {
+    let limits = &shared.limits;
+    if shared.is_stopping() {
+        Some(Reason::SERVER_SHUTTING_DOWN)
+    } else if connect.authentication_method.is_some() {
+        Some(Reason::BAD_AUTHENTICATION_METHOD)
+    } else if connect.client_id.len() > CLIENT_ID_BYTES_MAX
+        // MQTT 3.1.1 §3.1.3.1: a client without an id must ask for a clean session.
+        || (connect.client_id.is_empty() && connect.version == Version::V4 && !connect.clean_start)
+    {
+        Some(Reason::CLIENT_ID_NOT_VALID)
+    } else if connect.user_properties.len() > limits.user_properties_max {
+        Some(Reason::QUOTA_EXCEEDED)
+    } else if connect.will.as_ref().is_some_and(|will| !topic::is_valid_name(&will.topic)) {
+        Some(Reason::TOPIC_NAME_INVALID)
+    } else {
+        None
+    }
+}
+
+pub(super) async fn refuse<H: Host, S: AsyncRead + AsyncWrite + Unpin, T>(
+    shared: &Shared<H>,
+    wire: &mut Wire<S>,
+    version: Version,
+    reason: Reason,
+) -> Result<T, Refusal> {
+    let ack = ConnAck { reason: ConnAckReason(reason), ..ConnAck::default() };
+    let mut out = Vec::new();
+    codec::write_connack(&mut out, version, &ack);
+    Stats::add(&shared.stats.bytes_out, out.len() as u64);
+    wire.stream.write_all(&out).await?;
+    wire.stream.shutdown().await?;
+    Err(Refusal::Refused(reason))
+}

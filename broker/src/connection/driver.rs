@@ -1,0 +1,365 @@
+//! The life of a connection: packets, the host's answers and timers to the session, and what it
+//! wants done to whom it concerns.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::open::{Online, forget_plain};
+use super::wire::{READ_BYTES, Wire};
+use crate::broker::Shared;
+use crate::codec;
+use crate::host::{Access, Host, HostPublish, HostSession};
+use crate::mailbox::{Mailbox, Stop};
+use crate::packet::{FilterRequest, QoS, Reason, Version};
+use crate::session::{Call, Close, Session};
+use crate::stats::Stats;
+
+/// How long a last word to a client may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+thread_local! {
+    /// What is to be sent is put together in: one per thread, so that an idle connection owns no
+    /// buffer.
+    static TRANSMIT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Serves the session until its connection ends, and parks it then.
+pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Arc<Shared<H>>,
+    wire: Wire<S>,
+    online: Online<H::Session>,
+    address: SocketAddr,
+) {
+    let Online { session, host, claim } = online;
+    let mailbox = claim.mailbox.clone();
+    let mut driver = Driver { shared, wire, session, host, mailbox };
+    let ended = match driver.drive().await {
+        Ok(never) => match never {},
+        Err(ended) => ended,
+    };
+    driver.carry_out_rest();
+    match &ended {
+        Ended::Closed(close) => {
+            tracing::debug!(%address, reason = ?close.reason, detail = close.detail, "closed");
+            if !close.by_client && is_clients_fault(close.reason) {
+                Stats::add(&shared.stats.protocol_errors, 1);
+            }
+            driver.session.write_disconnect(close);
+            driver.farewell().await;
+        }
+        Ended::Lost(error) => tracing::debug!(%address, %error, "connection lost"),
+    }
+    let Driver { session, mut host, mailbox, .. } = driver;
+    let key = session.key().clone();
+    let plain = session.plain_filters();
+    mailbox.set_offline();
+    let parked = session.park();
+    if parked.is_none() {
+        forget_plain(shared, &key, &plain);
+    }
+    host.close(parked.is_some());
+    shared.registry.release(&key, claim, parked, shared.now());
+}
+
+fn is_clients_fault(reason: Reason) -> bool {
+    ![
+        Reason::SESSION_TAKEN_OVER,
+        Reason::SERVER_SHUTTING_DOWN,
+        Reason::SERVER_UNAVAILABLE,
+        Reason::KEEP_ALIVE_TIMEOUT,
+    ]
+    .contains(&reason)
+}
+
+/// Why a connection ended.
+enum Ended {
+    Closed(Close),
+    Lost(io::Error),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
+impl From<Close> for Ended {
+    fn from(close: Close) -> Self {
+        Self::Closed(close)
+    }
+}
+
+struct Driver<'a, H: Host, S> {
+    shared: &'a Shared<H>,
+    wire: Wire<S>,
+    session: Session,
+    host: H::Session,
+    mailbox: Arc<Mailbox>,
+}
+
+impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
+    async fn drive(&mut self) -> Result<Infallible, Ended> {
+        // Only moved when it fires: packets push the real deadline, not the timer.
+        let timer = tokio::time::sleep_until(self.deadline());
+        tokio::pin!(timer);
+        loop {
+            self.lend_buffer();
+            self.handle_mail()?;
+            let stalled = self.handle_inbox()?;
+            self.carry_out()?;
+            self.write_now().await?;
+            self.return_buffer();
+            if stalled && self.session.wants_read() {
+                // What was read waited for room in the window, and there is some again.
+                continue;
+            }
+            let Self { shared, wire, session, mailbox, .. } = self;
+            tokio::select! {
+                biased;
+                moved = wire.wait(session.wants_read(), &mut session.transmit) => {
+                    let moved = moved?;
+                    Stats::add(&shared.stats.bytes_in, moved.read as u64);
+                    Stats::add(&shared.stats.bytes_out, moved.written as u64);
+                }
+                () = mailbox.wait() => {}
+                () = &mut timer => {
+                    self.session.handle_timeout(self.shared.now())?;
+                    let deadline = self.deadline();
+                    timer.as_mut().reset(deadline);
+                }
+            }
+        }
+    }
+
+    fn handle_mail(&mut self) -> Result<(), Close> {
+        let mail = self.mailbox.take(self.session.plain_room());
+        for event in mail.events {
+            self.session.handle_event(event)?;
+        }
+        if mail.news {
+            self.session.handle_news();
+        }
+        if mail.dropped > 0 {
+            Stats::add(&self.shared.stats.plain_dropped, mail.dropped);
+        }
+        if !mail.plain.is_empty() {
+            self.session.handle_plain(mail.plain);
+        }
+        match mail.stop {
+            None => Ok(()),
+            Some(Stop::TakenOver) => Err(Close {
+                reason: Reason::SESSION_TAKEN_OVER,
+                detail: "another connection has taken the session over",
+                by_client: false,
+            }),
+            Some(Stop::Reason(reason)) => {
+                Err(Close { reason, detail: "the server ends the connection", by_client: false })
+            }
+        }
+    }
+
+    /// Hands the session the packets that are complete; tells whether it wants no more for now.
+    fn handle_inbox(&mut self) -> Result<bool, Close> {
+        let version = self.session.version();
+        let max_bytes = self.shared.limits.packet_bytes_max;
+        let mut at = 0;
+        let mut packets = 0;
+        let mut stalled = false;
+        let inbox = &mut self.wire.inbox;
+        while at < inbox.len() {
+            if !self.session.wants_read() {
+                stalled = true;
+                break;
+            }
+            let rest = inbox.get(at..).unwrap_or_default();
+            let decoded = codec::decode(rest, Some(version), max_bytes);
+            let (packet, length) = match decoded {
+                Ok(Some(decoded)) => decoded,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(detail = %error.detail, "malformed packet");
+                    return Err(Close {
+                        reason: error.reason,
+                        detail: "the packet is malformed",
+                        by_client: false,
+                    });
+                }
+            };
+            at += length;
+            packets += 1;
+            self.session.handle_packet(packet, self.shared.now())?;
+        }
+        Stats::add(&self.shared.stats.packets_in, packets);
+        if at == inbox.len() {
+            *inbox = Vec::new();
+        } else {
+            inbox.drain(..at);
+        }
+        Ok(stalled)
+    }
+
+    /// Does what the session asks, until it asks nothing more.
+    fn carry_out(&mut self) -> Result<(), Close> {
+        while let Some(call) = self.session.poll_call() {
+            self.carry_out_one(call)?;
+        }
+        Ok(())
+    }
+
+    /// What the client asked before the connection ended, in the same bytes perhaps, is done: a
+    /// small client publishes and says goodbye in one go. There is nothing more to be sent to it.
+    fn carry_out_rest(&mut self) {
+        while let Some(call) = self.session.poll_call() {
+            if matches!(call, Call::Pull(_)) {
+                break;
+            }
+            if let Err(close) = self.carry_out_one(call) {
+                tracing::debug!(reason = ?close.reason, detail = close.detail, "closing already");
+            }
+        }
+    }
+
+    fn carry_out_one(&mut self, call: Call) -> Result<(), Close> {
+        match call {
+            Call::Publish(publish) if self.shared.host.owns(&publish.topic) => {
+                self.host.publish(publish);
+            }
+            Call::Publish(publish) => self.route(publish)?,
+            Call::Subscribe { token, request, subscription_id, renewed } => {
+                if self.shared.host.owns(&request.filter) {
+                    self.host.subscribe(token, &request, subscription_id, renewed);
+                } else {
+                    let reason = self.route_subscribe(&request, subscription_id);
+                    self.session.handle_subscribed(token, reason, false);
+                }
+            }
+            Call::Unsubscribe { token, filter, of_host: true } => {
+                self.host.unsubscribe(token, &filter);
+            }
+            Call::Unsubscribe { token, filter, of_host: false } => {
+                self.shared.router.unsubscribe(self.session.key(), &filter);
+                self.session.handle_unsubscribed(token, Reason::SUCCESS);
+            }
+            Call::Acked(ids) => self.host.acked(&ids),
+            Call::Fetch(ids) => self.host.fetch(&ids),
+            Call::Pull(room) => {
+                let deliveries = self.host.pull(room);
+                self.session.handle_deliveries(deliveries, room.messages);
+            }
+        }
+        Ok(())
+    }
+
+    /// A message to a plain topic.
+    fn route(&mut self, publish: HostPublish) -> Result<(), Close> {
+        let (token, qos) = (publish.token, publish.qos);
+        let key = self.session.key();
+        if !self.shared.host.may(key, Access::Publish, &publish.topic) {
+            if qos != QoS::AtMostOnce {
+                self.session.handle_published(token, Reason::NOT_AUTHORIZED, None);
+            }
+            return Ok(());
+        }
+        if publish.retain && self.session.version() == Version::V5 {
+            // MQTT 5 §3.2.2.3.5: the CONNACK has said so.
+            return Err(Close {
+                reason: Reason::RETAIN_NOT_SUPPORTED,
+                detail: "retained messages are not supported",
+                by_client: false,
+            });
+        }
+        let routed = self.shared.router.publish(key, publish.into_message(), qos);
+        if routed.dropped > 0 {
+            tracing::debug!(dropped = routed.dropped, "queues of plain topics are full");
+        }
+        if qos != QoS::AtMostOnce {
+            let reason = match routed.receivers {
+                0 => Reason::NO_MATCHING_SUBSCRIBERS,
+                _ => Reason::SUCCESS,
+            };
+            self.session.handle_published(token, reason, None);
+        }
+        Ok(())
+    }
+
+    fn route_subscribe(&self, request: &FilterRequest, subscription_id: Option<u32>) -> Reason {
+        let key = self.session.key();
+        if !self.shared.host.may(key, Access::Subscribe, &request.filter) {
+            return Reason::NOT_AUTHORIZED;
+        }
+        self.shared.router.subscribe(key, request, subscription_id, self.mailbox.clone());
+        Reason(request.qos as u8)
+    }
+
+    fn deadline(&self) -> Instant {
+        // Without a keep-alive nothing is due: far away, and then looked at again.
+        const FAR: u64 = 24 * 3600 * 1000;
+        let now = self.shared.now();
+        let due = self.session.poll_timeout().unwrap_or(now + FAR);
+        Instant::now() + Duration::from_millis(due.saturating_sub(now))
+    }
+
+    /// Writes what the socket takes at once.
+    async fn write_now(&mut self) -> io::Result<()> {
+        let transmit = &mut self.session.transmit;
+        let stream = &mut self.wire.stream;
+        let mut written = 0;
+        poll_fn(|context| {
+            while written < transmit.len() {
+                let rest = transmit.get(written..).unwrap_or_default();
+                match Pin::new(&mut *stream).poll_write(context, rest) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(bytes)) => written += bytes,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => break,
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await?;
+        transmit.drain(..written);
+        Stats::add(&self.shared.stats.bytes_out, written as u64);
+        Ok(())
+    }
+
+    /// Sends the last words and closes.
+    async fn farewell(&mut self) {
+        let Self { wire, session, .. } = self;
+        let last_words = async {
+            wire.stream.write_all(&session.transmit).await?;
+            wire.stream.shutdown().await
+        };
+        let sent = tokio::time::timeout(FAREWELL, last_words).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            tracing::trace!("the client did not take the last words");
+        }
+        session.transmit = Vec::new();
+    }
+
+    /// Gives the session a buffer that has its size already.
+    fn lend_buffer(&mut self) {
+        if self.session.transmit.capacity() == 0 {
+            self.session.transmit = TRANSMIT.take();
+        }
+    }
+
+    /// Takes it back if all was sent, so that an idle connection owns none.
+    fn return_buffer(&mut self) {
+        if self.session.transmit.is_empty() {
+            let buffer = std::mem::take(&mut self.session.transmit);
+            if buffer.capacity() <= READ_BYTES * 4 {
+                TRANSMIT.set(buffer);
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! One connection: bytes in and out, from the first CONNECT to the end. All rules of MQTT are
+//! the session's; this drives it.
+
+mod admit;
+mod driver;
+mod open;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use crate::broker::{Connecting, Counted, Shared};
+use crate::host::Host;
+use crate::stats::Stats;
+use admit::{Admitted, admit};
+use driver::run;
+use open::open;
+use wire::Wire;
+
+/// Lets a connection in and has it served until it ends.
+pub(crate) async fn serve<H: Host, S>(
+    shared: Arc<Shared<H>>,
+    stream: S,
+    address: SocketAddr,
+    connecting: Connecting<H>,
+    counted: Counted<H>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut wire = Wire { stream, inbox: Vec::new() };
+    let deadline = Instant::now() + Duration::from_millis(shared.limits.connect_timeout_ms);
+    let admitted = tokio::select! {
+        biased;
+        admitted = tokio::time::timeout_at(deadline, admit(&shared, &mut wire, address)) => admitted,
+        // Who has not said who he is needs no goodbye.
+        () = shared.stopping() => return,
+    };
+    drop(connecting);
+    let admitted = match admitted {
+        Ok(Ok(admitted)) => admitted,
+        Ok(Err(error)) => {
+            tracing::debug!(%address, %error, "connection ended before it was let in");
+            return;
+        }
+        Err(_) => {
+            Stats::add(&shared.stats.connect_timeouts, 1);
+            tracing::debug!(%address, "no CONNECT in time");
+            return;
+        }
+    };
+    let Admitted { connect, key, assigned } = admitted;
+    let opened = open(&shared, &mut wire, &connect, key, assigned).await;
+    let Some(online) = opened else { return };
+    // In a task of its own: the future of the handshake is large and over soon, the long idle
+    // time of the connection should not keep its memory.
+    tokio::spawn(async move {
+        run(&shared, wire, online, address).await;
+        drop(counted);
+    });
+}

@@ -13,14 +13,15 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::connection;
-use crate::host::Host;
+use crate::host::{Access, Host, HostPublish, SessionKey};
 use crate::limits::Limits;
 use crate::mailbox::Stop;
-use crate::packet::Reason;
+use crate::packet::{Reason, Will};
 use crate::registry::Registry;
 use crate::router::Router;
 use crate::session::MonotonicMs;
 use crate::stats::Stats;
+use crate::wills::Wills;
 
 /// How long an accept loop waits after an error such as "too many open files".
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -42,6 +43,7 @@ pub(crate) struct Shared<H: Host> {
     pub(crate) registry: Registry,
     pub(crate) router: Router,
     pub(crate) stats: Stats,
+    pub(crate) wills: Wills,
     connecting: Mutex<HashMap<IpAddr, usize>>,
     started: Instant,
     stopping: watch::Sender<bool>,
@@ -60,6 +62,7 @@ impl<H: Host> Broker<H> {
                 registry: Registry::default(),
                 router: Router::default(),
                 stats: Stats::default(),
+                wills: Wills::default(),
                 connecting: Mutex::default(),
                 started: Instant::now(),
                 stopping: watch::channel(false).0,
@@ -114,7 +117,7 @@ impl<H: Host> Broker<H> {
         });
     }
 
-    /// Ends sessions whose time has come, until [`Broker::shutdown`].
+    /// Ends sessions whose time has come and publishes wills that are due, until [`Broker::shutdown`].
     pub async fn expire_sessions(&self) {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -123,11 +126,18 @@ impl<H: Host> Broker<H> {
                 () = self.shared.stopping() => return,
             }
             let shared = &self.shared;
+            for (key, will) in shared.wills.take_due(shared.now()) {
+                shared.publish_will(&key, *will);
+            }
             for (key, parked) in shared.registry.expire(shared.now()) {
                 for filter in parked.plain_filters() {
                     shared.router.unsubscribe(&key, &filter);
                 }
                 shared.host.end(&key, parked.epoch());
+                // MQTT 5 §3.1.2.5: at the end of the session at the latest.
+                if let Some(will) = shared.wills.take(&key) {
+                    shared.publish_will(&key, *will);
+                }
             }
         }
     }
@@ -181,6 +191,21 @@ impl<H: Host> Shared<H> {
     /// Whether the broker is shutting down.
     pub(crate) fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
+    }
+
+    /// Publishes a will that is due. There is nobody to be told if it cannot be.
+    pub(crate) fn publish_will(&self, key: &SessionKey, will: Will) {
+        Stats::add(&self.stats.wills, 1);
+        let publish = HostPublish::from(will);
+        if self.host.owns(&publish.topic) {
+            self.host.will(key, publish);
+        } else if self.host.may(key, Access::Publish, &publish.topic) {
+            let qos = publish.qos;
+            let routed = self.router.publish(key, publish.into_message(), qos);
+            tracing::debug!(?routed, user = %key.user, "a will is published");
+        } else {
+            tracing::debug!(user = %key.user, topic = %publish.topic, "a will is not allowed");
+        }
     }
 
     /// Waits until the broker is shutting down.

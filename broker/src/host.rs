@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::mailbox::Line;
 use crate::message::Message;
-use crate::packet::{AckProperties, FilterRequest, PublishProperties, QoS, Reason};
+use crate::packet::{AckProperties, FilterRequest, PublishProperties, QoS, Reason, Will};
 
 /// Names a session: another user's equal client id is another session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +66,10 @@ pub trait Host: Send + Sync + 'static {
     /// A session goes on line; answered by [`HostEvent::Opened`] or [`HostEvent::Close`]. Nothing
     /// else may be asked of the session before the answer.
     fn open(&self, open: Open, line: Line) -> Self::Session;
+
+    /// The will of a session whose connection was lost, to a topic of the host. There is no
+    /// answer: nobody would hear it.
+    fn will(&self, key: &SessionKey, will: HostPublish);
 
     /// A session that is off line has ended: it expired, or its client started anew.
     fn end(&self, key: &SessionKey, epoch: u64);
@@ -154,6 +158,21 @@ pub struct HostPublish {
     pub properties: PublishProperties,
     /// The body.
     pub payload: Bytes,
+}
+
+impl From<Will> for HostPublish {
+    fn from(will: Will) -> Self {
+        Self {
+            token: Token(0),
+            qos: will.qos,
+            dup: false,
+            retain: will.retain,
+            packet_id: 0,
+            topic: will.topic.into(),
+            properties: will.properties,
+            payload: will.payload,
+        }
+    }
 }
 
 /// How much a session takes at the moment.

@@ -22,6 +22,7 @@ mod router;
 pub mod session;
 mod stats;
 pub mod topic;
+mod wills;
 
 pub use broker::Broker;
 pub use host::Host;

@@ -21,6 +21,8 @@ pub struct Stats {
     pub bytes_in: AtomicU64,
     /// Bytes sent.
     pub bytes_out: AtomicU64,
+    /// Wills published, or tried to.
+    pub wills: AtomicU64,
     /// Messages of plain topics dropped because a session's queue was full.
     pub plain_dropped: AtomicU64,
 }

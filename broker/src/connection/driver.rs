@@ -21,7 +21,7 @@ use crate::codec;
 use crate::host::{Access, Host, HostPublish, HostSession};
 use crate::mailbox::{Mailbox, Stop};
 use crate::packet::{FilterRequest, QoS, Reason, Version};
-use crate::session::{Call, Close, Session};
+use crate::session::{Call, Close, Parked, Session};
 use crate::stats::Stats;
 
 /// How long a last word to a client may take.
@@ -59,16 +59,25 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         }
         Ended::Lost(error) => tracing::debug!(%address, %error, "connection lost"),
     }
-    let Driver { session, mut host, mailbox, .. } = driver;
+    let Driver { mut session, mut host, mailbox, .. } = driver;
     let key = session.key().clone();
     let plain = session.plain_filters();
     mailbox.set_offline();
+    let will = session.take_will();
     let parked = session.park();
+    let now = shared.now();
+    if let Some(will) = will {
+        let expiry_s = parked.as_ref().map_or(0, Parked::expiry_s);
+        match will.delay_s.min(expiry_s) {
+            0 => shared.publish_will(&key, *will),
+            wait_s => shared.wills.keep(key.clone(), now + u64::from(wait_s) * 1000, will),
+        }
+    }
     if parked.is_none() {
         forget_plain(shared, &key, &plain);
     }
     host.close(parked.is_some());
-    shared.registry.release(&key, claim, parked, shared.now());
+    shared.registry.release(&key, claim, parked, now);
 }
 
 fn is_clients_fault(reason: Reason) -> bool {

@@ -36,9 +36,15 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         if let Some(parked) = parked.take() {
             forget_plain(shared, &key, &parked.plain_filters());
         }
+        // MQTT 5 §3.1.3.2.2: a will that waits is due with the end of its session.
+        if let Some(will) = shared.wills.take(&key) {
+            shared.publish_will(&key, *will);
+        }
         // What was queued belongs to the session that has ended.
         claim.mailbox.clear();
     }
+    // Of a session that goes on nobody needs to hear.
+    drop(shared.wills.take(&key));
     let line = claim.mailbox.set_online();
     let resume =
         parked.as_ref().map(|parked| Resume { epoch: parked.epoch(), inflight: parked.inflight() });

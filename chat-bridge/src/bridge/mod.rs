@@ -1,5 +1,6 @@
 //! The broker's host: topics and payloads on one side, commands and cursors on the other.
 
+mod command;
 mod encode;
 mod environment;
 mod open;
@@ -8,6 +9,7 @@ mod publish;
 mod reader;
 mod session;
 
+use command::{Author, Refused};
 pub use environment::{Environment, SystemEnvironment};
 pub use reader::{InlineReads, Job, ReadPool, Reads};
 pub use session::ChatSession;
@@ -15,9 +17,11 @@ pub use session::ChatSession;
 use std::sync::Arc;
 
 use bluetick_broker::Host;
-use bluetick_broker::host::{Access, Attempt, HostEvent, Open, SessionKey as BrokerKey};
+use bluetick_broker::host::{
+    Access, Attempt, HostEvent, HostPublish, Open, SessionKey as BrokerKey,
+};
 use bluetick_broker::mailbox::Line;
-use bluetick_broker::packet::Reason;
+use bluetick_broker::packet::{QoS, Reason};
 use bluetick_protocol::{ChatId, UserId, is_reserved};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -169,6 +173,20 @@ impl Host for Bridge {
 
     fn open(&self, open: Open, line: Line) -> ChatSession {
         ChatSession::open(self.shared.clone(), open, line)
+    }
+
+    fn will(&self, key: &BrokerKey, will: HostPublish) {
+        let Some(key) = session_key(key) else { return };
+        // Nothing of a will is ever sent again, so that there is no repeat to be known by.
+        let author = Author { shared: &self.shared, key: &key, epoch: 0 };
+        match author.command(HostPublish { qos: QoS::AtMostOnce, dup: false, ..will }) {
+            Ok((chat, command)) => {
+                self.shared.of_chat(&chat).submit(command, self.shared.now_ms(), None);
+            }
+            Err(Refused(reason, message)) => {
+                tracing::debug!(user = %key.user, ?reason, message, "a will is refused");
+            }
+        }
     }
 
     fn end(&self, key: &BrokerKey, _epoch: u64) {

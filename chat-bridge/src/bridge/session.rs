@@ -9,8 +9,8 @@ use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::{FilterRequest, QoS, Reason};
 use bluetick_protocol::{ChatId, Filter, Scope, Seq};
 use parking_lot::Mutex;
-use xxhash_rust::xxh32::xxh32;
 
+use super::command::origin;
 use super::encode::{self, Outgoing};
 use super::outbox::SessionOutbox;
 use super::{Shared, open, session_key};
@@ -132,11 +132,6 @@ impl Inner {
         self.state.lock().epoch
     }
 
-    /// A hash of the device, by which its own messages are known.
-    pub(super) fn origin(&self) -> u32 {
-        xxh32(self.key.device.as_bytes(), 0)
-    }
-
     /// The session, where it keeps cursors that outlive the connection.
     fn cursor_session(&self) -> Option<(DeviceId, u64)> {
         let state = self.state.lock();
@@ -150,7 +145,7 @@ impl Inner {
             return None;
         }
         if state.devices.is_empty() {
-            let attach = Attach { user: self.key.user.clone(), session, origin: self.origin() };
+            let attach = Attach { user: self.key.user.clone(), session, origin: origin(&self.key) };
             let outbox: Arc<dyn Outbox> = self.outbox.clone();
             let partitions = self.shared.pipeline.partitions().iter();
             state.devices = partitions
@@ -295,7 +290,7 @@ impl Inner {
             .subscriptions
             .iter()
             .filter(|saved| matches!(Filter::parse(&saved.filter), Ok(Filter::Messages(_))));
-        messages.all(|saved| saved.no_local).then(|| self.origin())
+        messages.all(|saved| saved.no_local).then(|| origin(&self.key))
     }
 }
 

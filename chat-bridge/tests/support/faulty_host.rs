@@ -59,6 +59,10 @@ impl Host for FaultyHost {
         }
     }
 
+    fn will(&self, key: &SessionKey, will: HostPublish) {
+        self.inner.will(key, will);
+    }
+
     fn end(&self, key: &SessionKey, epoch: u64) {
         self.inner.end(key, epoch);
     }

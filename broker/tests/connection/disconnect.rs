@@ -1,75 +1,10 @@
 //! What a client asked before it says goodbye is done, even if it came in the same segment.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use bluetick_broker::Broker;
+use bluetick_broker::packet::Reason;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use bluetick_broker::host::{
-    Access, Attempt, Delivery, DeliveryId, HostEvent, HostPublish, HostSession, Open, Room,
-    SessionKey, Token,
-};
-use bluetick_broker::mailbox::Line;
-use bluetick_broker::packet::{FilterRequest, Reason};
-use bluetick_broker::{Broker, Host, Limits};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-
-/// Lets everybody in and owns no topic.
-struct Anybody {
-    clients: AtomicU64,
-}
-
-struct Nothing;
-
-impl Host for Anybody {
-    type Session = Nothing;
-
-    fn authenticate(&self, _: Attempt, line: Line) {
-        line.host(HostEvent::Authenticated(Ok("user".into())));
-    }
-
-    fn assign_client_id(&self) -> Arc<str> {
-        self.clients.fetch_add(1, Ordering::Relaxed).to_string().into()
-    }
-
-    fn owns(&self, _: &str) -> bool {
-        false
-    }
-
-    fn may(&self, _: &SessionKey, _: Access, _: &str) -> bool {
-        true
-    }
-
-    fn open(&self, _: Open, line: Line) -> Nothing {
-        line.host(HostEvent::Opened { epoch: 1, restored: None });
-        Nothing
-    }
-
-    fn end(&self, _: &SessionKey, _: u64) {}
-}
-
-impl HostSession for Nothing {
-    fn publish(&mut self, _: HostPublish) {}
-
-    fn subscribe(&mut self, _: Token, _: &FilterRequest, _: Option<u32>, _: bool) {}
-
-    fn unsubscribe(&mut self, _: Token, _: &str) {}
-
-    fn pull(&mut self, _: Room) -> Vec<Delivery> {
-        Vec::new()
-    }
-
-    fn acked(&mut self, _: &[DeliveryId]) {}
-
-    fn fetch(&mut self, _: &[DeliveryId]) {}
-
-    fn close(&mut self, _: bool) {}
-}
-
-fn dial(broker: &Broker<Anybody>) -> DuplexStream {
-    let (client, server) = tokio::io::duplex(4096);
-    broker.serve_stream(server, SocketAddr::from(([127, 0, 0, 1], 1)));
-    client
-}
+use crate::host::{Anybody, dial};
 
 /// Sends `bytes` and reads until the server closes.
 async fn farewell(broker: &Broker<Anybody>, bytes: &[u8]) {
@@ -83,7 +18,7 @@ const DISCONNECT: &[u8] = b"\xE0\x00";
 
 #[tokio::test]
 async fn a_publish_before_a_disconnect_arrives() {
-    let broker = Broker::new(Anybody { clients: AtomicU64::new(0) }, Limits::default());
+    let broker = Anybody::broker();
     let mut listener = dial(&broker);
     let subscribe = b"\x82\x06\x00\x01\x00\x01t\x00";
     listener.write_all(&[CONNECT, subscribe].concat()).await.expect("taken");
@@ -103,7 +38,7 @@ async fn a_publish_before_a_disconnect_arrives() {
 
 #[tokio::test]
 async fn an_unsubscribe_before_a_disconnect_is_carried_out() {
-    let broker = Broker::new(Anybody { clients: AtomicU64::new(0) }, Limits::default());
+    let broker = Anybody::broker();
     // A session that is kept: nothing but the UNSUBSCRIBE ends the subscription.
     let connect = b"\x10\x0D\x00\x04MQTT\x04\x00\x00\x00\x00\x01s";
     let subscribe = b"\x82\x06\x00\x01\x00\x01t\x01";

@@ -1,0 +1,87 @@
+//! A host that does as little as can be.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bluetick_broker::host::{
+    Access, Attempt, Delivery, DeliveryId, HostEvent, HostPublish, HostSession, Open, Room,
+    SessionKey, Token,
+};
+use bluetick_broker::mailbox::Line;
+use bluetick_broker::packet::FilterRequest;
+use bluetick_broker::{Broker, Host, Limits};
+use tokio::io::DuplexStream;
+
+/// Lets everybody in and owns what begins with `host/`, which goes nowhere.
+#[derive(Default)]
+pub(crate) struct Anybody {
+    clients: AtomicU64,
+    /// Wills to topics of the host: of whom, where, what.
+    pub(crate) wills: Arc<Mutex<Vec<(String, String, Vec<u8>)>>>,
+}
+
+impl Anybody {
+    pub(crate) fn broker() -> Broker<Self> {
+        Broker::new(Self::default(), Limits::default())
+    }
+}
+
+pub(crate) struct Nothing;
+
+impl Host for Anybody {
+    type Session = Nothing;
+
+    fn authenticate(&self, _: Attempt, line: Line) {
+        line.host(HostEvent::Authenticated(Ok("user".into())));
+    }
+
+    fn assign_client_id(&self) -> Arc<str> {
+        self.clients.fetch_add(1, Ordering::Relaxed).to_string().into()
+    }
+
+    fn owns(&self, topic: &str) -> bool {
+        topic.starts_with("host/")
+    }
+
+    fn may(&self, _: &SessionKey, _: Access, _: &str) -> bool {
+        true
+    }
+
+    fn open(&self, _: Open, line: Line) -> Nothing {
+        line.host(HostEvent::Opened { epoch: 1, restored: None });
+        Nothing
+    }
+
+    fn will(&self, key: &SessionKey, will: HostPublish) {
+        let will = (key.client_id.to_string(), will.topic.to_string(), will.payload.to_vec());
+        self.wills.lock().expect("no panic").push(will);
+    }
+
+    fn end(&self, _: &SessionKey, _: u64) {}
+}
+
+impl HostSession for Nothing {
+    fn publish(&mut self, _: HostPublish) {}
+
+    fn subscribe(&mut self, _: Token, _: &FilterRequest, _: Option<u32>, _: bool) {}
+
+    fn unsubscribe(&mut self, _: Token, _: &str) {}
+
+    fn pull(&mut self, _: Room) -> Vec<Delivery> {
+        Vec::new()
+    }
+
+    fn acked(&mut self, _: &[DeliveryId]) {}
+
+    fn fetch(&mut self, _: &[DeliveryId]) {}
+
+    fn close(&mut self, _: bool) {}
+}
+
+/// A connection in memory.
+pub(crate) fn dial(broker: &Broker<Anybody>) -> DuplexStream {
+    let (client, server) = tokio::io::duplex(4096);
+    broker.serve_stream(server, SocketAddr::from(([127, 0, 0, 1], 1)));
+    client
+}

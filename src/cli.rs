@@ -8,7 +8,8 @@ use clap_complete::Shell;
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BLUETICK_COMMIT"), ")");
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, \
-                          3 the data directory is in use.";
+                          3 the data directory is in use, 4 stopped \
+                          while the store took no writes.";
 
 const SERVE_HELP: &str = "\
 Examples:

@@ -9,6 +9,7 @@ mod directory;
 mod inspect;
 mod logging;
 mod output;
+mod report;
 mod serve;
 mod users;
 
@@ -25,6 +26,11 @@ enum Failure {
     /// The command line or the configuration: exit code 2.
     #[error("{0}")]
     Configuration(String),
+    /// The store took no writes when the server was stopped: exit code 4.
+    #[error(
+        "stopped while the store took no writes: look for the cause above before the next start"
+    )]
+    StoreFailing,
     /// Another process has the data directory: exit code 3.
     #[error("{0}")]
     InUse(String),
@@ -47,6 +53,7 @@ impl Failure {
             Self::Other(_) => ExitCode::from(1),
             Self::Configuration(_) => ExitCode::from(2),
             Self::InUse(_) => ExitCode::from(3),
+            Self::StoreFailing => ExitCode::from(4),
         }
     }
 }

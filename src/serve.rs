@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bluetick_bridge::bridge::{ReadPool, SystemEnvironment};
@@ -22,6 +23,7 @@ use crate::data_dir::DataDir;
 use crate::directory::{Everybody, Members};
 use crate::logging;
 use crate::output;
+use crate::report;
 
 /// How often sessions that nobody comes back for are looked for in the store.
 const SWEEP: Duration = Duration::from_secs(3600);
@@ -34,12 +36,12 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
     let runtime = Runtime::new().map_err(Failure::other)?;
     let left = runtime.block_on(serve(config, &engine))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
-    engine.stop();
+    let failing = engine.stop();
     if left > 0 {
         tracing::warn!(connections = left, "did not end within the grace period");
     }
     tracing::info!("stopped");
-    Ok(())
+    if failing { Err(Failure::StoreFailing) } else { Ok(()) }
 }
 
 /// Store, partitions and writer, in the order they depend on each other.
@@ -84,10 +86,11 @@ impl ChatServer {
         Ok(Self { pipeline, reads, writer })
     }
 
-    /// Commits what is under way and closes the store.
-    fn stop(self) {
+    /// Commits what is under way and closes the store; tells whether it took no writes.
+    fn stop(self) -> bool {
         self.reads.stop();
         self.writer.stop();
+        self.pipeline.stats().failing.load(Ordering::Acquire)
     }
 }
 
@@ -127,11 +130,14 @@ async fn serve(config: &Config, engine: &ChatServer) -> Result<u64, Failure> {
     let expiring = broker.clone();
     tokio::spawn(async move { expiring.expire_sessions().await });
     tokio::spawn(sweep_now_and_then(bridge));
+    tokio::spawn(report::limits(broker.clone()));
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
     }
-    Ok(broker.shutdown(config.grace).await)
+    let left = broker.shutdown(config.grace).await;
+    report::totals(broker.stats(), engine.pipeline.stats());
+    Ok(left)
 }
 
 async fn bind(config: &Config) -> Result<Vec<TcpListener>, Failure> {

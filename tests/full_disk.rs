@@ -44,7 +44,7 @@ fn a_full_disk_loses_and_doubles_nothing() {
     let body = "x".repeat(100_000);
     // A message is sent until it is acknowledged, as a client does that wants it stored.
     let id = |n: usize| format!("0193a5f0-1c2b-7d3e-8f4a-{n:012}");
-    let send = |n: usize| {
+    let send = |server: &Server, n: usize| {
         let mut command = server.mosquitto("mosquitto_pub", "alice", "a");
         command.args(["-q", "1", "-t", &format!("users/bob/send/{}", id(n)), "-m", &body]);
         // mosquitto_pub tries again for ever: a refusal shows as silence.
@@ -53,14 +53,14 @@ fn a_full_disk_loses_and_doubles_nothing() {
         run(&mut command_with_limit).status.success()
     };
     let mut stored = 0;
-    while stored < 1500 && send(stored) {
+    while stored < 1500 && send(&server, stored) {
         stored += 1;
     }
     assert!((1..1500).contains(&stored), "the disk should run full: {stored} messages fit");
-    assert!(!send(stored), "nothing is acknowledged while it is full");
+    assert!(!send(&server, stored), "nothing is acknowledged while it is full");
     fs::remove_file(&filler).expect("room again");
     let started = Instant::now();
-    while !send(stored) {
+    while !send(&server, stored) {
         assert!(started.elapsed() < PATIENCE, "the server does not recover");
     }
     assert!(server.is_alive());
@@ -81,5 +81,11 @@ fn a_full_disk_loses_and_doubles_nothing() {
         );
     }
     assert_eq!(got.len(), count);
-    assert_eq!(server.terminate(), Some(0));
+    // Stopped while it is full, it says so.
+    fs::write(&filler, vec![7; 100 << 20]).expect("room for the filler");
+    let mut more = count;
+    while send(&server, more) {
+        more += 1;
+    }
+    assert_eq!(server.terminate(), Some(4));
 }

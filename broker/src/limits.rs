@@ -30,7 +30,7 @@ pub struct Limits {
     /// Bytes on their way to a client that does not read. Beyond, nothing is prepared or read.
     pub pending_bytes_max: usize,
     /// Messages of plain topics queued for a session. Further ones are dropped and counted. As
-    /// many notices of the host; further ones are dropped.
+    /// many notices of the host; further ones are dropped and counted.
     pub queued_messages_max: usize,
     /// Seconds a session may ask to outlive its connection; more is cut to this, and told.
     pub session_expiry_s_max: u32,

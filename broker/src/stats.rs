@@ -25,9 +25,25 @@ pub struct Stats {
     pub wills: AtomicU64,
     /// Messages of plain topics dropped because a session's queue was full.
     pub plain_dropped: AtomicU64,
+    /// Notices dropped because a client publishes and does not acknowledge what it is told.
+    pub notices_dropped: AtomicU64,
 }
 
 impl Stats {
+    /// The counters of limits that were reached, by the name of the counter.
+    #[must_use]
+    pub fn limits_reached(&self) -> [(&'static str, u64); 6] {
+        [
+            ("connections_refused", &self.connections_refused),
+            ("connect_timeouts", &self.connect_timeouts),
+            ("protocol_errors", &self.protocol_errors),
+            ("logins_refused", &self.logins_refused),
+            ("plain_dropped", &self.plain_dropped),
+            ("notices_dropped", &self.notices_dropped),
+        ]
+        .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
+    }
+
     pub(crate) fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
     }

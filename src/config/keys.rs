@@ -217,7 +217,8 @@ pub(super) const KEYS: &[Key] = &[
         number(1, 1_000_000),
         &["1000"],
         "Messages of plain topics queued for a session. Further ones are dropped and counted.
-         1000: they are in memory. Messages of chats are not queued and never dropped.",
+         1000: they are in memory. Messages of chats are not queued and never dropped. As many \
+         notices (me/acks, me/errors) wait for a client that does not acknowledge them.",
     ),
     key(
         "limits.session_expiry_s_max",

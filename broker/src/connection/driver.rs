@@ -158,6 +158,10 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         if mail.news {
             self.session.handle_news();
         }
+        let notices_dropped = self.session.take_notices_dropped();
+        if notices_dropped > 0 {
+            Stats::add(&self.shared.stats.notices_dropped, notices_dropped);
+        }
         if mail.dropped > 0 {
             Stats::add(&self.shared.stats.plain_dropped, mail.dropped);
         }

@@ -11,7 +11,7 @@ use crate::host::{Host, HostEvent, HostSession, Open, Restored, Resume, SessionK
 use crate::mailbox::{Mailbox, Stop};
 use crate::packet::{Connect, Reason, Version};
 use crate::registry::Claim;
-use crate::session::{Parked, Session};
+use crate::session::Session;
 
 /// A session on line with all that serves it.
 pub(super) struct Online<T> {
@@ -48,7 +48,7 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     let line = claim.mailbox.set_online();
     let resume =
         parked.as_ref().map(|parked| Resume { epoch: parked.epoch(), inflight: parked.inflight() });
-    let resumed_epoch = parked.as_ref().map(Parked::epoch);
+    let resumed = parked.as_ref().map(|parked| (parked.epoch(), parked.expiry_s()));
     let now = shared.now();
     let mut session = match parked {
         Some(parked) => Session::resume(key.clone(), connect, limits.clone(), now, parked),
@@ -65,8 +65,8 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     let mut host = shared.host.open(request, line);
     match opened(&claim.mailbox).await {
         Ok((epoch, restored)) => {
-            let same = resumed_epoch == Some(epoch);
-            if resumed_epoch.is_some() && !same {
+            let same = resumed.is_some_and(|(of, _)| of == epoch);
+            if resumed.is_some() && !same {
                 // The host has ended that session meanwhile: what was kept of it here is void.
                 forget_plain(shared, &key, &session.plain_filters());
                 claim.mailbox.clear();
@@ -85,7 +85,7 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
             // The host cannot now; the session is as it was and may be resumed later.
             host.close(true);
             claim.mailbox.set_offline();
-            let parked = resumed_epoch.and_then(|_| session.park());
+            let parked = resumed.and_then(|(_, expiry_s)| session.park_for(expiry_s));
             shared.registry.release(&key, claim, parked, shared.now());
             let refused: Result<(), Refusal> = refuse(shared, wire, connect.version, reason).await;
             tracing::debug!(?reason, sent = refused.is_ok(), "the host refused the session");

@@ -247,7 +247,10 @@ impl Session {
                 self.handle_pubcomp(ack);
                 Ok(())
             }
-            Packet::Subscribe(subscribe) => self.handle_subscribe(*subscribe),
+            Packet::Subscribe(subscribe) => {
+                self.handle_subscribe(*subscribe);
+                Ok(())
+            }
             Packet::Unsubscribe(unsubscribe) => {
                 self.handle_unsubscribe(*unsubscribe);
                 Ok(())
@@ -334,6 +337,10 @@ impl Session {
     /// # Errors
     /// [`Close`]: the client has been silent for one and a half times its keep-alive.
     pub fn handle_timeout(&mut self, now: MonotonicMs) -> Result<(), Close> {
+        if self.waits_for_host() {
+            // Nothing is read meanwhile: a silence of ours, not of the client.
+            self.link.last_packet = now;
+        }
         match self.poll_timeout() {
             Some(due) if due <= now => Err(Close::because(
                 Reason::KEEP_ALIVE_TIMEOUT,
@@ -343,14 +350,25 @@ impl Session {
         }
     }
 
-    /// Whether to read on: not while more publishes than the client may have open wait for their
-    /// acknowledgement, nor while it does not take what it is sent. Those at QoS 2 that wait for
+    /// Whether to read on: not while more publishes than the client may have open, or a
+    /// subscription, wait for their acknowledgement, nor while it does not take what it is sent. Those at QoS 2 that wait for
     /// the client do not count: only reading on brings their PUBREL. Nor does what is queued for
     /// it: only reading on brings the acknowledgements that make room.
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        self.inbound.unanswered() <= usize::from(self.limits.inflight_in_max)
-            && self.transmit.len() < self.limits.pending_bytes_max
+        !self.waits_for_host() && self.transmit.len() < self.limits.pending_bytes_max
+    }
+
+    /// Whether nothing more is taken before the host has answered: the window is full, or a
+    /// subscription is under way, which what follows may depend on.
+    fn waits_for_host(&self) -> bool {
+        self.inbound.unanswered() > usize::from(self.limits.inflight_in_max)
+            || self.subscriptions.is_pending()
+    }
+
+    /// Notices that were dropped since the last look.
+    pub fn take_notices_dropped(&mut self) -> u64 {
+        self.outbound.take_notices_dropped()
     }
 
     /// Tells a client of MQTT 5 why it is disconnected; in 3.1.1 closing says it all.
@@ -370,7 +388,16 @@ impl Session {
 
     /// The connection has ended: what is to be kept, or `None` if the session ends with it.
     #[must_use]
-    pub fn park(mut self) -> Option<Parked> {
+    pub fn park(self) -> Option<Parked> {
+        let expiry_s = self.expiry_s;
+        self.park_for(expiry_s)
+    }
+
+    /// As [`Session::park`], but for so many seconds: the connection that has asked for another
+    /// time was not let in.
+    #[must_use]
+    pub fn park_for(mut self, expiry_s: u32) -> Option<Parked> {
+        self.expiry_s = expiry_s;
         if self.expiry_s == 0 {
             return None;
         }

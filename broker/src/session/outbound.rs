@@ -19,6 +19,7 @@ pub(super) struct Outbound {
     sent: usize,
     queue: VecDeque<PlainDelivery>,
     acked: Vec<DeliveryId>,
+    notices_dropped: u64,
     window: usize,
     last_packet_id: u16,
     /// The host has something to pull.
@@ -54,6 +55,10 @@ enum Source {
 impl Outbound {
     pub(super) fn set_window(&mut self, window: usize) {
         self.window = window;
+    }
+
+    pub(super) fn take_notices_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.notices_dropped)
     }
 
     pub(super) fn room_for_plain(&self) -> usize {
@@ -155,6 +160,7 @@ impl Session {
     /// than may be queued is dropped: its client publishes and does not acknowledge.
     pub(super) fn handle_notice(&mut self, message: Arc<Message>) {
         if self.outbound.queue.len() >= self.limits.queued_messages_max {
+            self.outbound.notices_dropped += 1;
             return;
         }
         let Some(granted) = self.subscriptions.host_qos(message.topic()) else { return };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Call, Close, Session};
+use super::{Call, Session};
 use crate::codec;
 use crate::host::{Restored, Token};
 use crate::packet::{FilterRequest, QoS, Reason, Subscribe, Unsubscribe};
@@ -22,8 +22,8 @@ pub struct Subscription {
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     granted: Vec<Subscription>,
-    /// SUBSCRIBE and UNSUBSCRIBE packets that are not answered yet.
-    pending: Vec<Pending>,
+    /// The SUBSCRIBE or UNSUBSCRIBE that is not answered yet; nothing is read before it is.
+    pending: Option<Pending>,
 }
 
 #[derive(Debug)]
@@ -39,22 +39,18 @@ struct Item {
     token: Token,
     request: FilterRequest,
     of_host: bool,
-    /// It takes one of the subscriptions that the session may have, unless it is refused.
-    fresh: bool,
     code: Option<Reason>,
 }
 
 impl Subscriptions {
-    /// How many there are, and how many are asked for.
-    fn count(&self) -> usize {
-        let asked = self.pending.iter().flat_map(|pending| &pending.items);
-        let refused = |item: &Item| item.code.is_some_and(Reason::is_error);
-        self.granted.len() + asked.filter(|item| item.fresh && !refused(item)).count()
+    /// Whether a SUBSCRIBE or UNSUBSCRIBE waits for the host.
+    pub(super) fn is_pending(&self) -> bool {
+        self.pending.is_some()
     }
 
     /// The connection has ended: nobody waits for these answers.
     pub(super) fn disconnect(&mut self) {
-        self.pending = Vec::new();
+        self.pending = None;
     }
 
     pub(super) fn plain_filters(&self) -> Vec<Arc<str>> {
@@ -102,16 +98,10 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_subscribe(&mut self, subscribe: Subscribe) -> Result<(), Close> {
-        if self.subscriptions.pending.len() >= usize::from(self.limits.inflight_in_max) {
-            return Err(Close::because(
-                Reason::QUOTA_EXCEEDED,
-                "too many SUBSCRIBE packets without an answer",
-            ));
-        }
+    pub(super) fn handle_subscribe(&mut self, subscribe: Subscribe) {
         let subscription_id = subscribe.subscription_id;
         let packet_id = subscribe.packet_id;
-        let mut count = self.subscriptions.count();
+        let mut count = self.subscriptions.granted.len();
         let mut items = Vec::with_capacity(subscribe.filters.len());
         for request in subscribe.filters {
             let token = self.token();
@@ -127,12 +117,11 @@ impl Session {
                     renewed,
                 });
             }
-            items.push(Item { token, request, of_host: false, fresh: !renewed, code });
+            items.push(Item { token, request, of_host: false, code });
         }
         let pending = Pending { packet_id, unsubscribe: false, subscription_id, items };
-        self.subscriptions.pending.push(pending);
+        self.subscriptions.pending = Some(pending);
         self.flush_subscriptions();
-        Ok(())
     }
 
     /// Why a filter cannot be had, whatever it is for; `room`: the session may have one more.
@@ -180,10 +169,10 @@ impl Session {
                     (request, false, Some(code))
                 }
             };
-            items.push(Item { token, request, of_host, fresh: false, code });
+            items.push(Item { token, request, of_host, code });
         }
         let pending = Pending { packet_id, unsubscribe: true, subscription_id: None, items };
-        self.subscriptions.pending.push(pending);
+        self.subscriptions.pending = Some(pending);
         self.flush_subscriptions();
     }
 
@@ -205,35 +194,30 @@ impl Session {
     }
 
     fn pending_item(&mut self, token: Token) -> Option<&mut Item> {
-        let pending = self.subscriptions.pending.iter_mut();
-        pending.flat_map(|pending| &mut pending.items).find(|item| item.token == token)
+        let pending = self.subscriptions.pending.as_mut()?;
+        pending.items.iter_mut().find(|item| item.token == token)
     }
 
-    /// Answers every request all of whose filters are decided.
+    /// Answers the request if all its filters are decided.
     fn flush_subscriptions(&mut self) {
         let version = self.link.version;
-        let pending = std::mem::take(&mut self.subscriptions.pending);
-        for mut request in pending {
-            if request.items.iter().any(|item| item.code.is_none()) {
-                self.subscriptions.pending.push(request);
-                continue;
-            }
-            let codes: Vec<Reason> =
-                request.items.iter().map(|item| item.code.unwrap_or(Reason::UNSPECIFIED)).collect();
-            if request.unsubscribe {
-                codec::write_unsuback(&mut self.transmit, version, request.packet_id, &codes);
-                continue;
-            }
-            for (item, code) in request.items.drain(..).zip(&codes) {
-                let Some(qos) = QoS::from_bits(code.0) else { continue };
-                let granted = FilterRequest { qos, ..item.request };
-                self.subscriptions.grant(Subscription {
-                    request: granted,
-                    id: request.subscription_id,
-                    of_host: item.of_host,
-                });
-            }
-            codec::write_suback(&mut self.transmit, version, request.packet_id, &codes);
+        let decided = |pending: &mut Pending| pending.items.iter().all(|item| item.code.is_some());
+        let Some(request) = self.subscriptions.pending.take_if(decided) else { return };
+        let codes: Vec<Reason> =
+            request.items.iter().map(|item| item.code.unwrap_or(Reason::UNSPECIFIED)).collect();
+        if request.unsubscribe {
+            codec::write_unsuback(&mut self.transmit, version, request.packet_id, &codes);
+            return;
         }
+        for (item, code) in request.items.into_iter().zip(&codes) {
+            let Some(qos) = QoS::from_bits(code.0) else { continue };
+            let granted = FilterRequest { qos, ..item.request };
+            self.subscriptions.grant(Subscription {
+                request: granted,
+                id: request.subscription_id,
+                of_host: item.of_host,
+            });
+        }
+        codec::write_suback(&mut self.transmit, version, request.packet_id, &codes);
     }
 }

@@ -1,0 +1,66 @@
+//! What an operator is told while the server runs and when it ends: limits that were reached, and
+//! what was done.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bluetick_bridge::writer::WriterStats;
+use bluetick_broker::{Host, Stats};
+
+/// How often limits are looked at.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Says once a minute which limits were reached since the last time; never ends.
+pub(crate) async fn limits<H: Host>(broker: bluetick_broker::Broker<H>) {
+    let mut before = broker.stats().limits_reached();
+    let mut tick = tokio::time::interval(EVERY);
+    loop {
+        tick.tick().await;
+        let now = broker.stats().limits_reached();
+        if let Some(text) = risen(&before, &now) {
+            tracing::warn!(reached = text, "limits were reached in the last minute");
+        }
+        before = now;
+    }
+}
+
+/// The counters that have risen, and by how much.
+fn risen(before: &[(&str, u64)], now: &[(&str, u64)]) -> Option<String> {
+    let risen: Vec<String> = before
+        .iter()
+        .zip(now)
+        .filter(|(before, now)| now.1 > before.1)
+        .map(|(before, now)| format!("{} {}", now.0, now.1 - before.1))
+        .collect();
+    (!risen.is_empty()).then(|| risen.join(", "))
+}
+
+/// Says what was done since the start.
+pub(crate) fn totals(broker: &Stats, writer: &WriterStats) {
+    let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let commits = of(&writer.commits);
+    tracing::info!(
+        packets_in = of(&broker.packets_in),
+        bytes_in = of(&broker.bytes_in),
+        bytes_out = of(&broker.bytes_out),
+        commits,
+        records = of(&writer.writes),
+        record_bytes = of(&writer.bytes),
+        mean_commit_us = of(&writer.commit_ns).checked_div(commits * 1000).unwrap_or(0),
+        failed_commits = of(&writer.failures),
+        "since the start"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_risen_is_told() {
+        let before = [("a", 1), ("b", 2), ("c", 3)];
+        assert_eq!(risen(&before, &before), None);
+        let now = [("a", 1), ("b", 4), ("c", 13)];
+        assert_eq!(risen(&before, &now).as_deref(), Some("b 2, c 10"));
+    }
+}

@@ -229,36 +229,17 @@ impl Session {
     pub fn handle_packet(&mut self, packet: Packet, now: MonotonicMs) -> Result<(), Close> {
         self.link.last_packet = now;
         match packet {
-            Packet::Connect(_) => Err(Close::because(Reason::PROTOCOL_ERROR, "a second CONNECT")),
-            Packet::Publish(publish) => self.handle_publish(*publish),
-            Packet::PubAck(ack) => {
-                self.handle_puback(ack);
-                Ok(())
+            Packet::Connect(_) => {
+                return Err(Close::because(Reason::PROTOCOL_ERROR, "a second CONNECT"));
             }
-            Packet::PubRec(ack) => {
-                self.handle_pubrec(ack);
-                Ok(())
-            }
-            Packet::PubRel(ack) => {
-                self.handle_pubrel(ack);
-                Ok(())
-            }
-            Packet::PubComp(ack) => {
-                self.handle_pubcomp(ack);
-                Ok(())
-            }
-            Packet::Subscribe(subscribe) => {
-                self.handle_subscribe(*subscribe);
-                Ok(())
-            }
-            Packet::Unsubscribe(unsubscribe) => {
-                self.handle_unsubscribe(*unsubscribe);
-                Ok(())
-            }
-            Packet::PingReq => {
-                codec::write_pingresp(&mut self.transmit);
-                Ok(())
-            }
+            Packet::Publish(publish) => self.handle_publish(*publish)?,
+            Packet::PubAck(ack) => self.handle_puback(ack),
+            Packet::PubRec(ack) => self.handle_pubrec(ack),
+            Packet::PubRel(ack) => self.handle_pubrel(ack),
+            Packet::PubComp(ack) => self.handle_pubcomp(ack),
+            Packet::Subscribe(subscribe) => self.handle_subscribe(*subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(*unsubscribe),
+            Packet::PingReq => codec::write_pingresp(&mut self.transmit),
             Packet::Disconnect(disconnect) => {
                 if let Some(expiry_s) = disconnect.session_expiry_s {
                     // MQTT 5 §3.14.2.2.2: a session that was to end cannot be kept after all.
@@ -278,13 +259,16 @@ impl Session {
                     self.will = None;
                 }
                 let detail = "the client disconnected";
-                Err(Close { reason: disconnect.reason, detail, by_client: true })
+                return Err(Close { reason: disconnect.reason, detail, by_client: true });
             }
-            Packet::Auth => Err(Close::because(
-                Reason::PROTOCOL_ERROR,
-                "AUTH without an authentication method in CONNECT",
-            )),
+            Packet::Auth => {
+                return Err(Close::because(
+                    Reason::PROTOCOL_ERROR,
+                    "AUTH without an authentication method in CONNECT",
+                ));
+            }
         }
+        Ok(())
     }
 
     /// Takes an answer of the host that belongs to a session on line.

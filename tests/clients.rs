@@ -2,8 +2,9 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS};
@@ -260,19 +261,44 @@ fn a_retransmission_without_an_id_is_recognised_across_a_restart() {
     assert_eq!((&got[0]["body"], &got[1]["body"]), (&Value::from("hi"), &Value::from("next")));
 }
 
-#[test]
-fn paho_converses() {
+/// A script of `tests/paho/`, to be run against the server.
+fn paho(server: &Server, script: &str) -> Command {
     let python = std::env::var("BLUETICK_TEST_PYTHON").unwrap_or_else(|_| {
         panic!("BLUETICK_TEST_PYTHON names no Python with paho-mqtt; run `make test`")
     });
-    let dir = tempfile::tempdir().expect("a folder");
-    let server = Server::start(dir.path());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/paho_conversation.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/paho").join(script);
     let mut command = Command::new(python);
     let (ip, port) = (server.address().ip().to_string(), server.address().port().to_string());
-    let output = run(command.arg(script).args([ip, port]));
+    command.arg(script).args([ip, port]);
+    command
+}
+
+#[test]
+fn paho_converses() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path());
+    let output = run(&mut paho(&server, "conversation.py"));
     assert!(output.status.success(), "{}{}", out(&output), err(&output));
     assert_eq!(out(&output).lines().last(), Some("all ticks seen"), "{}", out(&output));
+}
+
+#[test]
+fn paho_hears_what_only_mqtt_5_can_say_and_the_servers_goodbye() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path());
+    let mut command = paho(&server, "properties.py");
+    let mut script =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut stdout = BufReader::new(script.stdout.take().expect("its output"));
+    let mut said = String::new();
+    while !said.ends_with("waiting for the end\n") && stdout.read_line(&mut said).expect("text") > 0
+    {
+    }
+    assert_eq!(server.terminate(), Some(0));
+    stdout.read_to_string(&mut said).expect("text");
+    let output = script.wait_with_output().expect("its end");
+    assert!(output.status.success(), "{said}{}", err(&output));
+    assert_eq!(said.lines().last(), Some("all said"), "{said}");
 }
 
 fn rumqttc_client(server: &Server, user: &str, device: &str) -> (Client, rumqttc::Connection) {

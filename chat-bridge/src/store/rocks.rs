@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    ErrorKind, IteratorMode, MemtableFactory, Options, ReadOptions, SliceTransform, WriteBatch,
+    IteratorMode, MemtableFactory, Options, ReadOptions, SliceTransform, WriteBatch,
     WriteOptions,
 };
 
@@ -256,7 +256,9 @@ fn family(db: &DB, table: Table) -> Result<&ColumnFamily, StoreError> {
 
 fn store_error(error: &rocksdb::Error) -> StoreError {
     let text = error.to_string();
-    if error.kind() == ErrorKind::IOError && text.contains("lock") {
+    // RocksDB has no kind of error for it. Not any "lock" will do: the text ends with a path.
+    let begins_of_locked = ["IO error: lock hold by", "IO error: While lock file"];
+    if begins_of_locked.iter().any(|begin| text.starts_with(begin)) {
         StoreError::Locked(text)
     } else {
         StoreError::Io(text)

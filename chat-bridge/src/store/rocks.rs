@@ -169,7 +169,7 @@ impl Kv for RocksKv {
     /// failed sync may have lost.
     fn recover(&self) -> Result<(), StoreError> {
         self.check_room(0)?;
-        if !self.broken.swap(false, Ordering::AcqRel) {
+        if !self.broken.load(Ordering::Acquire) {
             // It was only the room that was missing: the database never saw a failure.
             return Ok(());
         }
@@ -180,16 +180,9 @@ impl Kv for RocksKv {
             *slot = Some(db);
             return Err(StoreError::Io("the database is still being read".to_owned()));
         }
-        match open(&self.path, &self.options) {
-            Ok(db) => {
-                *slot = Some(Arc::new(db));
-                Ok(())
-            }
-            Err(error) => {
-                self.broken.store(true, Ordering::Release);
-                Err(error)
-            }
-        }
+        *slot = Some(Arc::new(open(&self.path, &self.options)?));
+        self.broken.store(false, Ordering::Release);
+        Ok(())
     }
 }
 

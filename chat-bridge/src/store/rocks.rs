@@ -46,6 +46,8 @@ pub struct RocksKv {
     db: RwLock<Option<Arc<DB>>>,
     /// A write has failed: the database refuses more until it is opened again.
     broken: AtomicBool,
+    /// For good: recovery must not open it for writing.
+    read_only: bool,
 }
 
 impl RocksKv {
@@ -60,6 +62,7 @@ impl RocksKv {
             options,
             db: RwLock::new(Some(Arc::new(db))),
             broken: AtomicBool::new(false),
+            read_only: false,
         })
     }
 
@@ -78,6 +81,7 @@ impl RocksKv {
             options,
             db: RwLock::new(Some(Arc::new(db))),
             broken: AtomicBool::new(false),
+            read_only: true,
         })
     }
 
@@ -101,6 +105,13 @@ impl RocksKv {
             return Err(StoreError::Io(format!(
                 "{free} MiB are free on the disk, {needed} MiB are needed"
             )));
+        }
+        Ok(())
+    }
+
+    fn check_writable(&self) -> Result<(), StoreError> {
+        if self.read_only {
+            return Err(StoreError::Io("the database is open for reading only".to_owned()));
         }
         Ok(())
     }
@@ -140,6 +151,7 @@ impl Kv for RocksKv {
     }
 
     fn commit(&self, batch: &KvBatch) -> Result<(), StoreError> {
+        self.check_writable()?;
         self.check_room(batch.bytes())?;
         let db = self.db()?;
         let mut writes = WriteBatch::default();
@@ -168,6 +180,7 @@ impl Kv for RocksKv {
     /// and writes what that held into new files, so that nothing rests on a page that the
     /// failed sync may have lost.
     fn recover(&self) -> Result<(), StoreError> {
+        self.check_writable()?;
         self.check_room(0)?;
         if !self.broken.load(Ordering::Acquire) {
             // It was only the room that was missing: the database never saw a failure.

@@ -66,8 +66,9 @@ impl RocksKv {
         })
     }
 
-    /// Opens an existing database without changing anything in it, also while a server has it
-    /// open: it shows what was flushed and logged when it was opened.
+    /// Opens an existing database without changing anything in it: it shows what was flushed and
+    /// logged when it was opened. A server may have it open, but while that writes or merges files
+    /// there are no promises: what was committed last may be missing, or it does not open.
     ///
     /// # Errors
     /// As [`RocksKv::open`]; commits of such a database fail.

@@ -144,6 +144,7 @@ pub(crate) fn entries_are_paged_by_number(subject: &mut dyn Subject) {
             let page = seqs(&store, from..=100, max, usize::MAX);
             assert!(page.len() <= max);
             let Some(last) = page.last() else { break };
+            assert!(*last >= from, "it goes on");
             from = last + 1;
             all.push(page);
         }
@@ -232,9 +233,8 @@ pub(crate) fn sessions_are_paged(subject: &mut dyn Subject) {
             let after = all.last().map(|(key, _)| key);
             let page = store.sessions(P, after, max).expect("readable");
             assert!(page.len() <= max);
-            if page.is_empty() {
-                return all;
-            }
+            let Some((first, _)) = page.first() else { return all };
+            assert!(after.is_none_or(|after| first > after), "it goes on");
             all.extend(page);
         }
     };
@@ -264,9 +264,8 @@ pub(crate) fn chats_are_paged(subject: &mut dyn Subject) {
     let mut pages = 0;
     loop {
         let page = store.chats(P, all.last().copied()).expect("readable");
-        if page.is_empty() {
-            break;
-        }
+        let Some(first) = page.first() else { break };
+        assert!(all.last().is_none_or(|after| first > after), "it goes on");
         all.extend(page);
         pages += 1;
     }

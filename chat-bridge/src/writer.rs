@@ -383,7 +383,7 @@ impl Relay {
             state.decided = some && due;
             // What nobody waits for mostly follows a message that somebody waited for: watching a
             // moment for it saves waking up for it.
-            state.watching = !state.decided && !(timed_out && !some);
+            state.watching = !state.decided && (some || !timed_out);
             if state.watching {
                 let rest = LINGER.saturating_sub(if some { lingered } else { Duration::ZERO });
                 timed_out = signal.work.wait_for(&mut state, rest).timed_out();

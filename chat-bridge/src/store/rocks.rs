@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    IteratorMode, MemtableFactory, Options, ReadOptions, SliceTransform, WriteBatch,
-    WriteOptions,
+    IteratorMode, MemtableFactory, Options, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
 };
 
 use super::keys::ID_PREFIX_BYTES;
@@ -46,8 +45,6 @@ pub struct RocksKv {
     db: RwLock<Option<Arc<DB>>>,
     /// A write has failed: the database refuses more until it is opened again.
     broken: AtomicBool,
-    /// For good: recovery must not open it for writing.
-    read_only: bool,
 }
 
 impl RocksKv {
@@ -62,35 +59,7 @@ impl RocksKv {
             options,
             db: RwLock::new(Some(Arc::new(db))),
             broken: AtomicBool::new(false),
-            read_only: false,
         })
-    }
-
-    /// Opens an existing database without changing anything in it: it shows what was flushed and
-    /// logged when it was opened. A server may have it open, but while that writes or merges files
-    /// there are no promises: what was committed last may be missing, or it does not open.
-    ///
-    /// # Errors
-    /// As [`RocksKv::open`]; commits of such a database fail.
-    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
-        let options = RocksOptions::default();
-        let names = Table::ALL.map(Table::name);
-        let db = DB::open_cf_for_read_only(&Options::default(), path, names, false)
-            .map_err(|error| store_error(&error))?;
-        Ok(Self {
-            path: path.to_owned(),
-            options,
-            db: RwLock::new(Some(Arc::new(db))),
-            broken: AtomicBool::new(false),
-            read_only: true,
-        })
-    }
-
-    /// RocksDB's own figures as `name: value` text, for an operator.
-    #[must_use]
-    pub fn property(&self, table: Table, name: &str) -> Option<String> {
-        let db = self.db().ok()?;
-        db.property_value_cf(family(&db, table).ok()?, name).ok().flatten()
     }
 
     /// Refuses a commit that would leave less room on the disk than what is in memory takes when
@@ -106,13 +75,6 @@ impl RocksKv {
             return Err(StoreError::Io(format!(
                 "{free} MiB are free on the disk, {needed} MiB are needed"
             )));
-        }
-        Ok(())
-    }
-
-    fn check_writable(&self) -> Result<(), StoreError> {
-        if self.read_only {
-            return Err(StoreError::Io("the database is open for reading only".to_owned()));
         }
         Ok(())
     }
@@ -152,7 +114,6 @@ impl Kv for RocksKv {
     }
 
     fn commit(&self, batch: &KvBatch) -> Result<(), StoreError> {
-        self.check_writable()?;
         self.check_room(batch.bytes())?;
         let db = self.db()?;
         let mut writes = WriteBatch::default();
@@ -181,7 +142,6 @@ impl Kv for RocksKv {
     /// and writes what that held into new files, so that nothing rests on a page that the
     /// failed sync may have lost.
     fn recover(&self) -> Result<(), StoreError> {
-        self.check_writable()?;
         self.check_room(0)?;
         if !self.broken.load(Ordering::Acquire) {
             // It was only the room that was missing: the database never saw a failure.

@@ -1,20 +1,11 @@
-//! What only a database in files has: a lock, and being read while it is in use.
+//! What only a database in files has: a lock.
 
 use std::fs;
-use std::sync::Arc;
 
-use bluetick_bridge::engine::{Counters, Write};
-use bluetick_bridge::store::{Kv, KvBatch, RocksKv, RocksOptions, Store, StoreError, Table};
+use bluetick_bridge::store::{RocksKv, StoreError, Table};
 
-use crate::kv_rules::{END, get, put, scan};
-use crate::sample::{P, commit};
+use crate::kv_rules::{END, put, scan};
 use crate::{open_rocks, small};
-
-fn one_put() -> KvBatch {
-    let mut batch = KvBatch::default();
-    batch.put(Table::State, b"a", |out| out.push(2));
-    batch
-}
 
 #[test]
 fn one_at_a_time() {

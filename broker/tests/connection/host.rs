@@ -13,12 +13,14 @@ use bluetick_broker::packet::FilterRequest;
 use bluetick_broker::{Broker, Host, Limits};
 use tokio::io::DuplexStream;
 
+/// A will to a topic of the host: of which client, where, what.
+pub(crate) type HostWill = (String, String, Vec<u8>);
+
 /// Lets everybody in and owns what begins with `host/`, which goes nowhere.
 #[derive(Default)]
 pub(crate) struct Anybody {
     clients: AtomicU64,
-    /// Wills to topics of the host: of whom, where, what.
-    pub(crate) wills: Arc<Mutex<Vec<(String, String, Vec<u8>)>>>,
+    pub(crate) wills: Arc<Mutex<Vec<HostWill>>>,
 }
 
 impl Anybody {

@@ -27,9 +27,6 @@ const CHAT_NAME: u8 = b'n';
 const SESSION: u8 = b's';
 const CHAT_OF_USER: u8 = b'u';
 
-/// How many bytes of a key of the table of ids hold the partition and the id.
-pub(super) const ID_PREFIX_BYTES: usize = 18;
-
 const TRUNCATED: StoreError = StoreError::Corrupt("a key is too short");
 
 /// A range of keys: from, and up to but not including.

@@ -10,16 +10,19 @@ use rocksdb::{
     IteratorMode, MemtableFactory, Options, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
 };
 
-use super::keys::ID_PREFIX_BYTES;
 use super::kv::{Kv, KvBatch, StoreError, Table, Visit};
 
 /// Room that a commit must leave on the disk: to flush a write buffer, for the new log that RocksDB
 /// then sets room aside for, and as much again for its housekeeping.
 const ROOM_IN_WRITE_BUFFERS: usize = 3;
 
-/// Buckets of the hash table of ids in memory: about as many as ids fill a write buffer. A pointer
-/// each.
-const ID_BUCKETS: usize = 1 << 19;
+/// Bytes of the write buffer per bucket of the hash table of ids: about what an id takes, so that
+/// a full buffer has one id in each. A bucket is a pointer, which counts against the buffer.
+const WRITE_BUFFER_PER_ID_BUCKET: usize = 128;
+
+/// No more than these: they are there from the start, also where the buffer is never filled. A
+/// bucket with many ids is made a skip list by RocksDB.
+const ID_BUCKETS_MAX: usize = 1 << 20;
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -206,9 +209,13 @@ fn table_options(table: Table, settings: &RocksOptions, cache: &Cache) -> Option
         // 2 of the 13 us of a message.
         Table::Ids => {
             blocks.set_bloom_filter(10.0, false);
-            options.set_prefix_extractor(SliceTransform::create_fixed_prefix(ID_PREFIX_BYTES));
-            options
-                .set_memtable_factory(MemtableFactory::HashLinkList { bucket_count: ID_BUCKETS });
+            // The whole key is hashed, and not twice for the filter.
+            options.set_prefix_extractor(SliceTransform::create_noop());
+            blocks.set_whole_key_filtering(false);
+            options.set_memtable_factory(MemtableFactory::HashLinkList {
+                bucket_count: (settings.write_buffer_bytes / WRITE_BUFFER_PER_ID_BUCKET)
+                    .clamp(1, ID_BUCKETS_MAX),
+            });
         }
         // Read by range: larger blocks compress better.
         Table::Log => blocks.set_block_size(16 << 10),

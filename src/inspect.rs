@@ -223,20 +223,14 @@ impl Inspector {
 fn row(chat: &Chat, entry: &Entry) -> Result<Vec<Value>, Failure> {
     let author = chat.member(entry.author);
     let author = author.ok_or_else(|| Failure::Other("an entry has no author".to_owned()))?;
+    let content_type = entry.content_type.as_str();
     let message = MessageRef {
-        chat: &chat.id,
-        seq: entry.seq,
-        id: entry.id,
-        from: &author.user,
-        at_ms: entry.at_ms,
-        content_type: entry.content_type.as_str(),
         body: Some(&entry.body),
         reply_to: entry.reply_to,
         mentions: &entry.mentions,
         expires_at_ms: entry.expires_at_ms,
         event: entry.event.as_ref(),
-        omitted_bytes: None,
-        after: None,
+        ..MessageRef::new(&chat.id, entry.seq, entry.id, &author.user, entry.at_ms, content_type)
     };
     let mut out = Vec::new();
     message.write_json(&mut out);

@@ -15,6 +15,9 @@ pub const USER_CHARS_MAX: usize = 64;
 /// Bytes of a chat's name, at most: two users and the `~` between them.
 pub const CHAT_BYTES_MAX: usize = 2 * USER_CHARS_MAX + 1;
 
+/// Characters of a request's id, at most; all are ASCII, so these are bytes too.
+pub const REQUEST_CHARS_MAX: usize = 64;
+
 /// Characters of a group's name after [`GROUP_PREFIX`].
 const GROUP_CHARS: RangeInclusive<usize> = 12..=64;
 
@@ -44,6 +47,9 @@ pub enum NameError {
          such as '0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f00'"
     )]
     Message,
+    /// Not a [`RequestId`].
+    #[error("a request id has 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'")]
+    Request,
 }
 
 /// A user: `[a-z0-9][a-z0-9._-]{0,63}`; the MQTT user name.
@@ -136,11 +142,32 @@ impl ChatId {
     }
 }
 
+/// A request's id, chosen by the one who makes it: `[A-Za-z0-9._-]{1,64}`. A repeat under the same
+/// id gets the first answer.
+///
+/// Cheap to clone. Source: docs/protocol.md "Requests".
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn check(id: &str) -> Result<(), NameError> {
+        let valid = (1..=REQUEST_CHARS_MAX).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if valid { Ok(()) } else { Err(NameError::Request) }
+    }
+}
+
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }
 
-/// What the two have in common: they are checked text behind an `Arc`.
+/// What these have in common: they are checked text behind an `Arc`.
 macro_rules! text_name {
     ($name:ident, $expecting:literal) => {
         impl TryFrom<&str> for $name {
@@ -229,6 +256,7 @@ macro_rules! text_name {
 
 text_name!(UserId, "a user name");
 text_name!(ChatId, "the name of a chat");
+text_name!(RequestId, "a request id");
 
 #[cfg(test)]
 mod tests {
@@ -252,6 +280,17 @@ mod tests {
             ["", ".a", "-a", "_a", "Alice", "a~b", "a/b", "a+", "#", "a b", "ä", "a\0", &long]
         {
             assert_eq!(UserId::try_from(bad), Err(NameError::User), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn requests() {
+        for good in ["1", "A.b_c-D", ".", "-", &"a".repeat(REQUEST_CHARS_MAX)] {
+            assert_eq!(RequestId::try_from(good).expect("a request id").as_str(), good);
+        }
+        let long = "a".repeat(REQUEST_CHARS_MAX + 1);
+        for bad in ["", " ", "a/b", "+", "#", "a~b", "ä", "a\0", "$", &long] {
+            assert_eq!(RequestId::try_from(bad), Err(NameError::Request), "{bad:?}");
         }
     }
 

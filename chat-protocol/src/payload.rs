@@ -6,10 +6,12 @@ mod message;
 mod notices;
 mod send;
 
+pub(crate) use error::printable;
+
 pub use error::PayloadError;
 pub use event::Event;
 pub use message::{Message, MessageRef};
-pub use notices::{Receipt, Refusal, SendAck};
+pub use notices::{Presence, Receipt, ReceiptCount, Refusal, SendAck, Typing};
 pub use send::{MENTIONS_MAX, SendJson, TTL_S_MAX};
 
 use base64::Engine as _;
@@ -21,6 +23,9 @@ use crate::seq::Seq;
 
 /// Bytes of a content type, at most.
 pub const CONTENT_TYPE_BYTES_MAX: usize = 127;
+
+/// Bytes of a reaction, at most: an emoji is a sequence of several characters.
+pub const REACTION_BYTES_MAX: usize = 32;
 
 /// Digits of the greatest `seq`.
 const SEQ_DIGITS_MAX: usize = 20;
@@ -65,8 +70,43 @@ pub fn parse_read(payload: &[u8]) -> Result<Seq, PayloadError> {
         .ok_or(PayloadError::Read)
 }
 
+/// Reads the payload of `chats/{chat}/react/{seq}`: an emoji, or empty (`None`) to take the reaction
+/// back. Which texts are emoji changes with every Unicode version: what is checked is that it is
+/// text of at most [`REACTION_BYTES_MAX`] bytes without blanks and control characters.
+///
+/// # Errors
+/// [`PayloadError::Reaction`].
+pub fn parse_reaction(payload: &[u8]) -> Result<Option<&str>, PayloadError> {
+    if payload.is_empty() {
+        return Ok(None);
+    }
+    std::str::from_utf8(payload)
+        .ok()
+        .filter(|text| text.len() <= REACTION_BYTES_MAX)
+        .filter(|text| !text.contains(|char: char| char.is_control() || char.is_whitespace()))
+        .map(Some)
+        .ok_or(PayloadError::Reaction)
+}
+
+/// Reads the payload of `chats/{chat}/typing`: `1` or `0`.
+///
+/// # Errors
+/// [`PayloadError::Typing`].
+pub fn parse_typing(payload: &[u8]) -> Result<bool, PayloadError> {
+    match payload {
+        b"1" => Ok(true),
+        b"0" => Ok(false),
+        _ => Err(PayloadError::Typing),
+    }
+}
+
+/// For keys that stand there only if true.
+pub(crate) fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// Reads a JSON object. Left to itself, serde reads an array as the fields in their order.
-fn from_object<T: DeserializeOwned>(json: &[u8]) -> Result<T, PayloadError> {
+pub(crate) fn from_object<T: DeserializeOwned>(json: &[u8]) -> Result<T, PayloadError> {
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(PayloadError::NoObject);
     }
@@ -74,7 +114,7 @@ fn from_object<T: DeserializeOwned>(json: &[u8]) -> Result<T, PayloadError> {
 }
 
 /// Appends a value that always has a JSON form: texts, numbers, names, structs of them.
-fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     serde_json::to_writer(out, value).expect("texts and numbers have a JSON form, memory takes it");
 }
 
@@ -115,6 +155,29 @@ mod tests {
             assert_eq!(parse_read(bad.as_bytes()), Err(PayloadError::Read), "{bad:?}");
         }
         assert_eq!(parse_read(b"\xff"), Err(PayloadError::Read));
+    }
+
+    #[test]
+    fn a_reaction_is_short_and_printable() {
+        assert_eq!(parse_reaction(b""), Ok(None));
+        let longest = "a".repeat(REACTION_BYTES_MAX);
+        for good in ["👍", "❤️", "👨‍👩‍👧‍👦", "+1", &longest] {
+            assert_eq!(parse_reaction(good.as_bytes()), Ok(Some(good)));
+        }
+        let long = "a".repeat(REACTION_BYTES_MAX + 1);
+        for bad in [" ", "👍 ", "\u{a0}", "a\nb", "\0", "\u{7f}", "\u{85}", &long] {
+            assert_eq!(parse_reaction(bad.as_bytes()), Err(PayloadError::Reaction), "{bad:?}");
+        }
+        assert_eq!(parse_reaction(b"\xff"), Err(PayloadError::Reaction));
+    }
+
+    #[test]
+    fn typing_is_one_digit() {
+        assert_eq!(parse_typing(b"1"), Ok(true));
+        assert_eq!(parse_typing(b"0"), Ok(false));
+        for bad in ["", "2", "01", "1 ", "true", "\0"] {
+            assert_eq!(parse_typing(bad.as_bytes()), Err(PayloadError::Typing), "{bad:?}");
+        }
     }
 
     #[test]

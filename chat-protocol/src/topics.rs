@@ -1,8 +1,10 @@
 //! The server's topics: what a client may publish to and subscribe to.
-//! Source: docs/protocol.md "Sending", "Receiving", "Receipts".
+//! Source: docs/protocol.md "Sending", "Receiving", "Receipts", "Presence and typing", "Requests".
 
 use crate::message_id::MessageId;
-use crate::names::{ChatId, NameError, UserId};
+use crate::names::{ChatId, NameError, RequestId, UserId};
+use crate::rpc::Method;
+use crate::seq::Seq;
 
 /// Where a device is told what became of its sends.
 pub const ACKS_TOPIC: &str = "me/acks";
@@ -15,6 +17,18 @@ pub const ALL_MESSAGES_FILTER: &str = "chats/+/messages";
 
 /// The receipts of all chats of a user.
 pub const ALL_RECEIPTS_FILTER: &str = "chats/+/receipts";
+
+/// Who types, in all chats of a user.
+pub const ALL_TYPING_FILTER: &str = "chats/+/typing";
+
+/// The presence of all with whom a user shares a chat.
+pub const ALL_PRESENCE_FILTER: &str = "users/+/presence";
+
+/// The answers to all requests of a device.
+pub const ALL_REPLIES_FILTER: &str = "me/replies/+";
+
+/// What a response topic begins with.
+const REPLIES_PREFIX: &str = "me/replies/";
 
 /// Whether the first level belongs to the server: `chats`, `c`, `users`, `me`, `rpc`, or one that
 /// starts with `$`. All other topics are plain MQTT.
@@ -29,12 +43,21 @@ pub fn is_reserved(topic_or_filter: &str) -> bool {
 /// Why a topic or filter is none of the server's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
-    /// The user or chat in it is malformed.
+    /// The user, chat or request id in it is malformed.
     #[error(transparent)]
     Name(#[from] NameError),
     /// The level after `send/` is not a [`MessageId`].
     #[error("after 'send/' stands the message id: {}", NameError::Message)]
     BadId,
+    /// The level after `edit/`, `delete/` or `react/` is not a `seq`.
+    #[error(
+        "after 'edit/', 'delete/' and 'react/' stands the seq of a message in decimal digits, \
+         without leading zeros, such as 17"
+    )]
+    BadSeq,
+    /// A response topic is not one of the caller's own.
+    #[error("a response topic is 'me/replies/' and a request id; {}", NameError::Request)]
+    Response,
     /// There is no such form.
     #[error("there is no such topic; docs/protocol.md lists them all")]
     Unknown,
@@ -84,6 +107,41 @@ pub enum PublishTopic {
         /// Where.
         chat: ChatId,
     },
+    /// `chats/{chat}/edit/{seq}`: the payload is the new body.
+    Edit {
+        /// Where.
+        chat: ChatId,
+        /// Which message, 1 or greater.
+        seq: Seq,
+    },
+    /// `chats/{chat}/delete/{seq}`: the payload is empty.
+    Delete {
+        /// Where.
+        chat: ChatId,
+        /// Which message, 1 or greater.
+        seq: Seq,
+    },
+    /// `chats/{chat}/react/{seq}`: the payload is for
+    /// [`parse_reaction`](crate::parse_reaction).
+    React {
+        /// Where.
+        chat: ChatId,
+        /// To which message, 1 or greater.
+        seq: Seq,
+    },
+    /// `chats/{chat}/typing`: the payload is for [`parse_typing`](crate::parse_typing).
+    Typing {
+        /// Where.
+        chat: ChatId,
+    },
+    /// `rpc/{method}[/{request}]`: the payload is for [`Request::parse`](crate::rpc::Request::parse).
+    Rpc {
+        /// The method's name as it stands there: one that does not exist gets an answer, as the
+        /// topic says where to.
+        method: Box<str>,
+        /// The request's id; without one the PUBLISH has to have a response topic.
+        request: Option<RequestId>,
+    },
 }
 
 impl PublishTopic {
@@ -96,6 +154,7 @@ impl PublishTopic {
         let to = match (levels.next(), levels.next()) {
             (Some("chats"), Some(chat)) => Target::Chat(ChatId::try_from(chat)?),
             (Some("users"), Some(user)) => Target::User(UserId::try_from(user)?),
+            (Some("rpc"), Some(method)) => return rpc(method, levels.next(), levels.next()),
             _ => return Err(TopicError::Unknown),
         };
         let rest = (levels.next(), levels.next(), levels.next());
@@ -107,9 +166,49 @@ impl PublishTopic {
             },
             ((Some("send.json"), None, _), to @ Target::Chat(_)) => Ok(Self::SendJson { to }),
             ((Some("read"), None, _), Target::Chat(chat)) => Ok(Self::Read { chat }),
+            ((Some("edit"), Some(seq), None), Target::Chat(chat)) => {
+                Ok(Self::Edit { chat, seq: seq_level(seq)? })
+            }
+            ((Some("delete"), Some(seq), None), Target::Chat(chat)) => {
+                Ok(Self::Delete { chat, seq: seq_level(seq)? })
+            }
+            ((Some("react"), Some(seq), None), Target::Chat(chat)) => {
+                Ok(Self::React { chat, seq: seq_level(seq)? })
+            }
+            ((Some("typing"), None, _), Target::Chat(chat)) => Ok(Self::Typing { chat }),
             _ => Err(TopicError::Unknown),
         }
     }
+}
+
+fn rpc(
+    method: &str,
+    request: Option<&str>,
+    beyond: Option<&str>,
+) -> Result<PublishTopic, TopicError> {
+    if method.is_empty() || beyond.is_some() {
+        return Err(TopicError::Unknown);
+    }
+    let request = request.map(RequestId::try_from).transpose()?;
+    Ok(PublishTopic::Rpc { method: method.into(), request })
+}
+
+/// A place has one form, so that a topic can be compared as text: no sign, no leading zeros.
+fn seq_level(level: &str) -> Result<Seq, TopicError> {
+    let digits = level.bytes().all(|byte| byte.is_ascii_digit()) && !level.starts_with('0');
+    level.parse().ok().filter(|_| digits).map(Seq).ok_or(TopicError::BadSeq)
+}
+
+/// Reads an MQTT 5 response topic, which has to be one of the caller's own:
+/// `me/replies/{request}`.
+///
+/// # Errors
+/// [`TopicError::Response`].
+pub fn parse_response_topic(topic: &str) -> Result<RequestId, TopicError> {
+    topic
+        .strip_prefix(REPLIES_PREFIX)
+        .and_then(|request| RequestId::try_from(request).ok())
+        .ok_or(TopicError::Response)
 }
 
 /// Which chats a subscription is for.
@@ -119,6 +218,15 @@ pub enum Scope {
     All,
     /// One.
     Chat(ChatId),
+}
+
+/// Which users a subscription is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum UserScope {
+    /// All with whom the user shares a chat.
+    All,
+    /// One.
+    User(UserId),
 }
 
 /// A filter that a client subscribes to.
@@ -132,6 +240,12 @@ pub enum Filter {
     Acks,
     /// `me/errors`
     Errors,
+    /// `me/replies/+` (`None`), `me/replies/{request}`
+    Replies(Option<RequestId>),
+    /// `users/+/presence`, `users/{user}/presence`
+    Presence(UserScope),
+    /// `chats/+/typing`, `chats/{chat}/typing`
+    Typing(Scope),
 }
 
 impl Filter {
@@ -145,11 +259,20 @@ impl Filter {
             ERRORS_TOPIC => return Ok(Self::Errors),
             _ => {}
         }
-        let rest = filter.strip_prefix("chats/").ok_or(TopicError::Unknown)?;
+        if let Some(request) = filter.strip_prefix(REPLIES_PREFIX) {
+            return match request {
+                "+" => Ok(Self::Replies(None)),
+                "#" => Err(TopicError::Unknown),
+                request => Ok(Self::Replies(Some(RequestId::try_from(request)?))),
+            };
+        }
+        let (first, rest) = filter.split_once('/').ok_or(TopicError::Unknown)?;
         let (name, what) = rest.split_once('/').ok_or(TopicError::Unknown)?;
-        let of: fn(Scope) -> Self = match what {
-            "messages" => Self::Messages,
-            "receipts" => Self::Receipts,
+        let of: fn(Scope) -> Self = match (first, what) {
+            ("chats", "messages") => Self::Messages,
+            ("chats", "receipts") => Self::Receipts,
+            ("chats", "typing") => Self::Typing,
+            ("users", "presence") => return Ok(Self::Presence(user_scope(name)?)),
             _ => return Err(TopicError::Unknown),
         };
         match name {
@@ -158,6 +281,14 @@ impl Filter {
             "#" => Err(TopicError::Unknown),
             chat => Ok(of(Scope::Chat(ChatId::try_from(chat)?))),
         }
+    }
+}
+
+fn user_scope(name: &str) -> Result<UserScope, TopicError> {
+    match name {
+        "+" => Ok(UserScope::All),
+        "#" => Err(TopicError::Unknown),
+        user => Ok(UserScope::User(UserId::try_from(user)?)),
     }
 }
 
@@ -195,6 +326,51 @@ pub fn user_send_topic(user: &UserId, id: Option<MessageId>) -> String {
 #[must_use]
 pub fn send_json_topic(chat: &ChatId) -> String {
     format!("chats/{chat}/send.json")
+}
+
+/// Where to publish the new body of a message.
+#[must_use]
+pub fn edit_topic(chat: &ChatId, seq: Seq) -> String {
+    format!("chats/{chat}/edit/{seq}")
+}
+
+/// Where to delete a message.
+#[must_use]
+pub fn delete_topic(chat: &ChatId, seq: Seq) -> String {
+    format!("chats/{chat}/delete/{seq}")
+}
+
+/// Where to react to a message.
+#[must_use]
+pub fn react_topic(chat: &ChatId, seq: Seq) -> String {
+    format!("chats/{chat}/react/{seq}")
+}
+
+/// Where to say that one types, and where to hear who does; as a filter, in one chat.
+#[must_use]
+pub fn typing_topic(chat: &ChatId) -> String {
+    format!("chats/{chat}/typing")
+}
+
+/// Where a user's presence arrives; as a filter, that of one user.
+#[must_use]
+pub fn presence_topic(user: &UserId) -> String {
+    format!("users/{user}/presence")
+}
+
+/// Where to make a request; with an id, so that the answer is found and a repeat is recognised.
+#[must_use]
+pub fn rpc_topic(method: Method, request: Option<&RequestId>) -> String {
+    match request {
+        Some(request) => format!("rpc/{method}/{request}"),
+        None => format!("rpc/{method}"),
+    }
+}
+
+/// Where a request's answer arrives; as a filter, that of one request; an MQTT 5 response topic.
+#[must_use]
+pub fn reply_topic(request: &RequestId) -> String {
+    format!("{REPLIES_PREFIX}{request}")
 }
 
 fn with_id(topic: String, id: Option<MessageId>) -> String {
@@ -275,6 +451,89 @@ mod tests {
     }
 
     #[test]
+    fn changes_to_messages_name_them_by_their_place() {
+        for seq in [1, 17, 100, u64::MAX].map(Seq) {
+            for (topic, expected) in [
+                (edit_topic(&chat(), seq), PublishTopic::Edit { chat: chat(), seq }),
+                (delete_topic(&chat(), seq), PublishTopic::Delete { chat: chat(), seq }),
+                (react_topic(&chat(), seq), PublishTopic::React { chat: chat(), seq }),
+            ] {
+                assert_eq!(PublishTopic::parse(&topic), Ok(expected), "{topic}");
+            }
+        }
+        for what in ["edit", "delete", "react"] {
+            for bad in ["", "0", "017", "+1", "-1", " 1", "1 ", "1.0", "x", "+", "१"] {
+                let topic = format!("chats/alice~bob/{what}/{bad}");
+                assert_eq!(PublishTopic::parse(&topic), Err(TopicError::BadSeq), "{topic}");
+            }
+            let beyond = format!("chats/alice~bob/{what}/18446744073709551616");
+            assert_eq!(PublishTopic::parse(&beyond), Err(TopicError::BadSeq));
+            for topic in [
+                format!("chats/alice~bob/{what}"),
+                format!("chats/alice~bob/{what}/1/2"),
+                format!("users/bob/{what}/1"),
+            ] {
+                assert_eq!(PublishTopic::parse(&topic), Err(TopicError::Unknown), "{topic}");
+            }
+        }
+    }
+
+    #[test]
+    fn requests_and_their_answers() {
+        let request = RequestId::try_from("7.a_B-9").expect("a request id");
+        for id in [None, Some(&request)] {
+            let topic = rpc_topic(Method::GroupsSetRole, id);
+            let method = "groups.set_role".into();
+            let expected = PublishTopic::Rpc { method, request: id.cloned() };
+            assert_eq!(PublishTopic::parse(&topic), Ok(expected), "{topic}");
+        }
+        // Answered, not refused: the topic is well-formed.
+        let expected = PublishTopic::Rpc { method: "no such".into(), request: None };
+        assert_eq!(PublishTopic::parse("rpc/no such"), Ok(expected));
+        let long = format!("rpc/x/{}", "a".repeat(65));
+        for topic in ["rpc/x/", "rpc/x/a b", "rpc/x/ä", "rpc/x/+", &long] {
+            let error = TopicError::Name(NameError::Request);
+            assert_eq!(PublishTopic::parse(topic), Err(error), "{topic}");
+        }
+        for topic in ["rpc", "rpc/", "rpc//1", "rpc/x/1/2", "rpc/x/1/", "rpc///"] {
+            assert_eq!(PublishTopic::parse(topic), Err(TopicError::Unknown), "{topic}");
+        }
+        let topic = reply_topic(&request);
+        assert_eq!(parse_response_topic(&topic), Ok(request.clone()));
+        assert_eq!(Filter::parse(&topic), Ok(Filter::Replies(Some(request))));
+        assert_eq!(Filter::parse(ALL_REPLIES_FILTER), Ok(Filter::Replies(None)));
+        for bad in [
+            "",
+            "me/replies",
+            "me/replies/",
+            "me/replies/+",
+            "me/replies/a/b",
+            "/me/replies/a",
+            "x",
+        ] {
+            assert_eq!(parse_response_topic(bad), Err(TopicError::Response), "{bad}");
+        }
+    }
+
+    #[test]
+    fn presence_and_typing() {
+        let bob = UserId::try_from("bob").expect("a user");
+        assert_eq!(
+            PublishTopic::parse(&typing_topic(&chat())),
+            Ok(PublishTopic::Typing { chat: chat() })
+        );
+        assert_eq!(Filter::parse(&typing_topic(&chat())), Ok(Filter::Typing(Scope::Chat(chat()))));
+        assert_eq!(Filter::parse(ALL_TYPING_FILTER), Ok(Filter::Typing(Scope::All)));
+        assert_eq!(
+            Filter::parse(&presence_topic(&bob)),
+            Ok(Filter::Presence(UserScope::User(bob.clone())))
+        );
+        assert_eq!(Filter::parse(ALL_PRESENCE_FILTER), Ok(Filter::Presence(UserScope::All)));
+        // The server alone tells of presence.
+        assert_eq!(PublishTopic::parse(&presence_topic(&bob)), Err(TopicError::Unknown));
+    }
+
+    #[test]
     fn topics_that_are_none() {
         for (topic, error) in [
             ("chats/bob~alice/send", TopicError::Name(NameError::ChatOrder)),
@@ -288,6 +547,9 @@ mod tests {
             ("users/bob/send.json", TopicError::Unknown),
             ("chats/alice~bob/send.json/", TopicError::Unknown),
             ("chats/alice~bob/read/1", TopicError::Unknown),
+            ("chats/alice~bob/typing/1", TopicError::Unknown),
+            ("users/bob/typing", TopicError::Unknown),
+            ("me/replies/1", TopicError::Unknown),
             ("chats/alice~bob/messages", TopicError::Unknown),
             ("chats/alice~bob", TopicError::Unknown),
             ("chats", TopicError::Unknown),
@@ -315,6 +577,18 @@ mod tests {
             "me/#",
             "me/+",
             "me/acks/",
+            "me/replies",
+            "me/replies/#",
+            "users/#",
+            "users/+",
+            "users/#/presence",
+            "users/+/presence/",
+            "users/+/messages",
+            "users/+/#",
+            "chats/+/presence",
+            "chats/+/edit/+",
+            "rpc/+",
+            "rpc/chats.list/1",
             "$SYS/#",
             "+/+/messages",
             "#",
@@ -325,6 +599,12 @@ mod tests {
         for (filter, name) in [
             ("chats/bob~alice/messages", NameError::ChatOrder),
             ("chats/bob/receipts", NameError::Chat),
+            ("chats/bob/typing", NameError::Chat),
+            ("users/Bob/presence", NameError::User),
+            ("users//presence", NameError::User),
+            ("me/replies/", NameError::Request),
+            ("me/replies/a/b", NameError::Request),
+            ("me/replies/+/+", NameError::Request),
         ] {
             assert_eq!(Filter::parse(filter), Err(TopicError::Name(name)), "{filter}");
         }
@@ -335,6 +615,10 @@ mod tests {
     fn errors_say_what_would_be_right() {
         let text = TopicError::BadId.to_string();
         assert!(text.contains("UUID") && text.contains("send/"), "{text}");
+        let text = TopicError::BadSeq.to_string();
+        assert!(text.contains("decimal digits") && text.contains("edit/"), "{text}");
+        let text = TopicError::Response.to_string();
+        assert!(text.contains("me/replies/") && text.contains("1 to 64"), "{text}");
         assert_eq!(TopicError::Name(NameError::User).to_string(), NameError::User.to_string());
     }
 }

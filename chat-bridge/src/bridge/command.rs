@@ -4,7 +4,7 @@ use bluetick_broker::host::HostPublish;
 use bluetick_broker::packet::{PublishProperties, QoS, Reason};
 use bluetick_protocol::{
     CONTENT_TYPE_BYTES_MAX, ChatId, ChatKind, MENTIONS_MAX, MessageId, PublishTopic, SendJson, Seq,
-    Target, UserId, parse_read,
+    Target, TopicError, UserId, parse_read,
 };
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
@@ -46,6 +46,15 @@ impl Author<'_> {
                     .map_err(|error| Refused(Reason::PAYLOAD_FORMAT_INVALID, error.to_string()))?;
                 let user = self.key.user.clone();
                 Ok((chat.clone(), Command::Read(Read { user, chat, seq })))
+            }
+            // Topics of the protocol that this server does not serve yet.
+            PublishTopic::Edit { .. }
+            | PublishTopic::Delete { .. }
+            | PublishTopic::React { .. }
+            | PublishTopic::Typing { .. }
+            | PublishTopic::Rpc { .. } => {
+                let error = TopicError::Unknown;
+                Err(Refused(Reason(error.code()), error.to_string()))
             }
         }
     }

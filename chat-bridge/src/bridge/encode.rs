@@ -55,9 +55,13 @@ impl Outgoing<'_> {
             reply_to: entry.reply_to,
             mentions: &entry.mentions,
             expires_at_ms: entry.expires_at_ms,
+            edit_of: None,
+            delete_of: None,
+            react_to: None,
+            event: entry.event.as_ref(),
+            deleted: false,
             omitted_bytes,
             after: self.after,
-            event: entry.event.as_ref(),
         };
         let mut out = Vec::with_capacity(entry.body.len() + 192);
         payload.write_json(&mut out);

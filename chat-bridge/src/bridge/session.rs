@@ -324,9 +324,10 @@ impl HostSession for ChatSession {
         let refuse = |reason| {
             inner.line.host(HostEvent::Subscribed { token, reason });
         };
-        let Ok(filter) = Filter::parse(&request.filter) else {
+        let filter = match Filter::parse(&request.filter) {
+            Ok(filter) if is_served(&filter) => filter,
             // Whether it is no form of ours or names what is not the user's: the same answer.
-            return refuse(Reason::NOT_AUTHORIZED);
+            _ => return refuse(Reason::NOT_AUTHORIZED),
         };
         let partitions = inner.shared.pipeline.partitions().len();
         let had = inner
@@ -511,12 +512,21 @@ fn kind_of(filter: &Filter) -> Option<(SubscriptionKind, Option<&ChatId>)> {
     let (kind, scope) = match filter {
         Filter::Messages(scope) => (SubscriptionKind::Messages, scope),
         Filter::Receipts(scope) => (SubscriptionKind::Receipts, scope),
-        Filter::Acks | Filter::Errors => return None,
+        Filter::Acks
+        | Filter::Errors
+        | Filter::Replies(_)
+        | Filter::Presence(_)
+        | Filter::Typing(_) => return None,
     };
     match scope {
         Scope::All => Some((kind, None)),
         Scope::Chat(chat) => Some((kind, Some(chat))),
     }
+}
+
+/// Whether there is anything behind a filter yet.
+fn is_served(filter: &Filter) -> bool {
+    !matches!(filter, Filter::Replies(_) | Filter::Presence(_) | Filter::Typing(_))
 }
 
 /// How many partitions answer a subscription.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
+use bluetick_protocol::{ChatId, MessageId, Role, Seq, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, Write};
@@ -34,17 +34,6 @@ pub struct Watermarks {
     /// The chat's receipt version at which a watermark of another member last newly covered a
     /// message of this one: beyond his cursor, there is a receipt for him.
     pub news: u64,
-}
-
-/// What a member may do beyond sending and leaving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Role {
-    /// Everything.
-    Owner,
-    /// Manages members and messages.
-    Admin,
-    /// Sends and leaves.
-    Member,
 }
 
 /// Where a persistent session of a member is in this chat.

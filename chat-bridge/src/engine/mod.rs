@@ -20,7 +20,7 @@ mod send;
 mod subscribe;
 
 pub use batch::{Batch, Effect, Facts, Need, SubscriptionStart, Write};
-pub use chat::{Chat, ChatNo, Cursor, MEMBERS_PER_PAGE, Member, Role, Watermarks};
+pub use chat::{Chat, ChatNo, Cursor, MEMBERS_PER_PAGE, Member, Watermarks};
 pub use command::{
     Advance, Command, CreateChat, DeviceId, Outcome, Read, Refused, SavedSession,
     SavedSubscription, Send, SessionKey, Subscribe, SubscriptionKind, Unsubscribe,

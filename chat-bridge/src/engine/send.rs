@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use bluetick_protocol::{ChatId, ChatKind, Event, MessageId, Seq, UserId};
+use bluetick_protocol::{ChatId, ChatKind, Event, MessageId, Role, Seq, UserId};
 use uuid::{Builder, Uuid, Variant};
 
 use super::batch::{Batch, Facts, Need, Write};
-use super::chat::{Chat, ChatNo, Member, Role};
+use super::chat::{Chat, ChatNo, Member};
 use super::command::{CreateChat, Outcome, Refused, Send};
 use super::entry::{ContentType, Derived, Entry};
 use super::{Engine, Millis};

@@ -5,12 +5,12 @@
 
 use bincode::config::{Configuration, standard};
 use bincode::{BorrowDecode, Decode, Encode};
-use bluetick_protocol::{ChatId, Event, MessageId, Seq, UserId};
+use bluetick_protocol::{ChatId, Event, MessageId, Role, Seq, UserId};
 use bytes::Bytes;
 
 use super::kv::StoreError;
 use crate::engine::{
-    Chat, ChatNo, ContentType, Counters, Cursor, Derived, Entry, Member, Role, SavedSession,
+    Chat, ChatNo, ContentType, Counters, Cursor, Derived, Entry, Member, SavedSession,
     SavedSubscription, Watermarks,
 };
 
@@ -43,12 +43,31 @@ enum TypeRecord<'a> {
     Other(&'a str),
 }
 
+// The bytes hold the variant's number: new ones stand at the end.
 #[derive(Encode, Decode)]
 enum EventRecord {
-    Created { members: Vec<String>, title: Option<String> },
-    Added { members: Vec<String> },
-    Removed { members: Vec<String> },
+    Created {
+        members: Vec<String>,
+        title: Option<String>,
+    },
+    Added {
+        members: Vec<String>,
+    },
+    Removed {
+        members: Vec<String>,
+    },
     Left,
+    Role {
+        user: String,
+        role: RoleRecord,
+    },
+    Updated {
+        title: Option<String>,
+        description: Option<String>,
+        picture: Option<String>,
+        admins_only: Option<bool>,
+        ttl_s: Option<u32>,
+    },
 }
 
 #[derive(Encode, Decode)]
@@ -313,11 +332,7 @@ fn whole<T>(record: T, read: usize, bytes: &[u8]) -> Result<T, StoreError> {
 fn member_record(member: &Member) -> MemberRecord {
     MemberRecord {
         user: member.user.as_str().to_owned(),
-        role: match member.role {
-            Role::Owner => RoleRecord::Owner,
-            Role::Admin => RoleRecord::Admin,
-            Role::Member => RoleRecord::Member,
-        },
+        role: role_record(member.role),
         since: member.since.0,
         joined_tick: member.joined_tick,
         until: member.until.map(|seq| seq.0),
@@ -339,13 +354,8 @@ fn members(records: Vec<MemberRecord>) -> Result<Vec<Member>, StoreError> {
 }
 
 fn member(record: MemberRecord) -> Result<Member, StoreError> {
-    let role = match record.role {
-        RoleRecord::Owner => Role::Owner,
-        RoleRecord::Admin => Role::Admin,
-        RoleRecord::Member => Role::Member,
-    };
     let user = user(&record.user)?;
-    let mut member = Member::new(user, role, Seq(record.since), record.joined_tick);
+    let mut member = Member::new(user, role(record.role), Seq(record.since), record.joined_tick);
     member.until = record.until.map(Seq);
     member.marks = Watermarks {
         delivered: Seq(record.delivered),
@@ -380,6 +390,22 @@ fn cursor_record(cursor: &Cursor) -> CursorRecord {
     }
 }
 
+fn role_record(role: Role) -> RoleRecord {
+    match role {
+        Role::Owner => RoleRecord::Owner,
+        Role::Admin => RoleRecord::Admin,
+        Role::Member => RoleRecord::Member,
+    }
+}
+
+fn role(record: RoleRecord) -> Role {
+    match record {
+        RoleRecord::Owner => Role::Owner,
+        RoleRecord::Admin => Role::Admin,
+        RoleRecord::Member => Role::Member,
+    }
+}
+
 fn event_record(event: &Event) -> EventRecord {
     let names = |users: &[UserId]| users.iter().map(ToString::to_string).collect();
     match event {
@@ -389,6 +415,18 @@ fn event_record(event: &Event) -> EventRecord {
         Event::Added { members } => EventRecord::Added { members: names(members) },
         Event::Removed { members } => EventRecord::Removed { members: names(members) },
         Event::Left => EventRecord::Left,
+        Event::Role { user, role } => {
+            EventRecord::Role { user: user.as_str().to_owned(), role: role_record(*role) }
+        }
+        Event::Updated { title, description, picture, admins_only, ttl_s } => {
+            EventRecord::Updated {
+                title: title.clone(),
+                description: description.clone(),
+                picture: picture.clone(),
+                admins_only: *admins_only,
+                ttl_s: *ttl_s,
+            }
+        }
     }
 }
 
@@ -401,6 +439,12 @@ fn event(record: EventRecord) -> Result<Event, StoreError> {
         EventRecord::Added { members } => Event::Added { members: users(members)? },
         EventRecord::Removed { members } => Event::Removed { members: users(members)? },
         EventRecord::Left => Event::Left,
+        EventRecord::Role { user: name, role: of } => {
+            Event::Role { user: user(&name)?, role: role(of) }
+        }
+        EventRecord::Updated { title, description, picture, admins_only, ttl_s } => {
+            Event::Updated { title, description, picture, admins_only, ttl_s }
+        }
     })
 }
 

@@ -1,7 +1,7 @@
 //! Why a payload is not what its topic says.
 
-use crate::payload::CONTENT_TYPE_BYTES_MAX;
 use crate::payload::send::TTL_S_MAX;
+use crate::payload::{CONTENT_TYPE_BYTES_MAX, REACTION_BYTES_MAX};
 
 /// Bytes of a [`PayloadError::Json`]'s text, at most (about): it goes into an MQTT reason string,
 /// and may quote the peer.
@@ -41,6 +41,15 @@ pub enum PayloadError {
     /// Not a `seq` in decimal digits.
     #[error("the payload has to be a seq in decimal digits, such as 17")]
     Read,
+    /// Not a reaction.
+    #[error(
+        "a reaction is an emoji of at most {REACTION_BYTES_MAX} bytes, without blanks and control \
+         characters, or empty to take it back"
+    )]
+    Reaction,
+    /// Neither `1` nor `0`.
+    #[error("the payload has to be 1 for typing, or 0 for no longer")]
+    Typing,
 }
 
 impl PayloadError {
@@ -51,21 +60,26 @@ impl PayloadError {
     }
 
     pub(super) fn json(error: &serde_json::Error) -> Self {
-        // Quoted keys may be of any length, and NUL is not allowed in an MQTT string.
-        let mut detail = String::new();
-        for char in error.to_string().chars() {
-            if detail.len() >= DETAIL_BYTES_MAX {
-                detail.push('…');
-                break;
-            }
-            if char.is_control() {
-                detail.extend(char.escape_default());
-            } else {
-                detail.push(char);
-            }
-        }
-        Self::Json(detail)
+        Self::Json(printable(&error.to_string()))
     }
+}
+
+/// A text that may quote the peer, as it can stand in an MQTT string and in a line of a log:
+/// quoted keys may be of any length, and NUL is not allowed.
+pub(crate) fn printable(text: &str) -> String {
+    let mut detail = String::new();
+    for char in text.chars() {
+        if detail.len() >= DETAIL_BYTES_MAX {
+            detail.push('…');
+            break;
+        }
+        if char.is_control() {
+            detail.extend(char.escape_default());
+        } else {
+            detail.push(char);
+        }
+    }
+    detail
 }
 
 #[cfg(test)]
@@ -85,7 +99,8 @@ mod tests {
 
     #[test]
     fn all_are_payload_format_invalid() {
-        for error in [PayloadError::NoObject, PayloadError::Json(String::new()), PayloadError::Ttl]
+        for error in
+            [PayloadError::NoObject, PayloadError::Json(String::new()), PayloadError::Typing]
         {
             assert_eq!(error.code(), 0x99);
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::names::UserId;
+use crate::role::Role;
 
 /// Something that happened in a group: an entry of its log; who did it is the entry's `from`.
 ///
@@ -32,11 +33,36 @@ pub enum Event {
     },
     /// The entry's `from` left.
     Left,
+    /// A member was given a role.
+    Role {
+        /// Who.
+        user: UserId,
+        /// Which he has now.
+        role: Role,
+    },
+    /// What the group is, or what holds in it, was changed; what is left out is as it was.
+    Updated {
+        /// Its title.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// Its description; empty: it has none any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+        /// Its picture; empty: it has none any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        picture: Option<String>,
+        /// Whether only admins may send.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        admins_only: Option<bool>,
+        /// Seconds that its messages live from now on; 0: no end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ttl_s: Option<u32>,
+    },
 }
 
 impl Event {
     /// Each variant's `kind`.
-    const KINDS: [&str; 4] = ["created", "added", "removed", "left"];
+    const KINDS: [&str; 6] = ["created", "added", "removed", "left", "role", "updated"];
 }
 
 /// `None` for a kind of which this version has not heard: the entry has its place all the same,
@@ -77,6 +103,33 @@ mod tests {
             ),
             (Event::Removed { members }, r#"{"kind":"removed","members":["bob","carol"]}"#),
             (Event::Left, r#"{"kind":"left"}"#),
+            (
+                Event::Role { user: UserId::try_from("bob").expect("a user"), role: Role::Admin },
+                r#"{"kind":"role","user":"bob","role":"admin"}"#,
+            ),
+            (
+                Event::Updated {
+                    title: Some("Run".to_owned()),
+                    description: Some(String::new()),
+                    picture: Some("https://example.org/p.png".to_owned()),
+                    admins_only: Some(false),
+                    ttl_s: Some(0),
+                },
+                concat!(
+                    r#"{"kind":"updated","title":"Run","description":"","#,
+                    r#""picture":"https://example.org/p.png","admins_only":false,"ttl_s":0}"#
+                ),
+            ),
+            (
+                Event::Updated {
+                    title: None,
+                    description: None,
+                    picture: None,
+                    admins_only: None,
+                    ttl_s: Some(60),
+                },
+                r#"{"kind":"updated","ttl_s":60}"#,
+            ),
         ]
     }
 
@@ -87,6 +140,8 @@ mod tests {
             Event::Added { .. } => "added",
             Event::Removed { .. } => "removed",
             Event::Left => "left",
+            Event::Role { .. } => "role",
+            Event::Updated { .. } => "updated",
         }
     }
 
@@ -105,13 +160,22 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_is_passed_over_and_a_malformed_one_is_not() {
-        for json in ["null", r#"{"kind":"role","user":"bob"}"#, r#"{"kind":"Left"}"#] {
+        for json in ["null", r#"{"kind":"painted","by":"bob"}"#, r#"{"kind":"Left"}"#] {
             assert_eq!(read(json).expect("readable"), None, "{json}");
         }
         // Keys to come are no error.
         let json = r#"{"kind":"left","why":"asleep"}"#;
         assert_eq!(read(json).expect("an event"), Some(Event::Left));
-        for json in ["{}", "[]", "7", r#"{"kind":7}"#, r#"{"kind":"added"}"#] {
+        for json in [
+            "{}",
+            "[]",
+            "7",
+            r#"{"kind":7}"#,
+            r#"{"kind":"added"}"#,
+            r#"{"kind":"role","user":"bob"}"#,
+            r#"{"kind":"role","user":"bob","role":"Owner"}"#,
+            r#"{"kind":"updated","ttl_s":-1}"#,
+        ] {
             assert!(read(json).is_err(), "{json}");
         }
     }

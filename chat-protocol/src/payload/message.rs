@@ -2,12 +2,13 @@
 
 use std::io::Write as _;
 
+use base64::Engine as _;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::event::{Event, known};
-use super::{PayloadError, body_of, from_object, write_value};
+use super::{PayloadError, body_of, from_object, is_false, write_value};
 use crate::message_id::MessageId;
 use crate::names::{ChatId, UserId};
 use crate::seq::Seq;
@@ -39,15 +40,54 @@ pub struct MessageRef<'a> {
     pub mentions: &'a [UserId],
     /// When it ends, Unix milliseconds; JSON `expires_at`.
     pub expires_at_ms: Option<u64>,
+    /// The message whose body this one replaces.
+    pub edit_of: Option<Seq>,
+    /// The message that is deleted by this.
+    pub delete_of: Option<Seq>,
+    /// The message to which this is a reaction: the body is an emoji, or empty to take it back.
+    pub react_to: Option<Seq>,
+    /// What happened in the group.
+    pub event: Option<&'a Event>,
+    /// The body was deleted before it could be delivered.
+    pub deleted: bool,
     /// The body has so many bytes and was left out to fit the device's packets; JSON `omitted`.
     pub omitted_bytes: Option<u64>,
     /// The entries between this place and this message have expired or are not for this user.
     pub after: Option<Seq>,
-    /// What happened in the group.
-    pub event: Option<&'a Event>,
 }
 
-impl MessageRef<'_> {
+impl<'a> MessageRef<'a> {
+    /// With what every message has; all else is not set.
+    #[must_use]
+    pub const fn new(
+        chat: &'a ChatId,
+        seq: Seq,
+        id: MessageId,
+        from: &'a UserId,
+        at_ms: u64,
+        content_type: &'a str,
+    ) -> Self {
+        Self {
+            chat,
+            seq,
+            id,
+            from,
+            at_ms,
+            content_type,
+            body: None,
+            reply_to: None,
+            mentions: &[],
+            expires_at_ms: None,
+            edit_of: None,
+            delete_of: None,
+            react_to: None,
+            event: None,
+            deleted: false,
+            omitted_bytes: None,
+            after: None,
+        }
+    }
+
     /// Appends the JSON: keys in the contract's order, those that are not set left out, no spaces.
     ///
     /// Written by hand, without a tree or text in between: this is done for every message. Names
@@ -76,9 +116,15 @@ impl MessageRef<'_> {
             write_value(out, self.mentions);
         }
         write_number(out, "expires_at", self.expires_at_ms);
+        write_number(out, "edit_of", self.edit_of.map(|seq| seq.0));
+        write_number(out, "delete_of", self.delete_of.map(|seq| seq.0));
+        write_number(out, "react_to", self.react_to.map(|seq| seq.0));
         if let Some(event) = self.event {
             out.extend_from_slice(b",\"event\":");
             write_value(out, event);
+        }
+        if self.deleted {
+            out.extend_from_slice(b",\"deleted\":true");
         }
         write_number(out, "omitted", self.omitted_bytes);
         write_number(out, "after", self.after.map(|seq| seq.0));
@@ -107,8 +153,9 @@ fn write_number(out: &mut Vec<u8>, key: &str, number: Option<u64>) {
     write_value(out, &number);
 }
 
-/// A message as a member receives it, owned; [`MessageRef`] is its other end.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A message as a member receives it, owned; [`MessageRef`] is its other end. Written as JSON it is
+/// what [`MessageRef::write_json`] writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Which chat.
     pub chat: ChatId,
@@ -125,26 +172,71 @@ pub struct Message {
     #[serde(rename = "type")]
     pub content_type: String,
     /// The JSON `body`, there if the body is text; [`Message::body`] has it in either case.
-    #[serde(rename = "body")]
+    #[serde(rename = "body", skip_serializing_if = "Option::is_none")]
     pub body_text: Option<String>,
     /// The JSON `body_base64`, there if the body is not text.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
     /// The entry it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Seq>,
     /// Whom it mentions.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<UserId>,
     /// When it ends, Unix milliseconds; JSON `expires_at`.
-    #[serde(rename = "expires_at")]
+    #[serde(rename = "expires_at", skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<u64>,
+    /// The message whose body this one replaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edit_of: Option<Seq>,
+    /// The message that is deleted by this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_of: Option<Seq>,
+    /// The message to which this is a reaction: the body is an emoji, or empty to take it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub react_to: Option<Seq>,
     /// What happened in the group; `None` also for a kind that this version does not know.
-    #[serde(default, deserialize_with = "known")]
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
     pub event: Option<Event>,
+    /// The body was deleted before it could be delivered.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub deleted: bool,
     /// The body has so many bytes and was left out to fit the device's packets; JSON `omitted`.
-    #[serde(rename = "omitted")]
+    #[serde(rename = "omitted", skip_serializing_if = "Option::is_none")]
     pub omitted_bytes: Option<u64>,
     /// The entries between this place and this message have expired or are not for this user.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Seq>,
+}
+
+/// A copy that owns its parts: for answers, which hold several.
+impl From<&MessageRef<'_>> for Message {
+    fn from(message: &MessageRef<'_>) -> Self {
+        let text = message.body.map(std::str::from_utf8);
+        Self {
+            chat: message.chat.clone(),
+            seq: message.seq,
+            id: message.id,
+            from: message.from.clone(),
+            at_ms: message.at_ms,
+            content_type: message.content_type.to_owned(),
+            body_text: text.and_then(Result::ok).map(str::to_owned),
+            body_base64: message
+                .body
+                .filter(|_| text.is_some_and(|text| text.is_err()))
+                .map(|body| STANDARD.encode(body)),
+            reply_to: message.reply_to,
+            mentions: message.mentions.to_vec(),
+            expires_at_ms: message.expires_at_ms,
+            edit_of: message.edit_of,
+            delete_of: message.delete_of,
+            react_to: message.react_to,
+            event: message.event.cloned(),
+            deleted: message.deleted,
+            omitted_bytes: message.omitted_bytes,
+            after: message.after,
+        }
+    }
 }
 
 impl Message {
@@ -187,21 +279,9 @@ mod tests {
         let (from, mentions) = (user("alice"), [user("bob"), user("carol")]);
         let id = MessageId::try_from("0193A5F0-1C2B-7D3E-8F4A-5B6C7D8E9F00").expect("an id");
         let event = Event::Left;
-        let plain = MessageRef {
-            chat: &chat,
-            seq: Seq(7),
-            id,
-            from: &from,
-            at_ms: 1_764_000_000_000,
-            content_type: "text/plain",
-            body: Some(b"hi"),
-            reply_to: None,
-            mentions: &[],
-            expires_at_ms: None,
-            omitted_bytes: None,
-            after: None,
-            event: None,
-        };
+        let at_ms = 1_764_000_000_000;
+        let bare = MessageRef::new(&chat, Seq(7), id, &from, at_ms, "text/plain");
+        let plain = MessageRef { body: Some(b"hi"), ..bare };
         let head = concat!(
             r#"{"chat":"alice~bob","seq":7,"id":"0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f00","#,
             r#""from":"alice","at":1764000000000,"type":"text/plain""#
@@ -218,14 +298,25 @@ mod tests {
             expires_at_ms: Some(1_764_000_060_000),
             omitted_bytes: Some(70_000),
             after: Some(Seq(4)),
+            edit_of: Some(Seq(1)),
+            delete_of: Some(Seq(2)),
+            react_to: Some(Seq(3)),
+            deleted: true,
             event: Some(&event),
             ..plain
         };
         let tail = concat!(
             r#","body":"a\"\n","reply_to":3,"mentions":["bob","carol"],"expires_at":1764000060000,"#,
-            r#""event":{"kind":"left"},"omitted":70000,"after":4}"#
+            r#""edit_of":1,"delete_of":2,"react_to":3,"event":{"kind":"left"},"deleted":true,"#,
+            r#""omitted":70000,"after":4}"#
         );
         assert_eq!(json(&full), format!("{head}{tail}"));
+        let deleted = MessageRef { deleted: true, ..bare };
+        assert_eq!(json(&deleted), format!(r#"{head},"deleted":true}}"#));
+        for message in [bare, plain, empty, bytes, full, deleted] {
+            let owned = serde_json::to_string(&Message::from(&message)).expect("an object");
+            assert_eq!(owned, json(&message));
+        }
     }
 
     const READ: &str = concat!(
@@ -235,7 +326,7 @@ mod tests {
 
     #[test]
     fn is_read_with_keys_to_come() {
-        let text = format!(r#" {READ},"body":"x","edit_of":4,"event":{{"kind":"role"}}}} "#);
+        let text = format!(r#" {READ},"body":"x","colour":4,"event":{{"kind":"painted"}}}} "#);
         let message = Message::from_json(text.as_bytes()).expect("a message");
         assert_eq!(message.body(), Ok(Some(b"x".to_vec())));
         assert_eq!(message.event, None);

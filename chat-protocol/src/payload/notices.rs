@@ -1,4 +1,4 @@
-//! The small payloads that the server publishes: receipts, acknowledgements, refusals.
+//! The small payloads that the server publishes: receipts, acknowledgements, refusals, presence.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,42 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// How far the members of a large group got, for the author: `chats/{chat}/receipts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptCount {
+    /// In which chat.
+    pub chat: ChatId,
+    /// The author's latest message.
+    pub seq: Seq,
+    /// To how many members it was delivered.
+    pub delivered_by: u64,
+    /// How many members read it.
+    pub read_by: u64,
+}
+
+/// Whether a user is there: `users/{user}/presence`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// Who.
+    pub user: UserId,
+    /// A device of his is connected.
+    pub online: bool,
+    /// When one was last, Unix milliseconds; not told of one who is online. JSON `last_seen`.
+    #[serde(rename = "last_seen", default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_ms: Option<u64>,
+}
+
+/// Whether a member types: `chats/{chat}/typing`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typing {
+    /// Where.
+    pub chat: ChatId,
+    /// Who.
+    pub user: UserId,
+    /// Whether he does.
+    pub typing: bool,
+}
+
 macro_rules! json {
     ($($name:ident)*) => { $(
         impl $name {
@@ -75,7 +111,7 @@ macro_rules! json {
     )* };
 }
 
-json!(Receipt SendAck Refusal);
+json!(Receipt SendAck Refusal ReceiptCount Presence Typing);
 
 #[cfg(test)]
 mod tests {
@@ -131,6 +167,35 @@ mod tests {
         );
         assert_eq!(text(&refusal.to_json()), json);
         assert_eq!(Refusal::from_json(json.as_bytes()), Ok(refusal));
+    }
+
+    #[test]
+    fn a_count_is_as_the_contract_shows_it() {
+        let count = ReceiptCount { chat: chat(), seq: Seq(7), delivered_by: 900, read_by: 12 };
+        let json = r#"{"chat":"alice~bob","seq":7,"delivered_by":900,"read_by":12}"#;
+        assert_eq!(text(&count.to_json()), json);
+        assert_eq!(ReceiptCount::from_json(json.as_bytes()), Ok(count));
+        // The two share a topic, and are told apart by their keys.
+        assert!(Receipt::from_json(json.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn presence_and_typing_are_as_the_contract_shows_them() {
+        let user = UserId::try_from("bob").expect("a user");
+        let online = Presence { user: user.clone(), online: true, last_seen_ms: None };
+        let offline =
+            Presence { online: false, last_seen_ms: Some(1_764_000_000_000), ..online.clone() };
+        for (presence, json) in [
+            (online, r#"{"user":"bob","online":true}"#),
+            (offline, r#"{"user":"bob","online":false,"last_seen":1764000000000}"#),
+        ] {
+            assert_eq!(text(&presence.to_json()), json);
+            assert_eq!(Presence::from_json(json.as_bytes()), Ok(presence));
+        }
+        let typing = Typing { chat: chat(), user, typing: true };
+        let json = r#"{"chat":"alice~bob","user":"bob","typing":true}"#;
+        assert_eq!(text(&typing.to_json()), json);
+        assert_eq!(Typing::from_json(json.as_bytes()), Ok(typing));
     }
 
     #[test]

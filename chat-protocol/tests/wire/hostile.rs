@@ -1,14 +1,19 @@
 //! Nothing a peer sends panics, and what is taken of it is valid.
 
+use bluetick_protocol::rpc::{Answer, History, Method, Request, RpcError};
 use bluetick_protocol::{
-    ChatId, Filter, MENTIONS_MAX, Message, MessageId, MessageRef, PublishTopic, Receipt, Refusal,
-    SendAck, SendJson, Seq, TTL_S_MAX, Target, UserId, messages_topic, parse_read, read_topic,
-    receipts_topic, send_json_topic, send_topic, user_send_topic,
+    ChatId, Filter, MENTIONS_MAX, Message, MessageId, MessageRef, Presence, PublishTopic, Receipt,
+    Refusal, RequestId, SendAck, SendJson, Seq, TTL_S_MAX, Target, UserId, delete_topic,
+    edit_topic, messages_topic, parse_reaction, parse_read, parse_response_topic, parse_typing,
+    react_topic, read_topic, receipts_topic, reply_topic, send_json_topic, send_topic,
+    typing_topic, user_send_topic,
 };
 use fastrand::Rng;
 
 use crate::for_each_seed;
-use crate::generate::{body, chat, event, maybe, message_id, number, send_json, text, user, users};
+use crate::generate::{
+    body, chat, event, maybe, message_id, number, request, send_json, text, user, users,
+};
 
 /// Some bytes replaced, removed, doubled or cut off.
 fn mutate(rng: &mut Rng, bytes: &mut Vec<u8>) {
@@ -77,10 +82,43 @@ fn read_as_everything(bytes: &[u8]) -> u32 {
             PublishTopic::SendJson { to: Target::Chat(chat) } => send_json_topic(&chat),
             PublishTopic::SendJson { to: Target::User(_) } => panic!("there is no such topic"),
             PublishTopic::Read { chat } => read_topic(&chat),
+            PublishTopic::Edit { chat, seq } => edit_topic(&chat, seq),
+            PublishTopic::Delete { chat, seq } => delete_topic(&chat, seq),
+            PublishTopic::React { chat, seq } => react_topic(&chat, seq),
+            PublishTopic::Typing { chat } => typing_topic(&chat),
+            PublishTopic::Rpc { method, request } => match request {
+                Some(request) => format!("rpc/{method}/{request}"),
+                None => format!("rpc/{method}"),
+            },
         };
-        // The id may have come in upper case.
-        assert_eq!(written, text.to_lowercase());
+        // A message id may have come in upper case.
+        assert_eq!(written.to_lowercase(), text.to_lowercase());
     }
+    if let Ok(request) = parse_response_topic(&text) {
+        taken += 1;
+        assert_eq!(reply_topic(&request), text);
+    }
+    for method in Method::ALL {
+        match Request::parse(method.as_str(), bytes) {
+            Ok(request) => {
+                taken += 1;
+                assert_eq!(request.method(), *method);
+                assert_eq!(Request::parse(method.as_str(), &request.to_json()), Ok(request));
+            }
+            Err(error) => {
+                assert_eq!(error.code, RpcError::ARGUMENTS);
+                let bounded = error.message.len() < 300;
+                assert!(bounded && !error.message.contains(char::is_control), "{error}");
+            }
+        }
+    }
+    if let Ok(answer) = Answer::<History>::from_json(bytes) {
+        taken += 1;
+        assert_eq!(Answer::from_json(&answer.to_json()), Ok(answer));
+    }
+    taken += u32::from(parse_reaction(bytes).is_ok_and(|reaction| reaction.is_some()));
+    taken += u32::from(parse_typing(bytes).is_ok());
+    taken += u32::from(Presence::from_json(bytes).is_ok());
     taken += u32::from(Filter::parse(&text).is_ok());
     taken
 }
@@ -100,24 +138,16 @@ fn damaged_values_never_panic() {
     let (mut whole, mut taken) = (0, 0);
     for seed in 0..20_000 {
         let rng = &mut Rng::with_seed(seed);
-        let mut bytes = match rng.u8(..9) {
+        let mut bytes = match rng.u8(..12) {
             0 => SendJson { mentions: users(rng, 2), ..send_json(rng) }.to_json(),
             1 => {
                 let (chat, from, body, event) = (chat(rng), user(rng), body(rng), event(rng));
+                let (seq, id, at_ms) = (Seq(number(rng)), message_id(rng), number(rng));
                 let message = MessageRef {
-                    chat: &chat,
-                    seq: Seq(number(rng)),
-                    id: message_id(rng),
-                    from: &from,
-                    at_ms: number(rng),
-                    content_type: "text/plain",
                     body: Some(&body),
                     reply_to: Some(Seq(number(rng))),
-                    mentions: &[],
-                    expires_at_ms: None,
-                    omitted_bytes: None,
-                    after: None,
                     event: Some(&event),
+                    ..MessageRef::new(&chat, seq, id, &from, at_ms, "text/plain")
                 };
                 let mut out = Vec::new();
                 message.write_json(&mut out);
@@ -132,7 +162,11 @@ fn damaged_values_never_panic() {
             4 => user_send_topic(&user(rng), maybe(rng, message_id)).into_bytes(),
             5 => messages_topic(&chat(rng)).into_bytes(),
             6 => receipts_topic(&chat(rng)).into_bytes(),
-            7 => message_id(rng).to_string().into_bytes(),
+            7 => request(rng).to_json(),
+            8 => edit_topic(&chat(rng), Seq(number(rng).max(1))).into_bytes(),
+            9 => reply_topic(&RequestId::try_from(message_id(rng).to_string()).expect("one"))
+                .into_bytes(),
+            10 => message_id(rng).to_string().into_bytes(),
             _ => number(rng).to_string().into_bytes(),
         };
         assert!(read_as_everything(&bytes) > 0, "seed {seed}: whole, and taken by no reader");

@@ -3,6 +3,7 @@
 
 mod generate;
 mod hostile;
+mod requests;
 mod round_trips;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

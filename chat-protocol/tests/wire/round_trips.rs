@@ -2,15 +2,19 @@
 
 use std::fmt;
 
+use bluetick_protocol::rpc::{Method, Request};
 use bluetick_protocol::{
     ChatId, Message, MessageId, MessageRef, Receipt, Refusal, SendAck, SendJson, Seq, UserId,
     parse_read,
 };
+use fastrand::Rng;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Value, json};
 
 use crate::for_each_seed;
-use crate::generate::{body, chat, event, maybe, message_id, number, send_json, text, user, users};
+use crate::generate::{
+    body, chat, event, maybe, message_id, number, request, send_json, text, user, users,
+};
 
 #[test]
 fn a_message_comes_back() {
@@ -49,9 +53,13 @@ fn a_message_comes_back() {
             reply_to: maybe(rng, number).map(Seq),
             mentions: &mentions,
             expires_at_ms: maybe(rng, number),
+            edit_of: maybe(rng, number).map(Seq),
+            delete_of: maybe(rng, number).map(Seq),
+            react_to: maybe(rng, number).map(Seq),
+            event: event.as_ref(),
+            deleted: rng.bool(),
             omitted_bytes: maybe(rng, number),
             after: maybe(rng, number).map(Seq),
-            event: event.as_ref(),
         };
         let mut out = Vec::new();
         message.write_json(&mut out);
@@ -84,6 +92,10 @@ fn a_message_comes_back() {
         set("reply_to", message.reply_to.map(|seq| json!(seq.0)));
         set("mentions", (!mentions.is_empty()).then(|| json!(mentions)));
         set("expires_at", message.expires_at_ms.map(|at_ms| json!(at_ms)));
+        set("edit_of", message.edit_of.map(|seq| json!(seq.0)));
+        set("delete_of", message.delete_of.map(|seq| json!(seq.0)));
+        set("react_to", message.react_to.map(|seq| json!(seq.0)));
+        set("deleted", message.deleted.then(|| json!(true)));
         set("omitted", message.omitted_bytes.map(|bytes| json!(bytes)));
         set("after", message.after.map(|seq| json!(seq.0)));
         set("event", event.as_ref().map(|event| json!(event)));
@@ -106,11 +118,17 @@ fn a_message_comes_back() {
             reply_to: message.reply_to,
             mentions: mentions.clone(),
             expires_at_ms: message.expires_at_ms,
+            edit_of: message.edit_of,
+            delete_of: message.delete_of,
+            react_to: message.react_to,
             event: event.clone(),
+            deleted: message.deleted,
             omitted_bytes: message.omitted_bytes,
             after: message.after,
         };
         assert_eq!(read, expected);
+        assert_eq!(Message::from(&message), expected);
+        assert_eq!(serde_json::to_vec(&expected).expect("an object"), out);
     });
 }
 
@@ -151,6 +169,22 @@ fn notices_come_back() {
         };
         assert_eq!(Refusal::from_json(&refusal.to_json()), Ok(refusal));
     });
+}
+
+#[test]
+fn requests_come_back() {
+    let mut seen = Vec::new();
+    for seed in 0..4000 {
+        let request = request(&mut Rng::with_seed(seed));
+        let json = request.to_json();
+        assert_no_spaces(&json);
+        let method = request.method();
+        assert_eq!(Request::parse(method.as_str(), &json), Ok(request), "seed {seed}");
+        if !seen.contains(&method) {
+            seen.push(method);
+        }
+    }
+    assert_eq!(seen.len(), Method::ALL.len());
 }
 
 #[test]

@@ -455,3 +455,41 @@ fn user(name: &str) -> Result<UserId, StoreError> {
 fn message_id(bytes: [u8; 16]) -> Result<MessageId, StoreError> {
     MessageId::from_bytes(bytes).ok_or(StoreError::Corrupt("a message id is nil"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `golden.txt` has no events: their bytes are held here.
+    #[test]
+    fn events_keep_their_bytes() {
+        let bob = || UserId::try_from("bob").expect("a user");
+        let members = vec![bob()];
+        let updated = |title: Option<&str>, admins_only, ttl_s| Event::Updated {
+            title: title.map(str::to_owned),
+            description: None,
+            picture: None,
+            admins_only,
+            ttl_s,
+        };
+        for (given, bytes) in [
+            (
+                Event::Created { members: members.clone(), title: Some("T".to_owned()) },
+                &b"\x01\0\x01\x03bob\x01\x01T"[..],
+            ),
+            (Event::Added { members: members.clone() }, b"\x01\x01\x01\x03bob"),
+            (Event::Removed { members }, b"\x01\x02\x01\x03bob"),
+            (Event::Left, b"\x01\x03"),
+            (Event::Role { user: bob(), role: Role::Owner }, b"\x01\x04\x03bob\0"),
+            (Event::Role { user: bob(), role: Role::Member }, b"\x01\x04\x03bob\x02"),
+            (updated(Some("T"), Some(true), None), b"\x01\x05\x01\x01T\0\0\x01\x01\0"),
+            (updated(None, None, Some(60)), b"\x01\x05\0\0\0\0\x01\x3c"),
+        ] {
+            let mut out = Vec::new();
+            encode(&event_record(&given), &mut out);
+            assert_eq!(out, bytes, "{given:?}");
+            let read = decode(&out).and_then(event).expect("an event");
+            assert_eq!(read, given);
+        }
+    }
+}

@@ -95,7 +95,7 @@ fn a_message_comes_back() {
         set("edit_of", message.edit_of.map(|seq| json!(seq.0)));
         set("delete_of", message.delete_of.map(|seq| json!(seq.0)));
         set("react_to", message.react_to.map(|seq| json!(seq.0)));
-        set("deleted", message.deleted.then(|| json!(true)));
+        set("deleted", message.deleted.then_some(json!(true)));
         set("omitted", message.omitted_bytes.map(|bytes| json!(bytes)));
         set("after", message.after.map(|seq| json!(seq.0)));
         set("event", event.as_ref().map(|event| json!(event)));

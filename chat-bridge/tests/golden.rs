@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bluetick_bridge::engine::{
-    Batch, Command, Engine, Facts, Need, PartitionNo, Read, SavedSession, SavedSubscription, Send,
-    SessionKey,
+    Batch, Change, ChangeChat, Command, CreateChat, Engine, Facts, Info, Need, PartitionNo, Read,
+    RequestKey, SavedSession, SavedSubscription, Send, SessionKey,
 };
 use bluetick_bridge::engine::{ContentType, Counters};
 use bluetick_bridge::store::{MemoryKv, Store};
@@ -45,16 +45,34 @@ fn records_keep_their_bytes() {
             ticks: vec![1, 2],
         }],
     };
+    let group = ChatId::try_from("g-7k2m9x4q1zrt").expect("a name");
+    let create = CreateChat {
+        chat: group.clone(),
+        id: MessageId::from_bytes([0x18; 16]).expect("an id"),
+        owner: user("alice"),
+        members: vec![user("bob"), user("carol")],
+        info: Info { title: Some("Run".to_owned()), ttl_s: 60, ..Info::default() },
+        members_max: 8,
+    };
+    let remove = ChangeChat {
+        request: RequestKey { user: user("alice"), hash: 1 << 100 },
+        chat: group.clone(),
+        id: MessageId::from_bytes([0x19; 16]).expect("an id"),
+        change: Change::Remove(vec![user("carol")]),
+        members_max: 8,
+    };
     let key = SessionKey { user: user("bob"), device: "bob-phone".into() };
     let mut engine = Engine::new(PartitionNo(1), Counters::default(), 8);
     let mut batch = Batch::default();
-    let facts = Facts { absent: [chat.clone()].into(), ..Facts::default() };
+    let facts = Facts { absent: [chat.clone(), group].into(), ..Facts::default() };
     let now = 1_764_000_000_000;
     for command in [
         Command::Send(Box::new(send)),
         Command::Send(Box::new(plain)),
         Command::Read(Read { user: user("bob"), chat, seq: Seq(2) }),
         Command::SaveSession { key, session },
+        Command::CreateChat(create),
+        Command::ChangeChat(Box::new(remove)),
     ] {
         let mut facts = Facts { absent: facts.absent.clone(), ..Facts::default() };
         loop {
@@ -62,6 +80,9 @@ fn records_keep_their_bytes() {
                 Ok(_) => break,
                 Err(Need::Id(chat, author, id)) => {
                     facts.ids.insert((chat, author, id), None);
+                }
+                Err(Need::Answer(key)) => {
+                    facts.answers.insert(key, None);
                 }
                 Err(need) => panic!("{need:?}"),
             }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bluetick_bridge::engine::{
-    Batch, Command, ContentType, Counters, CreateChat, Engine, Facts, Outcome, PartitionNo, Read,
-    Send, Subscribe, SubscriptionKind,
+    Batch, Command, ContentType, Counters, CreateChat, Engine, Facts, Info, Outcome, PartitionNo,
+    Read, Send, Subscribe, SubscriptionKind,
 };
 use bluetick_bridge::store::{MemoryKv, Store, Supplied, Table};
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
@@ -75,6 +75,8 @@ fn some_commands(seed: u64) -> Vec<Command> {
     let mut random = Rng::with_seed(seed);
     let names = ["alice", "bob", "carol", "dave"];
     let mut commands = vec![Command::CreateChat(CreateChat {
+        info: Info::default(),
+        members_max: 1024,
         chat: ChatId::try_from("g-00000000000a").expect("a group"),
         id: MessageId::from_bytes([9; 16]).expect("an id"),
         owner: user("alice"),

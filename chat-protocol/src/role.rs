@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a member may do beyond sending and leaving; in JSON in lower case.
 /// Source: docs/protocol.md "Requests".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Everything.

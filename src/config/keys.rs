@@ -243,6 +243,13 @@ pub(super) const KEYS: &[Key] = &[
          256 KiB: text, voice snippets, thumbnails; larger media belong beside the chat.",
     ),
     key(
+        "chat.group_members_max",
+        number(2, 100_000),
+        &["1024"],
+        "Members of a group. One more is refused (0x97).
+         1024: what people can follow; each member costs a message that he reads one delivery.",
+    ),
+    key(
         "chat.tail_bytes_max",
         number(0, 68_719_476_736),
         &["33554432"],

@@ -44,25 +44,12 @@ impl Outgoing<'_> {
 
     fn encode(&self, omitted_bytes: Option<u64>, now: Millis) -> Message {
         let entry = self.entry;
-        let payload = MessageRef {
-            chat: self.chat,
-            seq: entry.seq,
-            id: entry.id,
-            from: self.from,
-            at_ms: entry.at_ms,
-            content_type: entry.content_type.as_str(),
-            body: (omitted_bytes.is_none() && entry.event.is_none()).then_some(&entry.body[..]),
-            reply_to: entry.reply_to,
-            mentions: &entry.mentions,
-            expires_at_ms: entry.expires_at_ms,
-            edit_of: None,
-            delete_of: None,
-            react_to: None,
-            event: entry.event.as_ref(),
-            deleted: false,
-            omitted_bytes,
-            after: self.after,
-        };
+        let mut payload = message_ref(self.chat, self.from, entry);
+        payload.after = self.after;
+        if omitted_bytes.is_some() {
+            payload.body = None;
+            payload.omitted_bytes = omitted_bytes;
+        }
         let mut out = Vec::with_capacity(entry.body.len() + 192);
         payload.write_json(&mut out);
         let left_ms = entry.expires_at_ms.map(|at| at.saturating_sub(now));
@@ -71,6 +58,23 @@ impl Outgoing<'_> {
             ..PublishProperties::default()
         };
         Message::new(messages_topic(self.chat).into(), out.into(), &properties, false)
+    }
+}
+
+/// An entry as its payload.
+pub(super) fn message_ref<'a>(
+    chat: &'a ChatId,
+    from: &'a UserId,
+    entry: &'a Entry,
+) -> MessageRef<'a> {
+    let content_type = entry.content_type.as_str();
+    MessageRef {
+        body: entry.event.is_none().then_some(&entry.body[..]),
+        reply_to: entry.reply_to,
+        mentions: &entry.mentions,
+        expires_at_ms: entry.expires_at_ms,
+        event: entry.event.as_ref(),
+        ..MessageRef::new(chat, entry.seq, entry.id, from, entry.at_ms, content_type)
     }
 }
 

@@ -6,7 +6,9 @@ mod environment;
 mod open;
 mod outbox;
 mod publish;
+mod queries;
 mod reader;
+mod rpc;
 mod session;
 
 use command::{Author, Refused};
@@ -50,11 +52,13 @@ pub struct BridgeOptions {
     pub message_bytes_max: usize,
     /// How much of the newest bodies is kept in memory for those who read along, bytes.
     pub tail_bytes_max: usize,
+    /// How many members a group may have. One more is refused (0x97).
+    pub group_members_max: u32,
 }
 
 impl Default for BridgeOptions {
     fn default() -> Self {
-        Self { message_bytes_max: 256 << 10, tail_bytes_max: 32 << 20 }
+        Self { message_bytes_max: 256 << 10, tail_bytes_max: 32 << 20, group_members_max: 1024 }
     }
 }
 

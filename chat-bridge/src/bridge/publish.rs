@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bluetick_broker::host::{HostEvent, HostPublish, Token};
 use bluetick_broker::packet::{AckProperties, QoS, Reason};
-use bluetick_protocol::{ChatId, Refusal, SendAck};
+use bluetick_protocol::{ChatId, PublishTopic, Refusal, SendAck};
 
 use super::command::{Author, Refused};
 use super::encode;
 use super::session::Inner;
-use crate::engine::Outcome;
+use crate::engine::{Outcome, Refused as EngineRefused};
 use crate::partition::Unavailable;
 
 /// What has to be known of a publish to answer it.
@@ -28,6 +28,15 @@ impl Inner {
             packet_id: publish.packet_id,
             topic: publish.topic.clone(),
         };
+        // Requests have answers of their own.
+        if publish.topic.starts_with("rpc/")
+            && let Ok(PublishTopic::Rpc { method, request }) = PublishTopic::parse(&publish.topic)
+        {
+            if let Err(Refused(reason, message)) = self.request(&publish, &method, request) {
+                self.refuse(&origin, reason, message);
+            }
+            return;
+        }
         let now = self.shared.now_ms();
         let author = Author { shared: &self.shared, key: &self.key, epoch: self.epoch() };
         match author.command(publish) {
@@ -63,6 +72,10 @@ impl Inner {
                     properties,
                     notice,
                 });
+            }
+            Ok(Outcome::Refused(EngineRefused::AdminsOnly)) => {
+                let text = "only an owner or an admin may send here".to_owned();
+                self.refuse(origin, Reason::NOT_AUTHORIZED, text);
             }
             Ok(Outcome::Refused(_)) => {
                 let text = "not a member, or there is no such chat or user".to_owned();

@@ -526,7 +526,7 @@ fn kind_of(filter: &Filter) -> Option<(SubscriptionKind, Option<&ChatId>)> {
 
 /// Whether there is anything behind a filter yet.
 fn is_served(filter: &Filter) -> bool {
-    !matches!(filter, Filter::Replies(_) | Filter::Presence(_) | Filter::Typing(_))
+    !matches!(filter, Filter::Presence(_) | Filter::Typing(_))
 }
 
 /// How many partitions answer a subscription.

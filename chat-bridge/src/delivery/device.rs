@@ -125,7 +125,9 @@ impl Device {
     pub(super) fn forget_if_done(&mut self, no: ChatNo, engine: &mut Engine) {
         let Some(chat) = engine.chat(no) else { return };
         let Some(flow) = self.flows.get(&no) else { return };
-        let head = self.messages.options(no).map(|_| chat.head);
+        let until = chat.member(flow.member).and_then(|member| member.until);
+        let last = until.map_or(chat.head, |until| until.min(chat.head));
+        let head = self.messages.options(no).map(|_| last);
         let untold = self.receipts.options(no).is_some() && next_receipt(chat, flow).is_some();
         if !untold && flow.is_done(head) {
             self.flows.remove(&no);

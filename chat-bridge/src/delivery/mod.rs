@@ -253,7 +253,12 @@ impl Delivery {
                 let Some(device) = self.devices.get_mut(key) else { continue };
                 if device.messages.options(no).is_some() {
                     let index = u32::try_from(index).unwrap_or(u32::MAX);
-                    flows += device.ready_at(no, index, chat.committed, chat.visible_version);
+                    // Who joins with this batch was last concerned with what was before it.
+                    let seq = match member.since > chat.committed {
+                        true => member.before(),
+                        false => chat.committed,
+                    };
+                    flows += device.ready_at(no, index, seq, chat.visible_version);
                     woken.push(*key);
                 }
             }
@@ -271,7 +276,7 @@ impl Delivery {
         woken: &mut Vec<DeviceKey>,
     ) {
         let Some(chat) = engine.chat_mut(no) else { return };
-        let Some(member) = chat.member(index) else { return };
+        let Some(member) = chat.member(index).filter(|member| member.is_active()) else { return };
         let news =
             marks.news > member.visible.news || marks.read_version > member.visible.read_version;
         let Some(keys) = self.users.get(&member.user).filter(|_| news) else { return };

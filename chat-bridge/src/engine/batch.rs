@@ -7,8 +7,8 @@ use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::Counters;
-use super::chat::{ChatNo, Member, Watermarks};
-use super::command::{SavedSession, SessionKey};
+use super::chat::{ChatNo, Info, Member, Watermarks};
+use super::command::{Answer, RequestKey, SavedSession, SessionKey};
 use super::entry::Entry;
 
 /// The decisions of one partition that are committed together.
@@ -26,6 +26,8 @@ pub struct Batch {
     pub effects: Vec<Effect>,
     #[serde(skip)]
     pub(super) ids: Vec<(ChatNo, u32, MessageId)>,
+    #[serde(skip)]
+    pub(super) requests: Vec<RequestKey>,
     #[serde(skip)]
     pub(super) touched: Vec<ChatNo>,
     #[serde(skip)]
@@ -97,8 +99,24 @@ pub enum Write {
         last_at_ms: u64,
         /// How many members there are on all pages.
         member_count: u32,
+        /// There is a record of [`Write::ChatInfo`].
+        has_info: bool,
         /// Page 0.
         members: Vec<Member>,
+    },
+    /// What is said of a chat.
+    ChatInfo {
+        /// Of which.
+        no: ChatNo,
+        /// What.
+        info: Info,
+    },
+    /// The answer to a request, so that a repeat changes nothing. `None` removes it.
+    Answer {
+        /// Of whom, to which.
+        key: RequestKey,
+        /// When and what.
+        answer: Option<Answer>,
     },
     /// Further members of a group.
     MemberPage {
@@ -169,6 +187,8 @@ pub enum Need {
     Id(ChatNo, u32, MessageId),
     /// An entry: [`Facts::entries`].
     Entry(ChatNo, Seq),
+    /// The answer to a request: [`Facts::answers`].
+    Answer(RequestKey),
 }
 
 /// What was read from the store for one command; void after it.
@@ -182,6 +202,8 @@ pub struct Facts {
     pub ids: HashMap<(ChatNo, u32, MessageId), Option<Seq>>,
     /// Entries; `None`: not there (erased).
     pub entries: HashMap<(ChatNo, Seq), Option<Arc<Entry>>>,
+    /// Answers; `None`: never asked.
+    pub answers: HashMap<RequestKey, Option<Answer>>,
 }
 
 impl Facts {
@@ -192,5 +214,6 @@ impl Facts {
             && self.chats_of_user.is_none()
             && self.ids.is_empty()
             && self.entries.is_empty()
+            && self.answers.is_empty()
     }
 }

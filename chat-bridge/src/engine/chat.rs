@@ -63,6 +63,8 @@ pub struct Member {
     pub joined_tick: u64,
     /// The last entry he is entitled to, once he is no longer a member.
     pub until: Option<Seq>,
+    /// Earlier memberships: the first and the last entry of each.
+    pub past: Vec<(Seq, Seq)>,
     /// How far he got, as decided.
     pub marks: Watermarks,
     /// Receipts that some device of his has acknowledged, up to this version.
@@ -94,6 +96,7 @@ impl Member {
             since,
             joined_tick,
             until: None,
+            past: Vec::new(),
             marks,
             receipts_told: 0,
             newest_id: None,
@@ -107,7 +110,24 @@ impl Member {
     /// Whether he is entitled to the entry `seq`.
     #[must_use]
     pub fn may_read(&self, seq: Seq) -> bool {
-        seq >= self.since && self.until.is_none_or(|until| seq <= until)
+        (seq >= self.since && self.until.is_none_or(|until| seq <= until))
+            || self.past.iter().any(|(first, last)| (*first..=*last).contains(&seq))
+    }
+
+    /// The last entry before his present membership that concerned him.
+    #[must_use]
+    pub fn before(&self) -> Seq {
+        self.past.last().map_or(Seq(self.since.0.saturating_sub(1)), |(_, last)| *last)
+    }
+
+    /// He is a member again, from `since` on, with nothing but his past.
+    pub(super) fn rejoin(&mut self, since: Seq, joined_tick: u64) {
+        if let Some(until) = self.until.take() {
+            self.past.push((self.since, until));
+        }
+        self.since = since;
+        self.joined_tick = joined_tick;
+        self.role = Role::Member;
     }
 
     /// Whether he is a member now.
@@ -141,6 +161,21 @@ impl Member {
     }
 }
 
+/// What is said of a chat as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Info {
+    /// Of a group.
+    pub title: Option<String>,
+    /// Of a group.
+    pub description: Option<String>,
+    /// Of a group: a reference to a picture.
+    pub picture: Option<String>,
+    /// Only owners and admins may send.
+    pub admins_only: bool,
+    /// Seconds that messages live; 0: for ever.
+    pub ttl_s: u32,
+}
+
 /// One chat: direct (two members, or one with himself) or group.
 #[derive(Debug, Clone)]
 pub struct Chat {
@@ -160,6 +195,8 @@ pub struct Chat {
     pub last_at_ms: Millis,
     /// In the order they joined; places never change.
     pub members: Vec<Member>,
+    /// What is said of it.
+    pub info: Info,
     /// Flows of attached devices: while there are any, the chat stays in memory.
     pub flows: u32,
     /// The newest entries, in order, without a hole, up to `head`.
@@ -183,6 +220,7 @@ impl Chat {
             visible_version: version,
             last_at_ms,
             members: Vec::new(),
+            info: Info::default(),
             flows: 0,
             tail: VecDeque::new(),
             touched_in: 0,
@@ -209,6 +247,12 @@ impl Chat {
     #[must_use]
     pub fn member(&self, index: u32) -> Option<&Member> {
         self.members.get(index as usize)
+    }
+
+    /// The place of a user who is a member now.
+    #[must_use]
+    pub fn active_index(&self, user: &UserId) -> Option<u32> {
+        self.member_index(user).filter(|at| self.member(*at).is_some_and(Member::is_active))
     }
 
     /// A member by place, to change.
@@ -285,6 +329,7 @@ impl Chat {
             version: self.version,
             last_at_ms: self.last_at_ms,
             member_count: u32::try_from(self.members.len()).unwrap_or(u32::MAX),
+            has_info: self.info != Info::default(),
             members: self.members.iter().take(MEMBERS_PER_PAGE).cloned().collect(),
         });
         for page in std::mem::take(&mut self.dirty_pages) {

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
+use bluetick_protocol::{ChatId, MessageId, Role, Seq, UserId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{ChatNo, ContentType, SubscriptionStart};
+use super::{ChatNo, ContentType, Info, SubscriptionStart};
 
 /// A device's name: the MQTT client id. It belongs to one user.
 pub type DeviceId = Arc<str>;
@@ -36,6 +36,10 @@ pub enum Command {
     Unsubscribe(Unsubscribe),
     /// Make a chat of named members.
     CreateChat(CreateChat),
+    /// Change who is in a chat, or what is said of it.
+    ChangeChat(Box<ChangeChat>),
+    /// The answer to a request is old enough to be forgotten.
+    ForgetAnswer(RequestKey),
     /// Store what has to outlive the server of a persistent session.
     SaveSession {
         /// Whose.
@@ -157,6 +161,69 @@ pub struct CreateChat {
     pub owner: UserId,
     /// The others.
     pub members: Vec<UserId>,
+    /// What is said of it.
+    pub info: Info,
+    /// How many members it may have.
+    pub members_max: u32,
+}
+
+/// Change who is in a chat, or what is said of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeChat {
+    /// The request, by which a repeat is known.
+    pub request: RequestKey,
+    /// Where. Who asks is in the request.
+    pub chat: ChatId,
+    /// The id of the entry that tells the members.
+    pub id: MessageId,
+    /// What.
+    pub change: Change,
+    /// How many members a group may have.
+    pub members_max: u32,
+}
+
+/// A change of a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// These join.
+    Add(Vec<UserId>),
+    /// These have to leave.
+    Remove(Vec<UserId>),
+    /// Who asks leaves.
+    Leave,
+    /// A member gets another role.
+    SetRole(UserId, Role),
+    /// Something else is said of the group; `None` stays as it is, empty text takes it away.
+    Update {
+        /// Its title.
+        title: Option<String>,
+        /// Its description.
+        description: Option<String>,
+        /// Its picture.
+        picture: Option<String>,
+        /// Whether only owners and admins may send.
+        admins_only: Option<bool>,
+    },
+    /// Messages live so many seconds from now on; 0: for ever.
+    SetTtl(u32),
+}
+
+/// Names a request of a user, so that a repeat is known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RequestKey {
+    /// Whose.
+    pub user: UserId,
+    /// A hash of what he names it by.
+    pub hash: u128,
+}
+
+/// What a request was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// When.
+    pub at_ms: u64,
+    /// What: the users whom it concerned, or why not.
+    pub result: Result<Vec<UserId>, Refused>,
 }
 
 /// What has to outlive the server of a persistent session.
@@ -219,6 +286,8 @@ pub enum Outcome {
         /// Its number.
         chat: ChatNo,
     },
+    /// The chat is changed, now or by the first attempt: the users whom it concerned.
+    Changed(Vec<UserId>),
     /// The session's record is stored or gone.
     Saved,
     /// Not done.
@@ -232,4 +301,16 @@ pub enum Refused {
     NotAMember,
     /// The chat exists already.
     Exists,
+    /// Only an owner or admin may do this.
+    AdminsOnly,
+    /// Only an owner may do this.
+    OwnersOnly,
+    /// Nobody may do this to an owner.
+    Owner,
+    /// A group always has an owner, and this is the last one.
+    LastOwner,
+    /// There would be more members than a group may have.
+    TooManyMembers,
+    /// A direct chat has its two members for ever.
+    Direct,
 }

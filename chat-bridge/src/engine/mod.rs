@@ -14,16 +14,18 @@ mod batch;
 mod chat;
 mod command;
 mod entry;
+mod group;
 mod marks;
 mod residents;
 mod send;
 mod subscribe;
 
 pub use batch::{Batch, Effect, Facts, Need, SubscriptionStart, Write};
-pub use chat::{Chat, ChatNo, Cursor, MEMBERS_PER_PAGE, Member, Watermarks};
+pub use chat::{Chat, ChatNo, Cursor, Info, MEMBERS_PER_PAGE, Member, Watermarks};
 pub use command::{
-    Advance, Command, CreateChat, DeviceId, Outcome, Read, Refused, SavedSession,
-    SavedSubscription, Send, SessionKey, Subscribe, SubscriptionKind, Unsubscribe,
+    Advance, Answer, Change, ChangeChat, Command, CreateChat, DeviceId, Outcome, Read, Refused,
+    RequestKey, SavedSession, SavedSubscription, Send, SessionKey, Subscribe, SubscriptionKind,
+    Unsubscribe,
 };
 pub use entry::{ContentType, Derived, Entry};
 
@@ -60,6 +62,8 @@ pub struct Engine {
     chats: Residents,
     /// Ids that are decided and not yet committed: the store cannot know them.
     uncommitted_ids: HashMap<(ChatNo, u32, MessageId), Seq>,
+    /// Answers to requests, likewise.
+    uncommitted_answers: HashMap<RequestKey, Answer>,
     /// Chats made by batches not yet committed (batch, chat): the store cannot know them.
     uncommitted_chats: Vec<(u64, ChatNo)>,
     /// The batch that is being decided; rises by one with every [`Engine::close_batch`].
@@ -76,6 +80,7 @@ impl Engine {
             counters,
             chats: Residents::new(resident_chats_max),
             uncommitted_ids: HashMap::new(),
+            uncommitted_answers: HashMap::new(),
             uncommitted_chats: Vec::new(),
             batch_no: 1,
         }
@@ -105,6 +110,11 @@ impl Engine {
             Command::Subscribe(subscribe) => self.decide_subscribe(subscribe, facts, batch),
             Command::Unsubscribe(unsubscribe) => self.decide_unsubscribe(unsubscribe, facts, batch),
             Command::CreateChat(create) => self.decide_create(create, facts, now, batch),
+            Command::ChangeChat(change) => self.decide_change(change, facts, now, batch),
+            Command::ForgetAnswer(key) => {
+                batch.push(Write::Answer { key: key.clone(), answer: None });
+                Ok(Outcome::Saved)
+            }
             Command::SaveSession { key, session } => {
                 batch.push(Write::Session { key: key.clone(), session: Some(session.clone()) });
                 Ok(Outcome::Saved)
@@ -163,6 +173,9 @@ impl Engine {
         for id in &batch.ids {
             self.uncommitted_ids.remove(id);
         }
+        for request in &batch.requests {
+            self.uncommitted_answers.remove(request);
+        }
         self.uncommitted_chats.retain(|(made_in, _)| *made_in > batch.number);
         self.chats.committed(batch.number);
         self.chats.evict();
@@ -173,6 +186,7 @@ impl Engine {
         self.counters = counters;
         self.chats.clear();
         self.uncommitted_ids.clear();
+        self.uncommitted_answers.clear();
         self.uncommitted_chats.clear();
     }
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use bluetick_protocol::{ChatId, ChatKind, Event, MessageId, Role, Seq, UserId};
+use bluetick_protocol::{ChatId, ChatKind, MessageId, Role, Seq, UserId};
 use uuid::{Builder, Uuid, Variant};
 
 use super::batch::{Batch, Facts, Need, Write};
 use super::chat::{Chat, ChatNo, Member};
-use super::command::{CreateChat, Outcome, Refused, Send};
-use super::entry::{ContentType, Derived, Entry};
+use super::command::{Outcome, Refused, Send};
+use super::entry::{Derived, Entry};
 use super::{Engine, Millis};
 
 /// How many of an author's newest messages are looked through for a retransmission. A client
@@ -28,9 +28,11 @@ impl Engine {
         let (no, author) = match self.find(&send.chat, facts)? {
             Some(no) => {
                 let chat = self.chats.get(no).ok_or(Need::ChatNo(no))?;
-                let author = chat.member_index(&send.from);
-                let active = |at: &u32| chat.member(*at).is_some_and(Member::is_active);
-                let Some(author) = author.filter(active) else { return refused };
+                let Some(author) = chat.active_index(&send.from) else { return refused };
+                let role = chat.member(author).map(|member| member.role);
+                if chat.info.admins_only && role == Some(Role::Member) {
+                    return Ok(Outcome::Refused(Refused::AdminsOnly));
+                }
                 (no, author)
             }
             None => match send.chat.direct_members() {
@@ -133,6 +135,9 @@ impl Engine {
             }
         }
         chat.mark_dirty(author);
+        // The shorter of two lifetimes counts.
+        let ttl_s = send.ttl_s.into_iter().chain(Some(chat.info.ttl_s).filter(|ttl_s| *ttl_s > 0));
+        let ttl_s = ttl_s.min();
         let entry = Arc::new(Entry {
             seq,
             id,
@@ -143,7 +148,7 @@ impl Engine {
             body: send.body.clone(),
             reply_to: send.reply_to,
             mentions: send.mentions.clone(),
-            expires_at_ms: send.ttl_s.map(|ttl_s| at_ms + Millis::from(ttl_s) * 1000),
+            expires_at_ms: ttl_s.map(|ttl_s| at_ms + Millis::from(ttl_s) * 1000),
             fingerprint: send.fingerprint.filter(|_| send.id.is_none()),
             event: None,
             origin: send.origin,
@@ -158,48 +163,8 @@ impl Engine {
         Outcome::Sent { id, seq, at_ms, duplicate: false }
     }
 
-    /// Makes a group with its `created` event.
-    pub(super) fn decide_create(
-        &mut self,
-        create: &CreateChat,
-        facts: &Facts,
-        now: Millis,
-        batch: &mut Batch,
-    ) -> Result<Outcome, Need> {
-        if create.chat.kind() != ChatKind::Group {
-            return Ok(Outcome::Refused(Refused::NotAMember));
-        }
-        if self.find(&create.chat, facts)?.is_some() {
-            return Ok(Outcome::Refused(Refused::Exists));
-        }
-        let mut users = vec![create.owner.clone()];
-        users.extend(create.members.iter().cloned());
-        let no = self.create(&create.chat, &users, batch);
-        if let Some(chat) = self.chats.get_mut(no) {
-            let users = chat.members.iter().map(|member| member.user.clone()).collect();
-            let entry = Arc::new(Entry {
-                seq: chat.head.next(),
-                id: create.id,
-                author: 0,
-                previous: Seq::ZERO,
-                at_ms: now,
-                content_type: ContentType::Text,
-                body: bytes::Bytes::new(),
-                reply_to: None,
-                mentions: Vec::new(),
-                expires_at_ms: None,
-                fingerprint: None,
-                event: Some(Event::Created { members: users, title: None }),
-                origin: 0,
-                derived: Derived::default(),
-            });
-            append_entry(chat, entry, batch);
-        }
-        Ok(Outcome::Created { chat: no })
-    }
-
     /// Makes a chat of `users` (the first is the owner of a group), each once.
-    fn create(&mut self, id: &ChatId, users: &[UserId], batch: &mut Batch) -> ChatNo {
+    pub(super) fn create(&mut self, id: &ChatId, users: &[UserId], batch: &mut Batch) -> ChatNo {
         let no = ChatNo(self.counters.next_chat);
         self.counters.next_chat += 1;
         let tick = self.next_tick(batch);
@@ -223,7 +188,7 @@ impl Engine {
     }
 }
 
-fn append_entry(chat: &mut Chat, entry: Arc<Entry>, batch: &mut Batch) {
+pub(super) fn append_entry(chat: &mut Chat, entry: Arc<Entry>, batch: &mut Batch) {
     let (no, seq) = (chat.no, entry.seq);
     batch.push(Write::Entry { chat: no, entry: entry.clone() });
     chat.append(entry);

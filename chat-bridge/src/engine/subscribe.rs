@@ -4,7 +4,7 @@ use bluetick_protocol::{Seq, UserId};
 
 use super::Engine;
 use super::batch::{Batch, Facts, Need, SubscriptionStart};
-use super::chat::{Chat, ChatNo, Member};
+use super::chat::{ChatNo, Member};
 use super::command::{Outcome, Refused, Subscribe, SubscriptionKind, Unsubscribe};
 
 impl Engine {
@@ -20,7 +20,7 @@ impl Engine {
                     return Ok(Outcome::Refused(Refused::NotAMember));
                 };
                 let chat = self.chats.get(no).ok_or(Need::ChatNo(no))?;
-                if active_index(chat, &subscribe.user).is_none() {
+                if chat.active_index(&subscribe.user).is_none() {
                     return Ok(Outcome::Refused(Refused::NotAMember));
                 }
                 vec![no]
@@ -133,17 +133,12 @@ impl Engine {
     }
 }
 
-fn active_index(chat: &Chat, user: &UserId) -> Option<u32> {
-    let index = chat.member_index(user)?;
-    chat.member(index).filter(|member| member.is_active()).map(|_| index)
-}
-
 /// Where a session that has no cursor in a chat starts: at the beginning of the membership in a
 /// chat that was joined while it was subscribed (`resumed` is the tick of its subscription), else
 /// at what no device of the user has yet.
 fn fresh_start(member: &Member, resumed: Option<u64>) -> (Seq, u64) {
     if resumed.is_some_and(|tick| member.joined_tick > tick) {
-        (Seq(member.since.0.saturating_sub(1)), 0)
+        (member.before(), 0)
     } else {
         (member.marks.delivered, member.receipts_told)
     }

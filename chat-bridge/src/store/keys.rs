@@ -4,9 +4,11 @@
 //! | table | key after the partition (2 bytes) | value |
 //! |---|---|---|
 //! | state | `c` chat(8) | chat record |
+//! | state | `i` chat(8) | what is said of a chat |
 //! | state | `k` | counters |
 //! | state | `m` chat(8) page(4) | member page |
 //! | state | `n` name | chat number |
+//! | state | `q` user 0 hash(16) | answer to a request |
 //! | state | `s` user 0 device | session |
 //! | state | `u` user 0 chat(8) | (empty) |
 //! | log | chat(8) seq(8) | entry |
@@ -18,12 +20,14 @@
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 
 use super::kv::StoreError;
-use crate::engine::{ChatNo, PartitionNo, SessionKey};
+use crate::engine::{ChatNo, PartitionNo, RequestKey, SessionKey};
 
 const CHAT: u8 = b'c';
+const CHAT_INFO: u8 = b'i';
 const COUNTERS: u8 = b'k';
 const MEMBER_PAGE: u8 = b'm';
 const CHAT_NAME: u8 = b'n';
+const ANSWER: u8 = b'q';
 const SESSION: u8 = b's';
 const CHAT_OF_USER: u8 = b'u';
 
@@ -42,6 +46,10 @@ pub(super) fn chat(partition: PartitionNo, no: ChatNo) -> Vec<u8> {
 
 pub(super) fn chats(partition: PartitionNo) -> Range {
     (key(partition, CHAT, &[]), key(partition, CHAT + 1, &[]))
+}
+
+pub(super) fn chat_info(partition: PartitionNo, no: ChatNo) -> Vec<u8> {
+    key(partition, CHAT_INFO, &[&no.0.to_be_bytes()])
 }
 
 pub(super) fn counters(partition: PartitionNo) -> Vec<u8> {
@@ -68,6 +76,22 @@ pub(super) fn chat_of_user(partition: PartitionNo, user: &UserId, no: ChatNo) ->
 pub(super) fn chats_of_user(partition: PartitionNo, user: &UserId) -> Range {
     let user = user.as_str().as_bytes();
     (key(partition, CHAT_OF_USER, &[user, &[0]]), key(partition, CHAT_OF_USER, &[user, &[1]]))
+}
+
+pub(super) fn answer(partition: PartitionNo, of: &RequestKey) -> Vec<u8> {
+    key(partition, ANSWER, &[of.user.as_str().as_bytes(), &[0], &of.hash.to_be_bytes()])
+}
+
+pub(super) fn answers(partition: PartitionNo) -> Range {
+    (key(partition, ANSWER, &[]), key(partition, ANSWER + 1, &[]))
+}
+
+pub(super) fn answer_key(key: &[u8]) -> Result<RequestKey, StoreError> {
+    let (user, hash) = key.get(3..).and_then(|rest| rest.split_last_chunk()).ok_or(TRUNCATED)?;
+    let user = user.strip_suffix(&[0]).ok_or(TRUNCATED)?;
+    let user = std::str::from_utf8(user).ok().and_then(|user| UserId::try_from(user).ok());
+    let user = user.ok_or(StoreError::Corrupt("the key of an answer does not name a user"))?;
+    Ok(RequestKey { user, hash: u128::from_be_bytes(*hash) })
 }
 
 pub(super) fn session(partition: PartitionNo, of: &SessionKey) -> Vec<u8> {

@@ -76,8 +76,8 @@ pub enum StoreError {
     Locked(String),
     /// The data was written by another version of the program.
     #[error(
-        "the data has schema version {found}, this program knows version {known}: \
-         use a program at least as new as the one that wrote it"
+        "the data has schema version {found}, this program reads version {known}: \
+         use a program of the version that wrote it, or another data directory"
     )]
     Schema {
         /// In the data.

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 
 use crate::engine::{
-    Batch, Chat, ChatNo, Counters, Entry, Facts, Member, Need, PartitionNo, SavedSession,
-    SessionKey, Write,
+    Answer, Batch, Chat, ChatNo, Counters, Entry, Facts, Member, Need, PartitionNo, RequestKey,
+    SavedSession, SessionKey, Write,
 };
 
 /// How many chats a page of [`Store::chats`] holds at most.
@@ -126,6 +126,10 @@ impl Store {
                 let seq = self.find_id(partition, chat, author, id)?;
                 facts.ids.insert((chat, author, id), seq);
             }
+            Need::Answer(key) => {
+                let answer = self.answer(partition, &key)?;
+                facts.answers.insert(key, answer);
+            }
             Need::Entry(chat, seq) => {
                 let bytes = self.kv.get(Table::Log, &keys::entry(partition, chat, seq))?;
                 let entry = bytes.map(|bytes| records::decode_entry(seq, &bytes)).transpose()?;
@@ -167,7 +171,12 @@ impl Store {
         let Some(bytes) = self.kv.get(Table::State, &keys::chat(partition, no))? else {
             return Ok(None);
         };
-        let (mut chat, member_count) = records::decode_chat(no, &bytes)?;
+        let (mut chat, member_count, has_info) = records::decode_chat(no, &bytes)?;
+        if has_info {
+            let info = self.kv.get(Table::State, &keys::chat_info(partition, no))?;
+            let info = info.ok_or(StoreError::Corrupt("what is said of a chat is missing"))?;
+            chat.info = records::decode_info(&info)?;
+        }
         let (from, to) = keys::member_pages(partition, no);
         if chat.members.len() < member_count as usize {
             let mut members: Vec<Member> = Vec::new();
@@ -278,6 +287,43 @@ impl Store {
         Ok(sessions)
     }
 
+    /// What a request was answered.
+    ///
+    /// # Errors
+    /// As [`Store::supply`].
+    pub fn answer(
+        &self,
+        partition: PartitionNo,
+        key: &RequestKey,
+    ) -> Result<Option<Answer>, StoreError> {
+        let bytes = self.kv.get(Table::State, &keys::answer(partition, key))?;
+        bytes.map(|bytes| records::decode_answer(&bytes)).transpose()
+    }
+
+    /// Up to `max` answers of a partition, in key order, after `after`.
+    ///
+    /// # Errors
+    /// As [`Store::supply`].
+    pub fn answers(
+        &self,
+        partition: PartitionNo,
+        after: Option<&RequestKey>,
+        max: usize,
+    ) -> Result<Vec<(RequestKey, Answer)>, StoreError> {
+        let (mut from, to) = keys::answers(partition);
+        if let Some(after) = after {
+            from = keys::answer(partition, after);
+            from.push(0);
+        }
+        let mut answers = Vec::new();
+        self.scan(Table::State, &from, &to, |key, value| {
+            answers.push((keys::answer_key(key)?, records::decode_answer(value)?));
+            let full = answers.len() >= max;
+            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(answers)
+    }
+
     /// The numbers of a page of a partition's chats after `after`, rising; empty at the end.
     ///
     /// # Errors
@@ -346,10 +392,33 @@ fn apply(partition: PartitionNo, write: &Write, batch: &mut KvBatch) {
         Write::ChatOfUser { user, no } => {
             batch.put(Table::State, &keys::chat_of_user(partition, user, *no), |_| ());
         }
-        Write::Chat { no, id, head, version, last_at_ms, member_count, members } => {
+        Write::Chat { no, id, head, version, last_at_ms, member_count, has_info, members } => {
+            let fields = records::ChatFields {
+                id,
+                head: *head,
+                version: *version,
+                last_at_ms: *last_at_ms,
+                member_count: *member_count,
+                has_info: *has_info,
+                members,
+            };
             batch.put(Table::State, &keys::chat(partition, *no), |out| {
-                records::encode_chat(id, *head, *version, *last_at_ms, *member_count, members, out);
+                records::encode_chat(&fields, out);
             });
+        }
+        Write::ChatInfo { no, info } => {
+            batch.put(Table::State, &keys::chat_info(partition, *no), |out| {
+                records::encode_info(info, out);
+            });
+        }
+        Write::Answer { key, answer } => {
+            let key = keys::answer(partition, key);
+            match answer {
+                Some(answer) => {
+                    batch.put(Table::State, &key, |out| records::encode_answer(answer, out));
+                }
+                None => batch.delete(Table::State, &key),
+            }
         }
         Write::MemberPage { no, page, members } => {
             let key = keys::member_page(partition, *no, *page);

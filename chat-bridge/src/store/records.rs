@@ -10,12 +10,12 @@ use bytes::Bytes;
 
 use super::kv::StoreError;
 use crate::engine::{
-    Chat, ChatNo, ContentType, Counters, Cursor, Derived, Entry, Member, SavedSession,
-    SavedSubscription, Watermarks,
+    Answer, Chat, ChatNo, ContentType, Counters, Cursor, Derived, Entry, Info, Member, Refused,
+    SavedSession, SavedSubscription, Watermarks,
 };
 
 /// The version of the whole layout; a database with another one is not opened.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 const RECORD_VERSION: u8 = 1;
 const CONFIG: Configuration = standard();
@@ -77,7 +77,36 @@ struct ChatRecord {
     version: u64,
     last_at_ms: u64,
     member_count: u32,
+    has_info: bool,
     members: Vec<MemberRecord>,
+}
+
+#[derive(Encode, Decode)]
+struct InfoRecord {
+    title: Option<String>,
+    description: Option<String>,
+    picture: Option<String>,
+    admins_only: bool,
+    ttl_s: u32,
+}
+
+#[derive(Encode, Decode)]
+struct AnswerRecord {
+    at_ms: u64,
+    result: Result<Vec<String>, RefusedRecord>,
+}
+
+// As with events: new ones stand at the end.
+#[derive(Encode, Decode)]
+enum RefusedRecord {
+    NotAMember,
+    Exists,
+    AdminsOnly,
+    OwnersOnly,
+    Owner,
+    LastOwner,
+    TooManyMembers,
+    Direct,
 }
 
 #[derive(Encode, Decode)]
@@ -87,6 +116,7 @@ struct MemberRecord {
     since: u64,
     joined_tick: u64,
     until: Option<u64>,
+    past: Vec<(u64, u64)>,
     delivered: u64,
     read: u64,
     at_ms: u64,
@@ -189,34 +219,86 @@ pub(super) fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, StoreError> 
     })
 }
 
-pub(super) fn encode_chat(
-    id: &ChatId,
-    head: Seq,
-    version: u64,
-    last_at_ms: u64,
-    member_count: u32,
-    members: &[Member],
-    out: &mut Vec<u8>,
-) {
+/// What a chat's record is made of.
+pub(super) struct ChatFields<'a> {
+    pub(super) id: &'a ChatId,
+    pub(super) head: Seq,
+    pub(super) version: u64,
+    pub(super) last_at_ms: u64,
+    pub(super) member_count: u32,
+    pub(super) has_info: bool,
+    pub(super) members: &'a [Member],
+}
+
+pub(super) fn encode_chat(chat: &ChatFields<'_>, out: &mut Vec<u8>) {
     let record = ChatRecord {
-        id: id.as_str().to_owned(),
-        head: head.0,
-        version,
-        last_at_ms,
-        member_count,
-        members: members.iter().map(member_record).collect(),
+        id: chat.id.as_str().to_owned(),
+        head: chat.head.0,
+        version: chat.version,
+        last_at_ms: chat.last_at_ms,
+        member_count: chat.member_count,
+        has_info: chat.has_info,
+        members: chat.members.iter().map(member_record).collect(),
     };
     encode(&record, out);
 }
 
-/// The chat with the members of its first page, and how many members it has in all.
-pub(super) fn decode_chat(no: ChatNo, bytes: &[u8]) -> Result<(Chat, u32), StoreError> {
+/// The chat with the members of its first page, how many members it has in all, and whether there
+/// is a record of what is said of it.
+pub(super) fn decode_chat(no: ChatNo, bytes: &[u8]) -> Result<(Chat, u32, bool), StoreError> {
     let record: ChatRecord = decode(bytes)?;
     let id = ChatId::try_from(record.id.as_str())
         .map_err(|_| StoreError::Corrupt("a chat's name is none"))?;
     let mut chat = Chat::new(no, id, Seq(record.head), record.version, record.last_at_ms);
     chat.extend_members(members(record.members)?);
-    Ok((chat, record.member_count))
+    Ok((chat, record.member_count, record.has_info))
+}
+
+pub(super) fn encode_info(info: &Info, out: &mut Vec<u8>) {
+    let record = InfoRecord {
+        title: info.title.clone(),
+        description: info.description.clone(),
+        picture: info.picture.clone(),
+        admins_only: info.admins_only,
+        ttl_s: info.ttl_s,
+    };
+    encode(&record, out);
+}
+
+pub(super) fn decode_info(bytes: &[u8]) -> Result<Info, StoreError> {
+    let InfoRecord { title, description, picture, admins_only, ttl_s } = decode(bytes)?;
+    Ok(Info { title, description, picture, admins_only, ttl_s })
+}
+
+pub(super) fn encode_answer(answer: &Answer, out: &mut Vec<u8>) {
+    let names = |users: &Vec<UserId>| users.iter().map(|user| user.as_str().to_owned()).collect();
+    let result = answer.result.as_ref().map(names).map_err(|refused| match refused {
+        Refused::NotAMember => RefusedRecord::NotAMember,
+        Refused::Exists => RefusedRecord::Exists,
+        Refused::AdminsOnly => RefusedRecord::AdminsOnly,
+        Refused::OwnersOnly => RefusedRecord::OwnersOnly,
+        Refused::Owner => RefusedRecord::Owner,
+        Refused::LastOwner => RefusedRecord::LastOwner,
+        Refused::TooManyMembers => RefusedRecord::TooManyMembers,
+        Refused::Direct => RefusedRecord::Direct,
+    });
+    encode(&AnswerRecord { at_ms: answer.at_ms, result }, out);
+}
+
+pub(super) fn decode_answer(bytes: &[u8]) -> Result<Answer, StoreError> {
+    let record: AnswerRecord = decode(bytes)?;
+    let result = match record.result {
+        Ok(names) => Ok(names.iter().map(|name| user(name)).collect::<Result<_, _>>()?),
+        Err(RefusedRecord::NotAMember) => Err(Refused::NotAMember),
+        Err(RefusedRecord::Exists) => Err(Refused::Exists),
+        Err(RefusedRecord::AdminsOnly) => Err(Refused::AdminsOnly),
+        Err(RefusedRecord::OwnersOnly) => Err(Refused::OwnersOnly),
+        Err(RefusedRecord::Owner) => Err(Refused::Owner),
+        Err(RefusedRecord::LastOwner) => Err(Refused::LastOwner),
+        Err(RefusedRecord::TooManyMembers) => Err(Refused::TooManyMembers),
+        Err(RefusedRecord::Direct) => Err(Refused::Direct),
+    };
+    Ok(Answer { at_ms: record.at_ms, result })
 }
 
 pub(super) fn encode_members(members: &[Member], out: &mut Vec<u8>) {
@@ -336,6 +418,7 @@ fn member_record(member: &Member) -> MemberRecord {
         since: member.since.0,
         joined_tick: member.joined_tick,
         until: member.until.map(|seq| seq.0),
+        past: member.past.iter().map(|(first, last)| (first.0, last.0)).collect(),
         delivered: member.marks.delivered.0,
         read: member.marks.read.0,
         at_ms: member.marks.at_ms,
@@ -357,6 +440,7 @@ fn member(record: MemberRecord) -> Result<Member, StoreError> {
     let user = user(&record.user)?;
     let mut member = Member::new(user, role(record.role), Seq(record.since), record.joined_tick);
     member.until = record.until.map(Seq);
+    member.past = record.past.into_iter().map(|(first, last)| (Seq(first), Seq(last))).collect();
     member.marks = Watermarks {
         delivered: Seq(record.delivered),
         read: Seq(record.read),

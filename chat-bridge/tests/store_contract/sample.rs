@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bluetick_bridge::engine::{
     Batch, Chat, ChatNo, ContentType, Cursor, Derived, Entry, MEMBERS_PER_PAGE, Member,
-    PartitionNo, Role, SavedSession, SavedSubscription, SessionKey, Watermarks, Write,
+    PartitionNo, SavedSession, SavedSubscription, SessionKey, Watermarks, Write,
 };
 use bluetick_bridge::store::Store;
-use bluetick_protocol::{ChatId, Event, MessageId, Seq, UserId};
+use bluetick_protocol::{ChatId, Event, MessageId, Role, Seq, UserId};
 use fastrand::Rng;
 
 pub(crate) const P: PartitionNo = PartitionNo(1);
@@ -49,6 +49,7 @@ pub(crate) fn chat_writes(no: ChatNo, id: &ChatId, head: Seq, members: &[Member]
         version: head.0 + 1,
         last_at_ms: head.0 + 2,
         member_count: u32::try_from(members.len()).expect("not that many"),
+        has_info: false,
         members: first.to_vec(),
     }];
     let pages = members.chunks(MEMBERS_PER_PAGE).zip(0..).skip(1);

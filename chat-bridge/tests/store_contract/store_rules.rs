@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bluetick_bridge::engine::{
-    ChatNo, Counters, Facts, Member, Need, PartitionNo, Role, SessionKey, Write,
+    ChatNo, Counters, Facts, Member, Need, PartitionNo, SessionKey, Write,
 };
 use bluetick_bridge::store::{
     CommitStats, KvBatch, SCHEMA_VERSION, Store, StoreError, Supplied, Table,
 };
-use bluetick_protocol::{ChatId, Seq};
+use bluetick_protocol::{ChatId, Role, Seq};
 use fastrand::Rng;
 
 use crate::Subject;
@@ -32,7 +32,7 @@ pub(crate) fn a_new_store_keeps_its_partitions(subject: &mut dyn Subject) {
 pub(crate) fn another_schema_is_refused(subject: &mut dyn Subject) {
     // A version byte, the schema's version, 4 partitions; numbers above 250 have a mark.
     let others: [(u32, &[u8]); 3] =
-        [(2, &[1, 2, 4]), (0, &[1, 0, 4]), (0x1234, &[1, 251, 0x34, 0x12, 4])];
+        [(1, &[1, 1, 4]), (0, &[1, 0, 4]), (0x1234, &[1, 251, 0x34, 0x12, 4])];
     for (version, bytes) in others {
         put(&*subject.kv(), Table::State, &[(SCHEMA_KEY, bytes)]);
         let refused = Store::open(subject.kv(), 4).err();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bluetick_bridge::engine::{Batch, Chat, ChatNo, PartitionNo, Watermarks, Write};
+use bluetick_bridge::engine::{Batch, Chat, ChatNo, Info, PartitionNo, Watermarks, Write};
 use bluetick_bridge::store::{Fault, Kv, KvBatch, MemoryKv, Store, StoreError, Table, Visit};
 use parking_lot::Mutex;
 
@@ -86,6 +86,7 @@ fn stored(no: ChatNo, chat: Chat) -> Write {
         version: chat.version,
         last_at_ms: chat.last_at_ms,
         member_count: u32::try_from(chat.members.len()).expect("few members"),
+        has_info: chat.info != Info::default(),
         members: chat.members,
     }
 }

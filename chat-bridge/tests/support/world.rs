@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bluetick_bridge::bridge::{Environment, InlineReads};
-use bluetick_bridge::engine::{Command, CreateChat, PartitionNo};
+use bluetick_bridge::engine::{Command, CreateChat, Info, PartitionNo};
 use bluetick_bridge::partition::Partition;
 use bluetick_bridge::store::{Fault, Store};
 use bluetick_bridge::writer::{Batches, Pipeline};
@@ -222,6 +222,8 @@ impl World {
         let chat = ChatId::try_from(GROUP).expect("a group");
         let users = USERS.map(|user| UserId::try_from(user).expect("a user"));
         let create = Command::CreateChat(CreateChat {
+            info: Info::default(),
+            members_max: 1024,
             chat,
             id: MessageId::from_bytes([7; 16]).expect("an id"),
             owner: users[0].clone(),

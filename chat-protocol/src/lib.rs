@@ -6,11 +6,13 @@
 //! - [`PublishTopic`], [`Filter`]: what a client may publish to and subscribe to.
 //! - [`MessageRef`], [`Message`], [`Receipt`], [`SendAck`], [`Refusal`], [`SendJson`]: the JSON.
 //! - [`rpc`]: requests and their answers.
+//! - [`compact`]: the same in fewer bytes, topics and CBOR.
 //!
 //! No I/O, no clock, no randomness. Nothing a peer sends makes a function of this crate panic;
 //! errors say what a valid value looks like and how MQTT answers ([`TopicError::code`],
-//! [`PayloadError::code`], [`rpc::RpcError::code`]).
+//! [`PayloadError::code`], [`rpc::RpcError::code`], [`compact::Error::code`]).
 
+pub mod compact;
 mod message_id;
 mod names;
 mod payload;

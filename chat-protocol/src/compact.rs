@@ -2,7 +2,7 @@
 //! The contract in words is docs/compact.md.
 //!
 //! - [`PublishTopic`], [`Filter`], [`DeliveryTopic`]: the topics, `c/…`.
-//! - [`Send`], [`MessageRef`], [`Message`], [`TypingNotice`], and of a
+//! - [`SendRef`], [`MessageRef`], [`Message`], [`TypingNotice`], and of a
 //!   [`Receipt`](crate::Receipt) `write_compact` and `from_compact`: the payloads, maps of CBOR
 //!   (RFC 8949) with small integers as keys.
 //!
@@ -25,7 +25,7 @@ mod who;
 pub use error::Error;
 pub use message::{Message, MessageRef};
 pub use notices::{TypingNotice, parse_read, parse_typing, read_payload, typing_payload};
-pub use send::Send;
+pub use send::SendRef;
 pub use topics::{
     ALL_MESSAGES_FILTER, ALL_RECEIPTS_FILTER, ALL_TYPING_FILTER, DeliveryTopic, Filter,
     PublishTopic, messages_topic, read_topic, receipts_topic, send_topic, typing_topic,

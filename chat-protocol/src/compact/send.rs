@@ -16,7 +16,7 @@ use crate::seq::Seq;
 ///
 /// Borrows the body and its type from what was read, so that nothing of it is copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Send<'a> {
+pub struct SendRef<'a> {
     /// The idempotency key.
     pub id: Option<MessageId>,
     /// What the body is, as [`check_content_type`] allows. Left out, it is `text/plain` for a text
@@ -32,7 +32,7 @@ pub struct Send<'a> {
     pub ttl_s: Option<u32>,
 }
 
-impl<'a> Send<'a> {
+impl<'a> SendRef<'a> {
     /// A body and its type.
     #[must_use]
     pub fn new(body: &'a [u8], content_type: &'a str) -> Self {
@@ -47,7 +47,7 @@ impl<'a> Send<'a> {
 
     /// The CBOR, for senders.
     ///
-    /// Checks nothing: what [`Send::from_compact`] would not take, the server refuses.
+    /// Checks nothing: what [`SendRef::from_compact`] would not take, the server refuses.
     #[must_use]
     pub fn to_compact(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.body.len() + 32);
@@ -130,9 +130,9 @@ impl<'a> Send<'a> {
 }
 
 /// The same as the other dialect says it.
-impl From<Send<'_>> for SendJson {
-    fn from(send: Send<'_>) -> Self {
-        let Send { id, content_type, body, reply_to, mentions, ttl_s } = send;
+impl From<SendRef<'_>> for SendJson {
+    fn from(send: SendRef<'_>) -> Self {
+        let SendRef { id, content_type, body, reply_to, mentions, ttl_s } = send;
         let (content_type, body) = (Some(content_type.to_owned()), body.to_vec());
         Self { id, content_type, body, reply_to, mentions, ttl_s }
     }
@@ -190,26 +190,26 @@ mod tests {
     #[test]
     fn a_body_alone_is_bare() {
         for (send, payload) in [
-            (Send::text("hi"), &b"\x62hi"[..]),
-            (Send::text(""), b"\x60"),
-            (Send::new(b"\xff\xd8", BYTES_TYPE), b"\x42\xff\xd8"),
+            (SendRef::text("hi"), &b"\x62hi"[..]),
+            (SendRef::text(""), b"\x60"),
+            (SendRef::new(b"\xff\xd8", BYTES_TYPE), b"\x42\xff\xd8"),
             // A ciphertext may happen to be UTF-8; its type is kept all the same.
-            (Send::new(b"hi", BYTES_TYPE), b"\x42hi"),
+            (SendRef::new(b"hi", BYTES_TYPE), b"\x42hi"),
         ] {
             assert_eq!(send.to_compact(), payload);
-            assert_eq!(Send::from_compact(payload), Ok(send));
+            assert_eq!(SendRef::from_compact(payload), Ok(send));
         }
     }
 
     #[test]
     fn all_else_is_a_map() {
         let id = MessageId::try_from(ID).expect("an id");
-        let full = Send {
+        let full = SendRef {
             id: Some(id),
             reply_to: Some(Seq(3)),
             mentions: users(2),
             ttl_s: Some(3600),
-            ..Send::new(b"*hi*", "text/markdown")
+            ..SendRef::new(b"*hi*", "text/markdown")
         };
         let id_bytes = id.as_bytes().as_slice();
         for (send, payload) in [
@@ -223,24 +223,24 @@ mod tests {
                 .concat(),
             ),
             (
-                Send { id: Some(id), ..Send::text("hi") },
+                SendRef { id: Some(id), ..SendRef::text("hi") },
                 [b"\xa2\x02\x62hi\x05\x50", id_bytes].concat(),
             ),
-            (Send::new(b"\xff", "text/plain"), b"\xa2\x02\x41\xff\x04\x6atext/plain".to_vec()),
-            (Send::new(b"<>", "image/svg"), b"\xa2\x02\x42<>\x04\x69image/svg".to_vec()),
+            (SendRef::new(b"\xff", "text/plain"), b"\xa2\x02\x41\xff\x04\x6atext/plain".to_vec()),
+            (SendRef::new(b"<>", "image/svg"), b"\xa2\x02\x42<>\x04\x69image/svg".to_vec()),
         ] {
             assert_eq!(send.to_compact(), payload, "{send:?}");
-            assert_eq!(Send::from_compact(&payload), Ok(send));
+            assert_eq!(SendRef::from_compact(&payload), Ok(send));
         }
         // A map need not have more than the body, and its keys may stand in any order.
-        assert_eq!(Send::from_compact(b"\xa1\x02\x62hi"), Ok(Send::text("hi")));
-        let turned = Send { reply_to: Some(Seq(3)), ..Send::text("hi") };
-        assert_eq!(Send::from_compact(b"\xa2\x06\x03\x02\x62hi"), Ok(turned));
+        assert_eq!(SendRef::from_compact(b"\xa1\x02\x62hi"), Ok(SendRef::text("hi")));
+        let turned = SendRef { reply_to: Some(Seq(3)), ..SendRef::text("hi") };
+        assert_eq!(SendRef::from_compact(b"\xa2\x06\x03\x02\x62hi"), Ok(turned));
     }
 
     #[test]
     fn is_what_the_other_dialect_says() {
-        let send = Send { ttl_s: Some(60), ..Send::new(b"*hi*", "text/markdown") };
+        let send = SendRef { ttl_s: Some(60), ..SendRef::new(b"*hi*", "text/markdown") };
         let json = br#"{"type":"text/markdown","body":"*hi*","ttl_s":60}"#;
         assert_eq!(Ok(SendJson::from(send)), SendJson::from_json(json));
     }
@@ -248,15 +248,15 @@ mod tests {
     #[test]
     fn bounds_are_taken_and_what_is_beyond_is_refused() {
         for ttl_s in [1, TTL_S_MAX] {
-            let send = Send { ttl_s: Some(ttl_s), ..Send::text("x") };
-            assert_eq!(Send::from_compact(&send.to_compact()), Ok(send));
+            let send = SendRef { ttl_s: Some(ttl_s), ..SendRef::text("x") };
+            assert_eq!(SendRef::from_compact(&send.to_compact()), Ok(send));
         }
-        let send = Send { ttl_s: Some(TTL_S_MAX + 1), ..Send::text("x") };
-        assert_eq!(Send::from_compact(&send.to_compact()), Err(PayloadError::Ttl.into()));
-        let send = Send { mentions: users(MENTIONS_MAX), ..Send::text("x") };
-        assert_eq!(Send::from_compact(&send.to_compact()), Ok(send));
-        let send = Send { mentions: users(MENTIONS_MAX + 1), ..Send::text("x") };
-        assert_eq!(Send::from_compact(&send.to_compact()), Err(Error::Mentions));
+        let send = SendRef { ttl_s: Some(TTL_S_MAX + 1), ..SendRef::text("x") };
+        assert_eq!(SendRef::from_compact(&send.to_compact()), Err(PayloadError::Ttl.into()));
+        let send = SendRef { mentions: users(MENTIONS_MAX), ..SendRef::text("x") };
+        assert_eq!(SendRef::from_compact(&send.to_compact()), Ok(send));
+        let send = SendRef { mentions: users(MENTIONS_MAX + 1), ..SendRef::text("x") };
+        assert_eq!(SendRef::from_compact(&send.to_compact()), Err(Error::Mentions));
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
             (b"\xa2\x02\x61a\x08\xf9\x3e\x00", "'ttl_s' (key 8) has to be an unsigned integer"),
             (b"\xbb\xff\xff\xff\xff\xff\xff\xff\xff\x02\x61a", "it breaks off at byte 12"),
         ] {
-            let error = Send::from_compact(payload).expect_err(what);
+            let error = SendRef::from_compact(payload).expect_err(what);
             assert_eq!(error.code(), 0x99);
             assert!(error.to_string().contains(what), "{what}: {error}");
         }

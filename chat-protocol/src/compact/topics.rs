@@ -16,7 +16,7 @@ pub const ALL_TYPING_FILTER: &str = "c/+/t";
 /// A topic that a client publishes to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PublishTopic {
-    /// `c/{chat}/s`: the payload is a [`Send`](super::Send).
+    /// `c/{chat}/s`: the payload is a [`SendRef`](super::SendRef).
     Send {
         /// To where.
         chat: ChatId,
@@ -137,7 +137,7 @@ pub fn receipts_topic(chat: &ChatId) -> String {
     format!("c/{chat}/r")
 }
 
-/// Where to send a [`Send`](super::Send).
+/// Where to send a [`SendRef`](super::SendRef).
 #[must_use]
 pub fn send_topic(chat: &ChatId) -> String {
     format!("c/{chat}/s")

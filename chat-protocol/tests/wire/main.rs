@@ -1,6 +1,7 @@
 //! Properties of the wire format over many random values: what is written is read back, by this
 //! crate and by a JSON reader that knows nothing of it; nothing a peer sends panics.
 
+mod compact;
 mod generate;
 mod hostile;
 mod requests;

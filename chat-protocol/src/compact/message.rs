@@ -105,9 +105,13 @@ impl<'a> From<crate::MessageRef<'a>> for MessageRef<'a> {
             reply_to,
             mentions,
             expires_at_ms,
+            edit_of,
+            delete_of,
+            react_to,
+            event,
+            deleted,
             omitted_bytes,
             after,
-            event,
         } = message;
         Self {
             chat,
@@ -122,10 +126,10 @@ impl<'a> From<crate::MessageRef<'a>> for MessageRef<'a> {
             expires_at_ms,
             after,
             omitted_bytes,
-            deleted: false,
-            edit_of: None,
-            delete_of: None,
-            react_to: None,
+            deleted,
+            edit_of,
+            delete_of,
+            react_to,
             event,
         }
     }
@@ -397,23 +401,25 @@ mod tests {
     fn what_json_has_is_taken_over() {
         let (chat, alice) = (ChatId::direct(&user("alice"), &user("bob")), user("alice"));
         let json = crate::MessageRef {
-            chat: &chat,
-            seq: Seq(7),
-            id: id(),
-            from: &alice,
-            at_ms: AT,
-            content_type: "text/plain",
             body: Some(b"hi"),
             reply_to: Some(Seq(3)),
-            mentions: &[],
             expires_at_ms: Some(AT),
+            edit_of: Some(Seq(1)),
+            delete_of: Some(Seq(2)),
+            react_to: Some(Seq(5)),
+            deleted: true,
             omitted_bytes: Some(9),
             after: Some(Seq(4)),
             event: Some(&Event::Left),
+            ..crate::MessageRef::new(&chat, Seq(7), id(), &alice, AT, "text/plain")
         };
         let message = MessageRef {
             reply_to: Some(Seq(3)),
             expires_at_ms: Some(AT),
+            edit_of: Some(Seq(1)),
+            delete_of: Some(Seq(2)),
+            react_to: Some(Seq(5)),
+            deleted: true,
             omitted_bytes: Some(9),
             after: Some(Seq(4)),
             event: Some(&Event::Left),

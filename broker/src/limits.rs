@@ -25,7 +25,7 @@ pub struct Limits {
     pub inflight_out_max: u16,
     /// User properties of a packet. One more ends the connection (0x97).
     pub user_properties_max: usize,
-    /// Topic aliases that a client may set.
+    /// Topic aliases that a client may set, and that it is given if it takes as many.
     pub topic_aliases_max: u16,
     /// Bytes on their way to a client that does not read. Beyond, nothing is prepared or read.
     pub pending_bytes_max: usize,

@@ -160,8 +160,14 @@ impl Partition {
     }
 
     /// A device's subscription has ended.
-    pub fn unsubscribe(&self, key: DeviceKey, kind: SubscriptionKind, chat: Option<&ChatId>) {
-        self.core.lock().delivery.unsubscribe(key, kind, chat);
+    pub fn unsubscribe(
+        &self,
+        key: DeviceKey,
+        kind: SubscriptionKind,
+        chat: Option<&ChatId>,
+        compact: bool,
+    ) {
+        self.core.lock().delivery.unsubscribe(key, kind, chat, compact);
     }
 
     /// What there is for a device, up to `messages_max` and about `bytes_max` of bodies. If it is

@@ -202,7 +202,8 @@ pub(super) const KEYS: &[Key] = &[
         "limits.topic_aliases_max",
         number(0, 65_535),
         &["32"],
-        "Topic aliases that a client of MQTT 5 may set, as it is told. A higher one ends the
+        "Topic aliases that a client of MQTT 5 may set, as it is told, and that it is given, if it
+         takes as many. A higher one ends the
          connection (0x94). 32: each keeps a topic in memory; a chat user writes to few.",
     ),
     key(

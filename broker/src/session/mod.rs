@@ -10,6 +10,7 @@
 //! When the connection ends, [`Session::park`] keeps what outlives it and [`Session::resume`]
 //! continues with the next connection. Source: MQTT 5.0 §3, §4.3, §4.4, §4.6, §4.9.
 
+mod aliases;
 mod inbound;
 mod outbound;
 mod subscriptions;
@@ -22,6 +23,7 @@ use crate::host::{DeliveryId, HostEvent, HostPublish, Room, SessionKey, Token};
 use crate::limits::Limits;
 use crate::packet::{ConnAck, Connect, FilterRequest, Packet, Reason, Version, Will};
 
+use aliases::Aliases;
 use inbound::Inbound;
 use outbound::Outbound;
 pub use subscriptions::Subscription;
@@ -59,6 +61,7 @@ struct Link {
     problem_info: bool,
     keep_alive_ms: u64,
     last_packet: MonotonicMs,
+    aliases: Aliases,
 }
 
 /// What of a session outlives its connection.
@@ -179,6 +182,7 @@ impl Session {
                 problem_info: connect.request_problem_info,
                 keep_alive_ms: u64::from(keep_alive_s) * 1500,
                 last_packet: now,
+                aliases: Aliases::new(connect.topic_alias_maximum.min(limits.topic_aliases_max)),
             },
             key,
             limits,

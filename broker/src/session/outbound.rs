@@ -333,20 +333,28 @@ impl Session {
     ) -> Option<u16> {
         let version = self.link.version;
         let packet_id = if qos == QoS::AtMostOnce { 0 } else { self.outbound.next_packet_id() };
-        let header = PublishHeader {
+        let alias = self.link.aliases.of(message.topic());
+        let mut header = PublishHeader {
             qos,
             dup: false,
             retain,
             packet_id,
             message_expiry_s: message.expiry_s(),
             subscription_ids,
-            topic_alias: None,
-            omit_topic: false,
+            topic_alias: alias.map(|alias| alias.number),
+            omit_topic: alias.is_some_and(|alias| alias.known),
         };
         if !self.takes(message, &header) {
-            return None;
+            // A number that the client does not have yet comes on top of the topic.
+            header = PublishHeader { topic_alias: None, omit_topic: false, ..header };
+            if !self.takes(message, &header) {
+                return None;
+            }
         }
         codec::write_publish(&mut self.transmit, version, &message.parts(), &header);
+        if header.topic_alias.is_some() && !header.omit_topic {
+            self.link.aliases.told(message.topic());
+        }
         Some(packet_id)
     }
 

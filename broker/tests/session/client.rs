@@ -18,13 +18,39 @@ use bytes::Bytes;
 /// A packet of the server. Its `Display` is the notation of these tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Got {
-    ConnAck { session_present: bool, code: u8, properties: Vec<Property> },
-    Publish { qos: u8, dup: bool, packet_id: u16, text: String, subscription_ids: Vec<u8> },
-    Ack { kind: AckKind, packet_id: u16, reason: u8, properties: Vec<Property> },
-    SubAck { packet_id: u16, codes: Vec<u8> },
-    UnsubAck { packet_id: u16, codes: Vec<u8> },
+    ConnAck {
+        session_present: bool,
+        code: u8,
+        properties: Vec<Property>,
+    },
+    Publish {
+        qos: u8,
+        dup: bool,
+        packet_id: u16,
+        topic: String,
+        alias: Option<u8>,
+        text: String,
+        subscription_ids: Vec<u8>,
+    },
+    Ack {
+        kind: AckKind,
+        packet_id: u16,
+        reason: u8,
+        properties: Vec<Property>,
+    },
+    SubAck {
+        packet_id: u16,
+        codes: Vec<u8>,
+    },
+    UnsubAck {
+        packet_id: u16,
+        codes: Vec<u8>,
+    },
     PingResp,
-    Disconnect { reason: u8, properties: Vec<Property> },
+    Disconnect {
+        reason: u8,
+        properties: Vec<Property>,
+    },
 }
 
 /// Identifier and bytes of a property.
@@ -323,15 +349,18 @@ impl<'a> Reader<'a> {
 
     fn publish(&mut self, first: u8, v5: bool) -> Got {
         let qos = first >> 1 & 3;
-        self.text();
+        let topic = String::from_utf8_lossy(self.text()).into_owned();
         let packet_id = if qos == 0 { 0 } else { self.u16() };
         let properties = if v5 { self.properties() } else { Vec::new() };
         let ids = properties.iter().filter(|(id, _)| *id == 0x0B);
+        let alias = properties.iter().find(|(id, _)| *id == 0x23).map(|(_, value)| value[1]);
         let text = std::mem::take(&mut self.0);
         Got::Publish {
             qos,
             dup: first & 8 != 0,
             packet_id,
+            topic,
+            alias,
             text: String::from_utf8(text.to_vec()).expect("a text"),
             subscription_ids: ids.map(|(_, value)| value[0]).collect(),
         }

@@ -215,3 +215,63 @@ fn deliveries_of_the_host_carry_the_ids_of_the_matching_subscriptions() {
     };
     assert_eq!(subscription_ids, [7, 9], "also when it is sent again");
 }
+
+/// MQTT 5 §3.3.2.3.4.
+#[test]
+fn a_topic_goes_out_once_and_then_its_alias_as_far_as_the_client_takes_them() {
+    let aliases = |pair: &mut Pair, topics: &[&str]| -> Vec<(String, Option<u8>)> {
+        for topic in topics {
+            pair.plain_on(topic, 0, "x");
+        }
+        let got = pair.receive_packets().into_iter().filter_map(|packet| match packet {
+            Got::Publish { topic, alias, .. } => Some((topic, alias)),
+            _ => None,
+        });
+        got.collect()
+    };
+    let told = |topic: &str, alias| (topic.to_owned(), alias);
+    let mut pair = Pair::online_with(V5, |_, connect| {
+        connect.topic_alias_maximum = 9;
+        connect.session_expiry_s = Some(100);
+    });
+    // The server's limit is 2.
+    assert_eq!(
+        aliases(&mut pair, &["a", "b", "a", "c", "b", "c"]),
+        [
+            told("a", Some(1)),
+            told("b", Some(2)),
+            told("", Some(1)),
+            told("c", None),
+            told("", Some(2)),
+            told("c", None),
+        ]
+    );
+    // They end with the connection.
+    pair.reconnect();
+    assert_eq!(aliases(&mut pair, &["b", "b"]), [told("b", Some(1)), told("", Some(1))]);
+    for mut pair in [Pair::online(V4), Pair::online(V5)] {
+        assert_eq!(aliases(&mut pair, &["a", "a"]), [told("a", None), told("a", None)]);
+    }
+}
+
+#[test]
+fn an_alias_that_makes_a_packet_too_large_is_not_set() {
+    // 2 header, 3 topic, 1 property length, 3 alias: 9 with it and 6 without, and a byte of text.
+    let mut pair = Pair::online_with(V5, |_, connect| {
+        connect.topic_alias_maximum = 9;
+        connect.max_packet_bytes = Some(9);
+    });
+    for (text, expected) in
+        [("xx", None), ("xxxx", None), ("", Some(1)), ("x", Some(1)), ("xxx", None)]
+    {
+        pair.plain_on("a", 0, text);
+        let got = pair.receive_one();
+        match got {
+            Some(Got::Publish { alias, text: got, .. }) => {
+                assert_eq!((alias, &*got), (expected, text))
+            }
+            None => assert_eq!(text, "xxxx", "it does not fit either way"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -287,8 +287,12 @@ impl Pair {
 
     /// A message of a plain topic arrives for the session.
     pub(crate) fn plain(&mut self, qos: u8, text: &str) {
+        self.plain_on("plain/t", qos, text);
+    }
+
+    pub(crate) fn plain_on(&mut self, topic: &str, qos: u8, text: &str) {
         let delivery = PlainDelivery {
-            message: message("plain/t", text),
+            message: message(topic, text),
             qos: QoS::from_bits(qos).expect("a level"),
             retain: false,
             subscription_ids: Vec::new(),

@@ -4,7 +4,7 @@ use bluetick_broker::host::HostPublish;
 use bluetick_broker::packet::{PublishProperties, QoS, Reason};
 use bluetick_protocol::{
     CONTENT_TYPE_BYTES_MAX, ChatId, ChatKind, MENTIONS_MAX, MessageId, PublishTopic, SendJson, Seq,
-    Target, TopicError, UserId, parse_read,
+    Target, TopicError, UserId, compact, parse_read,
 };
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
@@ -30,6 +30,9 @@ pub(super) fn origin(key: &SessionKey) -> u32 {
 
 impl Author<'_> {
     pub(super) fn command(&self, publish: HostPublish) -> Result<(ChatId, Command), Refused> {
+        if let Ok(topic) = compact::PublishTopic::parse(&publish.topic) {
+            return self.compact(publish, topic);
+        }
         let topic = PublishTopic::parse(&publish.topic)
             .map_err(|error| Refused(Reason(error.code()), error.to_string()))?;
         match topic {
@@ -39,7 +42,9 @@ impl Author<'_> {
             }
             PublishTopic::SendJson { to } => {
                 let chat = self.chat(to);
-                Ok((chat.clone(), self.send_json(publish, chat)?))
+                let json = SendJson::from_json(&publish.payload)
+                    .map_err(|error| Refused(Reason::PAYLOAD_FORMAT_INVALID, error.to_string()))?;
+                Ok((chat.clone(), self.send_parsed(&publish, chat, json)?))
             }
             PublishTopic::Read { chat } => {
                 let seq = parse_read(&publish.payload)
@@ -52,10 +57,28 @@ impl Author<'_> {
             | PublishTopic::Delete { .. }
             | PublishTopic::React { .. }
             | PublishTopic::Typing { .. }
-            | PublishTopic::Rpc { .. } => {
-                let error = TopicError::Unknown;
-                Err(Refused(Reason(error.code()), error.to_string()))
+            | PublishTopic::Rpc { .. } => Err(not_served()),
+        }
+    }
+
+    fn compact(
+        &self,
+        publish: HostPublish,
+        topic: compact::PublishTopic,
+    ) -> Result<(ChatId, Command), Refused> {
+        let invalid = |error: compact::Error| Refused(Reason(error.code()), error.to_string());
+        match topic {
+            compact::PublishTopic::Send { chat } => {
+                let send = compact::SendRef::from_compact(&publish.payload).map_err(invalid)?;
+                let send = SendJson::from(send);
+                Ok((chat.clone(), self.send_parsed(&publish, chat, send)?))
             }
+            compact::PublishTopic::Read { chat } => {
+                let seq = compact::parse_read(&publish.payload).map_err(invalid)?;
+                let user = self.key.user.clone();
+                Ok((chat.clone(), Command::Read(Read { user, chat, seq })))
+            }
+            compact::PublishTopic::Typing { .. } => Err(not_served()),
         }
     }
 
@@ -95,9 +118,12 @@ impl Author<'_> {
         Ok(Command::Send(Box::new(send)))
     }
 
-    fn send_json(&self, publish: HostPublish, chat: ChatId) -> Result<Command, Refused> {
-        let json = SendJson::from_json(&publish.payload)
-            .map_err(|error| Refused(Reason::PAYLOAD_FORMAT_INVALID, error.to_string()))?;
+    fn send_parsed(
+        &self,
+        publish: &HostPublish,
+        chat: ChatId,
+        json: SendJson,
+    ) -> Result<Command, Refused> {
         check_content_type(json.content_type.as_deref())?;
         let body = Bytes::from(json.body);
         self.check_body(&body)?;
@@ -106,7 +132,7 @@ impl Author<'_> {
             peer_exists: self.peer_exists(&chat),
             chat,
             id: json.id,
-            fingerprint: self.fingerprint(&publish, json.id),
+            fingerprint: self.fingerprint(publish, json.id),
             dup: publish.dup,
             origin: origin(self.key),
             content_type: ContentType::of(json.content_type.as_deref(), &body),
@@ -165,6 +191,12 @@ impl Author<'_> {
         hash.update(&publish.payload);
         Some(hash.digest())
     }
+}
+
+/// For topics of the protocol that this server does not serve yet.
+fn not_served() -> Refused {
+    let error = TopicError::Unknown;
+    Refused(Reason(error.code()), error.to_string())
 }
 
 /// What MQTT 5's user properties say of a message.

@@ -1,11 +1,12 @@
 //! Entries and watermarks as MQTT messages. An entry is encoded once for all who get it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bluetick_broker::Message;
 use bluetick_broker::packet::PublishProperties;
 use bluetick_protocol::{
-    ChatId, MessageRef, Receipt, Refusal, SendAck, Seq, UserId, messages_topic, receipts_topic,
+    ChatId, MessageRef, Receipt, Refusal, SendAck, Seq, UserId, compact, messages_topic,
+    receipts_topic,
 };
 use bytes::Bytes;
 
@@ -21,18 +22,32 @@ pub(super) struct Outgoing<'a> {
     pub(super) from: &'a UserId,
     pub(super) entry: &'a Entry,
     pub(super) after: Option<Seq>,
+    /// In the compact dialect, for this member.
+    pub(super) reader: Option<&'a UserId>,
+}
+
+/// An entry's encodings, each made when the first one needs it.
+#[derive(Default)]
+struct Encoded {
+    json: OnceLock<Arc<Message>>,
+    compact: OnceLock<Arc<Message>>,
 }
 
 impl Outgoing<'_> {
     /// The message for a device that takes packets of `max_packet_bytes`.
     pub(super) fn message(&self, max_packet_bytes: usize, now: Millis) -> Arc<Message> {
         // With a lifetime the seconds left are part of the packet; with `after` it is for one
-        // device: neither is shared.
-        let shared = self.after.is_none() && self.entry.expires_at_ms.is_none();
+        // device; in the compact dialect authors are told the id: none of these is shared.
+        let shared = self.after.is_none()
+            && self.entry.expires_at_ms.is_none()
+            && self.reader != Some(self.from);
+        let encode = || Arc::new(self.encode(None, now));
         let message = if shared {
-            self.entry.derived.get_or_init(|| Arc::new(self.encode(None, now)))
+            let encoded = self.entry.derived.get_or_init(|| Arc::new(Encoded::default()));
+            let place = if self.reader.is_some() { &encoded.compact } else { &encoded.json };
+            place.get_or_init(encode).clone()
         } else {
-            Arc::new(self.encode(None, now))
+            encode()
         };
         let bytes = message.topic().len() + message.payload().len() + PACKET_OVERHEAD_BYTES;
         if bytes <= max_packet_bytes {
@@ -51,13 +66,22 @@ impl Outgoing<'_> {
             payload.omitted_bytes = omitted_bytes;
         }
         let mut out = Vec::with_capacity(entry.body.len() + 192);
-        payload.write_json(&mut out);
+        let topic = match self.reader {
+            Some(reader) => {
+                compact::MessageRef::from(payload).write_compact(reader, &mut out);
+                compact::messages_topic(self.chat)
+            }
+            None => {
+                payload.write_json(&mut out);
+                messages_topic(self.chat)
+            }
+        };
         let left_ms = entry.expires_at_ms.map(|at| at.saturating_sub(now));
         let properties = PublishProperties {
             message_expiry_s: left_ms.and_then(|ms| u32::try_from(ms.div_ceil(1000)).ok()),
             ..PublishProperties::default()
         };
-        Message::new(messages_topic(self.chat).into(), out.into(), &properties, false)
+        Message::new(topic.into(), out.into(), &properties, false)
     }
 }
 
@@ -78,8 +102,13 @@ pub(super) fn message_ref<'a>(
     }
 }
 
-/// A receipt.
-pub(super) fn receipt(chat: &ChatId, of: &UserId, marks: &Watermarks) -> Arc<Message> {
+/// A receipt; in the compact dialect for `reader`.
+pub(super) fn receipt(
+    chat: &ChatId,
+    of: &UserId,
+    marks: &Watermarks,
+    reader: Option<&UserId>,
+) -> Arc<Message> {
     let receipt = Receipt {
         chat: chat.clone(),
         user: of.clone(),
@@ -87,7 +116,10 @@ pub(super) fn receipt(chat: &ChatId, of: &UserId, marks: &Watermarks) -> Arc<Mes
         read: marks.read,
         at_ms: marks.at_ms,
     };
-    plain(receipts_topic(chat), receipt.to_json())
+    let Some(reader) = reader else { return plain(receipts_topic(chat), receipt.to_json()) };
+    let mut out = Vec::new();
+    receipt.write_compact(reader, &mut out);
+    plain(compact::receipts_topic(chat), out)
 }
 
 /// What the sender is told of a message that is stored.

@@ -3,6 +3,7 @@
 mod command;
 mod encode;
 mod environment;
+mod filter;
 mod open;
 mod outbox;
 mod publish;

@@ -7,11 +7,12 @@ use bluetick_broker::host::{
 };
 use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::{FilterRequest, QoS, Reason};
-use bluetick_protocol::{ChatId, Filter, Scope, Seq};
+use bluetick_protocol::{ChatId, Seq};
 use parking_lot::Mutex;
 
 use super::command::origin;
 use super::encode::{self, Outgoing};
+use super::filter::Wish;
 use super::outbox::SessionOutbox;
 use super::{Shared, open, session_key};
 use crate::delivery::{Acked, Attach, DeviceKey, Given, Options, Subscriber, is_for};
@@ -106,14 +107,17 @@ impl Inner {
             state.subscriptions = opened.subscriptions.clone();
         }
         for saved in &opened.subscriptions {
-            let Ok(filter) = Filter::parse(&saved.filter) else { continue };
+            let wish = Wish::parse(&saved.filter);
+            let Some(Wish::Chats { kind, chat, compact }) = wish else { continue };
             let Some(qos) = QoS::from_bits(saved.qos) else { continue };
             let wanted = Wanted {
-                options: Options { qos: qos as u8, no_local: saved.no_local },
+                kind,
+                chat: chat.as_ref(),
+                options: Options { qos: qos as u8, no_local: saved.no_local, compact },
                 ticks: Some(saved.ticks.clone()),
                 inflight: &opened.inflight,
             };
-            self.subscribe_in_partitions(&filter, &wanted, |_| {
+            self.subscribe_in_partitions(&wanted, |_| {
                 Box::new(|outcome: Result<Outcome, Unavailable>| {
                     if outcome.is_err() {
                         tracing::debug!("a subscription could not be taken up again");
@@ -155,18 +159,16 @@ impl Inner {
         state.devices.get(usize::from(no.0)).copied()
     }
 
-    /// Submits a subscription to the partitions it concerns; gives how many those are.
+    /// Submits a subscription to the partitions it concerns.
     fn subscribe_in_partitions(
         self: &Arc<Self>,
-        filter: &Filter,
         wanted: &Wanted<'_>,
         reply: impl Fn(PartitionNo) -> crate::partition::Reply,
-    ) -> usize {
-        let Some((kind, chat)) = kind_of(filter) else { return 0 };
+    ) {
+        let Wanted { kind, chat, .. } = *wanted;
         let now = self.shared.now_ms();
         let live = wanted.options.qos == 0;
         let session = self.cursor_session().filter(|_| !live);
-        let mut asked = 0;
         for partition in self.shared.pipeline.partitions() {
             let no = partition.no();
             if chat.is_some_and(|chat| self.shared.of_chat(chat).no() != no) {
@@ -185,9 +187,7 @@ impl Inner {
             let inflight = inflight_in(no, wanted.inflight);
             let subscriber = Subscriber { device, options: wanted.options, inflight };
             partition.subscribe(command, now, subscriber, reply(no));
-            asked += 1;
         }
-        asked
     }
 
     /// All partitions have decided a subscription: stores it with the session and answers.
@@ -238,18 +238,19 @@ impl Inner {
     fn delivery(&self, partition: PartitionNo, given: Given, now: u64) -> Delivery {
         let part = u64::from(partition.0) * 2;
         match given {
-            Given::Message { no, chat, from, entry, after, qos } => {
-                let outgoing = Outgoing { chat: &chat, from: &from, entry: &entry, after };
+            Given::Message { no, chat, from, entry, after, qos, compact } => {
+                let reader = compact.then_some(&self.key.user);
+                let outgoing = Outgoing { chat: &chat, from: &from, entry: &entry, after, reader };
                 Delivery {
                     id: DeliveryId(part, no.0, entry.seq.0),
                     qos: QoS::from_bits(qos).unwrap_or(QoS::AtMostOnce),
                     message: outgoing.message(self.max_packet_bytes, now),
                 }
             }
-            Given::Receipt { no, chat, of, marks, version, qos } => Delivery {
+            Given::Receipt { no, chat, of, marks, version, qos, compact } => Delivery {
                 id: DeliveryId(part + 1, no.0, version),
                 qos: QoS::from_bits(qos).unwrap_or(QoS::AtMostOnce),
-                message: encode::receipt(&chat, &of, &marks),
+                message: encode::receipt(&chat, &of, &marks, compact.then_some(&self.key.user)),
             },
         }
     }
@@ -263,7 +264,7 @@ impl Inner {
         let chat = store.chat(no, chat_no).ok()??;
         let index = chat.member_index(&self.key.user)?;
         let member = chat.member(index)?;
-        let (now, without) = (self.shared.now_ms(), self.without());
+        let (now, (without, compact)) = (self.shared.now_ms(), self.refetching());
         let read =
             |from, to| store.entries(no, chat_no, from, to, REFETCH_LOOKBACK + 1, usize::MAX);
         let is_mine = |entry: &Entry| is_for(entry, index, member, without, now);
@@ -271,30 +272,41 @@ impl Inner {
         let entry = entries.pop().filter(|entry| entry.seq == seq && is_mine(entry))?;
         // The first attempt may not have arrived: the hole before it is explained again.
         let mut after = None;
-        if seq > member.since && !entries.last().is_some_and(|before| is_mine(before)) {
+        let is_first = seq == member.since && member.past.is_empty();
+        if !is_first && !entries.last().is_some_and(|before| is_mine(before)) {
             let from = Seq(seq.0.saturating_sub(REFETCH_LOOKBACK as u64));
             let before = read(from, Seq(seq.0 - 1)).ok()?;
             let last = before.iter().rev().find(|entry| is_mine(entry)).map(|entry| entry.seq);
-            after = Some(last.unwrap_or(Seq(member.since.0.saturating_sub(1))));
+            after = Some(last.unwrap_or(member.before()));
         }
         let from = chat.member(entry.author)?.user.clone();
-        let given =
-            Given::Message { no: chat_no, chat: chat.id.clone(), from, entry, after, qos: 1 };
+        let chat = chat.id.clone();
+        let given = Given::Message { no: chat_no, chat, from, entry, after, qos: 1, compact };
         Some(self.delivery(no, given, now))
     }
 
-    /// The device's origin, if it does not want what it sent itself.
-    fn without(&self) -> Option<u32> {
+    /// How messages are delivered again: without those of this origin, if the device does not
+    /// want what it sent itself, and in which dialect.
+    fn refetching(&self) -> (Option<u32>, bool) {
         let state = self.state.lock();
-        let mut messages = state
-            .subscriptions
-            .iter()
-            .filter(|saved| matches!(Filter::parse(&saved.filter), Ok(Filter::Messages(_))));
-        messages.all(|saved| saved.no_local).then(|| origin(&self.key))
+        let mut of_messages = Vec::new();
+        for saved in &state.subscriptions {
+            if let Some(Wish::Chats { kind: SubscriptionKind::Messages, compact, .. }) =
+                Wish::parse(&saved.filter)
+            {
+                of_messages.push((saved.no_local, compact));
+            }
+        }
+        let no_local = of_messages.iter().all(|(no_local, _)| *no_local);
+        let compact = of_messages.iter().all(|(_, compact)| *compact);
+        (no_local.then(|| origin(&self.key)), compact)
     }
 }
 
 struct Wanted<'a> {
+    kind: SubscriptionKind,
+    /// `None`: all.
+    chat: Option<&'a ChatId>,
     options: Options,
     /// The session had it before: its ticks by partition.
     ticks: Option<Vec<u64>>,
@@ -324,10 +336,9 @@ impl HostSession for ChatSession {
         let refuse = |reason| {
             inner.line.host(HostEvent::Subscribed { token, reason });
         };
-        let filter = match Filter::parse(&request.filter) {
-            Ok(filter) if is_served(&filter) => filter,
-            // Whether it is no form of ours or names what is not the user's: the same answer.
-            _ => return refuse(Reason::NOT_AUTHORIZED),
+        // Whether it is no form of ours or names what is not the user's: the same answer.
+        let Some(wish) = Wish::parse(&request.filter) else {
+            return refuse(Reason::NOT_AUTHORIZED);
         };
         let partitions = inner.shared.pipeline.partitions().len();
         let had = inner
@@ -345,19 +356,22 @@ impl HostSession for ChatSession {
             id: subscription_id,
             ticks: had.clone().unwrap_or_else(|| vec![0; partitions]),
         };
-        if kind_of(&filter).is_none() {
+        let Wish::Chats { kind, chat, compact } = &wish else {
             inner.subscribed(token, saved, Ok(()));
             return;
-        }
-        let gather =
-            Gather { left: expected(&filter, partitions), saved: Some(saved), result: Ok(()) };
+        };
+        let left = if chat.is_some() { 1 } else { partitions };
+        let gather = Gather { left, saved: Some(saved), result: Ok(()) };
         let gather = Arc::new(Mutex::new(gather));
+        let (qos, no_local) = (request.qos as u8, request.no_local);
         let wanted = Wanted {
-            options: Options { qos: request.qos as u8, no_local: request.no_local },
+            kind: *kind,
+            chat: chat.as_ref(),
+            options: Options { qos, no_local, compact: *compact },
             ticks: had,
             inflight: &[],
         };
-        inner.subscribe_in_partitions(&filter, &wanted, |no| {
+        inner.subscribe_in_partitions(&wanted, |no| {
             let (gather, inner) = (gather.clone(), inner.clone());
             Box::new(move |outcome: Result<Outcome, Unavailable>| {
                 let mut gather = gather.lock();
@@ -380,10 +394,8 @@ impl HostSession for ChatSession {
             false => HostEvent::Close(Reason::SERVER_UNAVAILABLE),
         });
         drop(state);
-        if let Ok(filter) = Filter::parse(filter)
-            && let Some((kind, chat)) = kind_of(&filter)
-        {
-            inner.unsubscribe(kind, chat);
+        if let Some(Wish::Chats { kind, chat, compact }) = Wish::parse(filter) {
+            inner.unsubscribe(kind, chat.as_ref(), compact);
         }
     }
 
@@ -468,8 +480,14 @@ impl HostSession for ChatSession {
 }
 
 impl Inner {
-    fn unsubscribe(self: &Arc<Self>, kind: SubscriptionKind, chat: Option<&ChatId>) {
-        let session = self.cursor_session();
+    fn unsubscribe(self: &Arc<Self>, kind: SubscriptionKind, chat: Option<&ChatId>, compact: bool) {
+        // A cursor stays as long as another subscription needs it.
+        let needed = {
+            let state = self.state.lock();
+            let mut others = state.subscriptions.iter();
+            others.any(|had| Wish::parse(&had.filter).is_some_and(|had| had.overlaps(kind, chat)))
+        };
+        let session = self.cursor_session().filter(|_| !needed);
         let now = self.shared.now_ms();
         for partition in self.shared.pipeline.partitions() {
             let no = partition.no();
@@ -477,7 +495,7 @@ impl Inner {
                 continue;
             }
             let Some(device) = self.device(no) else { continue };
-            partition.unsubscribe(device, kind, chat);
+            partition.unsubscribe(device, kind, chat, compact);
             if let Some(session) = session.clone() {
                 let command = Command::Unsubscribe(Unsubscribe {
                     user: self.key.user.clone(),
@@ -504,36 +522,6 @@ impl Gather {
             Ok(_) => self.result = Err(Reason::NOT_AUTHORIZED),
             Err(Unavailable) => self.result = Err(Reason::UNSPECIFIED),
         }
-    }
-}
-
-/// What a filter is for in terms of chats; `None`: it is for the session's own notices.
-fn kind_of(filter: &Filter) -> Option<(SubscriptionKind, Option<&ChatId>)> {
-    let (kind, scope) = match filter {
-        Filter::Messages(scope) => (SubscriptionKind::Messages, scope),
-        Filter::Receipts(scope) => (SubscriptionKind::Receipts, scope),
-        Filter::Acks
-        | Filter::Errors
-        | Filter::Replies(_)
-        | Filter::Presence(_)
-        | Filter::Typing(_) => return None,
-    };
-    match scope {
-        Scope::All => Some((kind, None)),
-        Scope::Chat(chat) => Some((kind, Some(chat))),
-    }
-}
-
-/// Whether there is anything behind a filter yet.
-fn is_served(filter: &Filter) -> bool {
-    !matches!(filter, Filter::Presence(_) | Filter::Typing(_))
-}
-
-/// How many partitions answer a subscription.
-fn expected(filter: &Filter, partitions: usize) -> usize {
-    match kind_of(filter) {
-        Some((_, Some(_))) => 1,
-        _ => partitions,
     }
 }
 

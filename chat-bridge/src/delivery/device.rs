@@ -21,24 +21,45 @@ pub(super) struct Device {
 /// The subscriptions of a device of one kind.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
-    pub(super) all: Option<Options>,
-    pub(super) chats: Vec<(ChatNo, ChatId, Options)>,
+    subscriptions: Vec<Subscribed>,
 }
 
-impl Scope {
-    /// The options for a chat: of both subscriptions at once, the higher QoS counts.
-    pub(super) fn options(&self, no: ChatNo) -> Option<Options> {
-        let one = self.chats.iter().find(|one| one.0 == no).map(|one| one.2);
-        match (self.all, one) {
-            (Some(all), Some(one)) => {
-                Some(Options { qos: all.qos.max(one.qos), no_local: all.no_local && one.no_local })
-            }
-            (all, one) => all.or(one),
-        }
+#[derive(Debug)]
+struct Subscribed {
+    /// `None`: all chats.
+    chat: Option<(ChatNo, ChatId)>,
+    options: Options,
+}
+
+impl Subscribed {
+    fn is(&self, chat: Option<&ChatId>, compact: bool) -> bool {
+        self.chat.as_ref().map(|(_, id)| id) == chat && self.options.compact == compact
     }
 }
 
 impl Scope {
+    /// Adds a subscription, or replaces the one for the same in the same dialect.
+    pub(super) fn put(&mut self, chat: Option<(ChatNo, ChatId)>, options: Options) {
+        self.remove(chat.as_ref().map(|(_, id)| id), options.compact);
+        self.subscriptions.push(Subscribed { chat, options });
+    }
+
+    pub(super) fn remove(&mut self, chat: Option<&ChatId>, compact: bool) {
+        self.subscriptions.retain(|had| !had.is(chat, compact));
+    }
+
+    /// The options for a chat: of several subscriptions at once, the higher QoS counts, own
+    /// messages come if one of them wants them, and JSON is for all who understand it.
+    pub(super) fn options(&self, no: ChatNo) -> Option<Options> {
+        let of_chat = |had: &&Subscribed| had.chat.as_ref().is_none_or(|(of, _)| *of == no);
+        let matching = self.subscriptions.iter().filter(of_chat).map(|had| had.options);
+        matching.reduce(|a, b| Options {
+            qos: a.qos.max(b.qos),
+            no_local: a.no_local && b.no_local,
+            compact: a.compact && b.compact,
+        })
+    }
+
     pub(super) fn options_of_all(&self, starts: &[SubscriptionStart]) -> Vec<Option<Options>> {
         starts.iter().map(|start| self.options(start.chat)).collect()
     }

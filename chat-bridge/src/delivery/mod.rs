@@ -52,6 +52,8 @@ pub struct Options {
     pub qos: u8,
     /// Not what the device sent itself.
     pub no_local: bool,
+    /// In the compact dialect.
+    pub compact: bool,
 }
 
 /// The device that a subscription is for.
@@ -83,6 +85,8 @@ pub enum Given {
         after: Option<Seq>,
         /// At which QoS to send it.
         qos: u8,
+        /// In the compact dialect.
+        compact: bool,
     },
     /// A member's watermarks.
     Receipt {
@@ -98,6 +102,8 @@ pub enum Given {
         version: u64,
         /// At which QoS to send it.
         qos: u8,
+        /// In the compact dialect.
+        compact: bool,
     },
 }
 
@@ -196,13 +202,7 @@ impl Delivery {
             SubscriptionKind::Receipts => &mut device.receipts,
         };
         let before = scope.options_of_all(starts);
-        match chat {
-            None => scope.all = Some(options),
-            Some((no, id)) => {
-                scope.chats.retain(|one| one.0 != no);
-                scope.chats.push((no, id, options));
-            }
-        }
+        scope.put(chat, options);
         for (start, before) in starts.iter().zip(before) {
             // A subscription that was live and now wants acknowledgements starts anew.
             let renewed = before.is_some_and(|before| (before.qos == 0) == (options.qos == 0));
@@ -215,16 +215,19 @@ impl Delivery {
     }
 
     /// A subscription has ended.
-    pub fn unsubscribe(&mut self, key: DeviceKey, kind: SubscriptionKind, chat: Option<&ChatId>) {
+    pub fn unsubscribe(
+        &mut self,
+        key: DeviceKey,
+        kind: SubscriptionKind,
+        chat: Option<&ChatId>,
+        compact: bool,
+    ) {
         let Some(device) = self.devices.get_mut(&key) else { return };
         let scope = match kind {
             SubscriptionKind::Messages => &mut device.messages,
             SubscriptionKind::Receipts => &mut device.receipts,
         };
-        match chat {
-            None => scope.all = None,
-            Some(id) => scope.chats.retain(|one| one.1 != *id),
-        }
+        scope.remove(chat, compact);
     }
 
     /// A batch is about to become visible: finds the devices that it concerns. To be called

@@ -34,6 +34,7 @@ impl Turn<'_> {
                 marks: member.visible,
                 version,
                 qos: options.qos,
+                compact: options.compact,
             });
             self.room -= 1;
         }
@@ -93,6 +94,7 @@ impl Turn<'_> {
                 entry,
                 after,
                 qos: options.qos,
+                compact: options.compact,
             });
         }
         if self.flow.fetched.is_empty() {

@@ -1,0 +1,60 @@
+//! What a filter of the server's topics is for, in either dialect.
+
+use bluetick_protocol::{ChatId, Filter, Scope, compact};
+
+use crate::engine::SubscriptionKind;
+
+/// A filter that is served.
+pub(super) enum Wish {
+    /// Notices of the session's own: acknowledgements, refusals, answers.
+    Notices,
+    /// Something of chats.
+    Chats {
+        /// What.
+        kind: SubscriptionKind,
+        /// Of one chat; `None`: of all.
+        chat: Option<ChatId>,
+        /// In the compact dialect.
+        compact: bool,
+    },
+}
+
+impl Wish {
+    /// Reads a filter; `None`: it has no form that is served.
+    pub(super) fn parse(filter: &str) -> Option<Self> {
+        if let Ok(filter) = compact::Filter::parse(filter) {
+            return match filter {
+                compact::Filter::Messages(scope) => Some(chats(MESSAGES, scope, true)),
+                compact::Filter::Receipts(scope) => Some(chats(RECEIPTS, scope, true)),
+                compact::Filter::Typing(_) => None,
+            };
+        }
+        match Filter::parse(filter).ok()? {
+            Filter::Messages(scope) => Some(chats(MESSAGES, scope, false)),
+            Filter::Receipts(scope) => Some(chats(RECEIPTS, scope, false)),
+            Filter::Acks | Filter::Errors | Filter::Replies(_) => Some(Self::Notices),
+            Filter::Presence(_) | Filter::Typing(_) => None,
+        }
+    }
+
+    /// Whether it brings the same of this chat, or where `one` is `None`, of any.
+    pub(super) fn overlaps(&self, of: SubscriptionKind, one: Option<&ChatId>) -> bool {
+        match self {
+            Self::Notices => false,
+            Self::Chats { kind, chat, .. } => {
+                *kind == of && (chat.is_none() || one.is_none() || chat.as_ref() == one)
+            }
+        }
+    }
+}
+
+const MESSAGES: SubscriptionKind = SubscriptionKind::Messages;
+const RECEIPTS: SubscriptionKind = SubscriptionKind::Receipts;
+
+fn chats(kind: SubscriptionKind, scope: Scope, compact: bool) -> Wish {
+    let chat = match scope {
+        Scope::All => None,
+        Scope::Chat(chat) => Some(chat),
+    };
+    Wish::Chats { kind, chat, compact }
+}

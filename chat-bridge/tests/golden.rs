@@ -31,6 +31,8 @@ fn records_keep_their_bytes() {
         reply_to: Some(Seq(300)),
         mentions: vec![user("bob")],
         ttl_s: Some(60),
+        amends: None,
+        edit_window_ms: 0,
     };
     let plain = Send { id: None, fingerprint: Some(1 << 40), ttl_s: None, ..send.clone() };
     let session = SavedSession {

@@ -30,6 +30,8 @@ fn send(from: &str, to: &str, id: Option<u128>, body: &str) -> Command {
         reply_to: None,
         mentions: Vec::new(),
         ttl_s: None,
+        amends: None,
+        edit_window_ms: 0,
     }))
 }
 

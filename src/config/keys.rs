@@ -244,6 +244,13 @@ pub(super) const KEYS: &[Key] = &[
          256 KiB: text, voice snippets, thumbnails; larger media belong beside the chat.",
     ),
     key(
+        "chat.edit_window_s",
+        number(0, 4_294_967_295),
+        &["3600"],
+        "Seconds after which a message can no longer be edited (0x87). 0: never.
+         3600: long enough for a mistake, too short to rewrite what others have answered.",
+    ),
+    key(
         "chat.group_members_max",
         number(2, 100_000),
         &["1024"],

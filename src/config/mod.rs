@@ -116,6 +116,7 @@ impl Config {
             bridge: BridgeOptions {
                 message_bytes_max: size("chat.message_bytes_max"),
                 tail_bytes_max: size("chat.tail_bytes_max"),
+                edit_window_s: number("chat.edit_window_s").try_into().unwrap_or(u32::MAX),
                 group_members_max: number("chat.group_members_max").try_into().unwrap_or(u32::MAX),
             },
             store: RocksOptions {

@@ -4,14 +4,14 @@ use bluetick_broker::host::HostPublish;
 use bluetick_broker::packet::{PublishProperties, QoS, Reason};
 use bluetick_protocol::{
     CONTENT_TYPE_BYTES_MAX, ChatId, ChatKind, MENTIONS_MAX, MessageId, PublishTopic, SendJson, Seq,
-    Target, TopicError, UserId, compact, parse_read,
+    Target, TopicError, UserId, compact, parse_reaction, parse_read,
 };
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 use xxhash_rust::xxh32::xxh32;
 
 use super::Shared;
-use crate::engine::{Command, ContentType, Read, Send, SessionKey};
+use crate::engine::{Amends, Command, ContentType, Read, Send, SessionKey};
 
 /// Why a publish is refused: MQTT's reason and what to do about it.
 pub(super) struct Refused(pub(super) Reason, pub(super) String);
@@ -38,7 +38,7 @@ impl Author<'_> {
         match topic {
             PublishTopic::Send { to, id } => {
                 let chat = self.chat(to);
-                Ok((chat.clone(), self.send(publish, chat, id)?))
+                Ok((chat.clone(), self.send(publish, chat, id, None)?))
             }
             PublishTopic::SendJson { to } => {
                 let chat = self.chat(to);
@@ -52,12 +52,23 @@ impl Author<'_> {
                 let user = self.key.user.clone();
                 Ok((chat.clone(), Command::Read(Read { user, chat, seq })))
             }
-            // Topics of the protocol that this server does not serve yet.
-            PublishTopic::Edit { .. }
-            | PublishTopic::Delete { .. }
-            | PublishTopic::React { .. }
-            | PublishTopic::Typing { .. }
-            | PublishTopic::Rpc { .. } => Err(not_served()),
+            PublishTopic::Edit { chat, seq } => {
+                Ok((chat.clone(), self.send(publish, chat, None, Some(Amends::Edit(seq)))?))
+            }
+            PublishTopic::Delete { chat, seq } => {
+                if !publish.payload.is_empty() {
+                    let text = "a deletion has no payload".to_owned();
+                    return Err(Refused(Reason::PAYLOAD_FORMAT_INVALID, text));
+                }
+                Ok((chat.clone(), self.send(publish, chat, None, Some(Amends::Delete(seq)))?))
+            }
+            PublishTopic::React { chat, seq } => {
+                parse_reaction(&publish.payload)
+                    .map_err(|error| Refused(Reason::PAYLOAD_FORMAT_INVALID, error.to_string()))?;
+                Ok((chat.clone(), self.send(publish, chat, None, Some(Amends::React(seq)))?))
+            }
+            // A request has answers of its own, and a will that asks has nobody to be answered.
+            PublishTopic::Typing { .. } | PublishTopic::Rpc { .. } => Err(not_served()),
         }
     }
 
@@ -94,6 +105,7 @@ impl Author<'_> {
         publish: HostPublish,
         chat: ChatId,
         id: Option<MessageId>,
+        amends: Option<Amends>,
     ) -> Result<Command, Refused> {
         let properties = &publish.properties;
         let content_type = properties.content_type.as_deref();
@@ -113,6 +125,8 @@ impl Author<'_> {
             mentions: given.mentions,
             ttl_s: properties.message_expiry_s.map(|ttl_s| ttl_s.max(1)),
             body: publish.payload,
+            amends,
+            edit_window_ms: u64::from(self.shared.options.edit_window_s) * 1000,
         };
         self.check_body(&send.body)?;
         Ok(Command::Send(Box::new(send)))
@@ -140,6 +154,8 @@ impl Author<'_> {
             mentions: json.mentions,
             ttl_s: json.ttl_s,
             body,
+            amends: None,
+            edit_window_ms: 0,
         };
         Ok(Command::Send(Box::new(send)))
     }

@@ -10,7 +10,7 @@ use bluetick_protocol::{
 };
 use bytes::Bytes;
 
-use crate::engine::{Entry, Millis, Watermarks};
+use crate::engine::{Amends, Entry, Millis, Watermarks};
 
 /// Room that a PUBLISH takes beside topic and payload, at most: header, length, packet id,
 /// properties of ours.
@@ -92,12 +92,23 @@ pub(super) fn message_ref<'a>(
     entry: &'a Entry,
 ) -> MessageRef<'a> {
     let content_type = entry.content_type.as_str();
+    let (edit_of, delete_of, react_to) = match entry.amends {
+        None => (None, None, None),
+        Some(Amends::Edit(seq)) => (Some(seq), None, None),
+        Some(Amends::Delete(seq)) => (None, Some(seq), None),
+        Some(Amends::React(seq)) => (None, None, Some(seq)),
+    };
+    let has_body = entry.event.is_none() && delete_of.is_none() && !entry.deleted;
     MessageRef {
-        body: entry.event.is_none().then_some(&entry.body[..]),
+        body: has_body.then_some(&entry.body[..]),
         reply_to: entry.reply_to,
         mentions: &entry.mentions,
         expires_at_ms: entry.expires_at_ms,
+        edit_of,
+        delete_of,
+        react_to,
         event: entry.event.as_ref(),
+        deleted: entry.deleted,
         ..MessageRef::new(chat, entry.seq, entry.id, from, entry.at_ms, content_type)
     }
 }

@@ -55,11 +55,18 @@ pub struct BridgeOptions {
     pub tail_bytes_max: usize,
     /// How many members a group may have. One more is refused (0x97).
     pub group_members_max: u32,
+    /// How long after it was sent a message can be edited, seconds. Then it is refused (0x87).
+    pub edit_window_s: u32,
 }
 
 impl Default for BridgeOptions {
     fn default() -> Self {
-        Self { message_bytes_max: 256 << 10, tail_bytes_max: 32 << 20, group_members_max: 1024 }
+        Self {
+            message_bytes_max: 256 << 10,
+            tail_bytes_max: 32 << 20,
+            group_members_max: 1024,
+            edit_window_s: 3600,
+        }
     }
 }
 

@@ -77,6 +77,14 @@ impl Inner {
                 let text = "only an owner or an admin may send here".to_owned();
                 self.refuse(origin, Reason::NOT_AUTHORIZED, text);
             }
+            Ok(Outcome::Refused(EngineRefused::TooManyEdits)) => {
+                let text = "the message was edited as often as it can be".to_owned();
+                self.refuse(origin, Reason::QUOTA_EXCEEDED, text);
+            }
+            Ok(Outcome::Refused(EngineRefused::NoReaction)) => {
+                let text = "there is no reaction to take back".to_owned();
+                self.refuse(origin, Reason::PAYLOAD_FORMAT_INVALID, text);
+            }
             Ok(Outcome::Refused(_)) => {
                 let text = "not a member, or there is no such chat or user".to_owned();
                 self.refuse(origin, Reason::NOT_AUTHORIZED, text);

@@ -3,6 +3,8 @@
 //! What a user may not know and what is not there have the same answer. The work of one request
 //! is bounded: by its limit, and by [`LOOKED_AT_MAX`] entries.
 
+use std::sync::Arc;
+
 use bluetick_protocol::rpc::{
     ChatInfo, ChatList, ChatSummary, History, ListChats, MemberInfo, OfChat, Page, ReadHistory,
     RpcError, answer_ok,
@@ -72,12 +74,33 @@ impl<'a> View<'a> {
     }
 
     /// Entries of [`from`, `to`] that are for him, rising.
-    fn entries(&self, from: Seq, to: Seq) -> Result<Vec<std::sync::Arc<Entry>>, StoreError> {
+    fn entries(&self, from: Seq, to: Seq) -> Result<Vec<Arc<Entry>>, StoreError> {
         let (entries_max, bytes_max) = (LOOKED_AT_MAX as usize, ANSWER_BYTES_MAX);
         let store = self.shared.store();
         let mut entries =
             store.entries(self.partition, self.chat.no, from, to, entries_max, bytes_max)?;
         entries.retain(|entry| is_for(entry, self.index, self.member(), None, self.now));
+        Ok(entries)
+    }
+
+    /// As [`View::entries`], with the bodies that messages have now.
+    fn edited(&self, mut entries: Vec<Arc<Entry>>) -> Result<Vec<Arc<Entry>>, StoreError> {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return Ok(entries);
+        };
+        let (from, to) = (first.seq, last.seq);
+        let store = self.shared.store();
+        for (seq, amendments) in store.amendments(self.partition, self.chat.no, from, to)? {
+            let Some(edit) = amendments.edits.last() else { continue };
+            let Some(entry) = entries.iter_mut().find(|entry| entry.seq == seq) else { continue };
+            let edit = store.entries(self.partition, self.chat.no, *edit, *edit, 1, 0)?;
+            if let Some(edit) = edit.first() {
+                let mut now = Entry::clone(entry);
+                now.body = edit.body.clone();
+                now.content_type = edit.content_type.clone();
+                *entry = Arc::new(now);
+            }
+        }
         Ok(entries)
     }
 
@@ -143,6 +166,7 @@ pub(super) fn history(shared: &Shared, user: &UserId, read: ReadHistory) -> Answ
             }
         }
     }
+    let found = view.edited(found)?;
     let mut bytes = 0;
     let newest_first = !matches!(read.page, Page::After(_));
     let mut messages = Vec::with_capacity(found.len());
@@ -201,8 +225,8 @@ fn summary(view: &View<'_>) -> Result<ChatSummary, StoreError> {
     let read = member.marks.read;
     let counted = Seq(read.0.saturating_add(UNREAD_MAX)).min(head);
     let unread = view.entries(read.next(), counted)?;
-    let unread = unread.iter().filter(|entry| entry.author != view.index && entry.event.is_none());
-    let last = view.entries(head, head)?;
+    let unread = unread.iter().filter(|entry| entry.author != view.index && entry.is_message());
+    let last = view.edited(view.entries(head, head)?)?;
     Ok(ChatSummary {
         chat: view.chat.id.clone(),
         title: view.chat.info.title.clone(),

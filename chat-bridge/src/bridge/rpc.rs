@@ -226,7 +226,9 @@ fn answer(chat: &ChatId, outcome: Outcome, names_members: bool) -> Vec<u8> {
         _ => return stranger().to_json(),
     };
     let (code, text) = match refused {
-        Refusal::NotAMember | Refusal::Exists => return stranger().to_json(),
+        Refusal::NotAMember | Refusal::Exists | Refusal::TooManyEdits | Refusal::NoReaction => {
+            return stranger().to_json();
+        }
         Refusal::AdminsOnly => (RpcError::NOT_AUTHORIZED, "only an owner or an admin may do this"),
         Refusal::OwnersOnly => (RpcError::NOT_AUTHORIZED, "only an owner may do this"),
         Refusal::Owner => (RpcError::NOT_AUTHORIZED, "an owner cannot be removed"),

@@ -244,7 +244,24 @@ impl Delivery {
                 }
             }
         }
+        for (no, entry) in &batch.erased {
+            self.erase(*no, entry, engine);
+        }
         woken
+    }
+
+    /// An entry is deleted: what was read of it for a device that is behind is so too.
+    fn erase(&mut self, no: ChatNo, entry: &Arc<Entry>, engine: &Engine) {
+        let Some(chat) = engine.chat(no) else { return };
+        for member in &chat.members {
+            for key in self.users.get(&member.user).into_iter().flatten() {
+                let flow = self.devices.get_mut(key).and_then(|device| device.flows.get_mut(&no));
+                let fetched = flow.into_iter().flat_map(|flow| &mut flow.fetched);
+                for had in fetched.filter(|had| had.seq == entry.seq) {
+                    *had = entry.clone();
+                }
+            }
+        }
     }
 
     fn wake_readers(&mut self, no: ChatNo, engine: &mut Engine, woken: &mut Vec<DeviceKey>) {

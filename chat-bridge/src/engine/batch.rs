@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Counters;
 use super::chat::{ChatNo, Info, Member, Watermarks};
 use super::command::{Answer, RequestKey, SavedSession, SessionKey};
-use super::entry::Entry;
+use super::entry::{Amendments, Entry};
 
 /// The decisions of one partition that are committed together.
 ///
@@ -28,6 +28,9 @@ pub struct Batch {
     pub(super) ids: Vec<(ChatNo, u32, MessageId)>,
     #[serde(skip)]
     pub(super) requests: Vec<RequestKey>,
+    /// Entries that were deleted, as they are now.
+    #[serde(skip)]
+    pub erased: Vec<(ChatNo, Arc<Entry>)>,
     #[serde(skip)]
     pub(super) touched: Vec<ChatNo>,
     #[serde(skip)]
@@ -59,6 +62,22 @@ pub enum Write {
         chat: ChatNo,
         /// The entry.
         entry: Arc<Entry>,
+    },
+    /// What is left of an entry that is deleted, in its place.
+    Erase {
+        /// Whose log.
+        chat: ChatNo,
+        /// What is left.
+        entry: Arc<Entry>,
+    },
+    /// What later entries have done to a message.
+    Amendments {
+        /// In which chat.
+        chat: ChatNo,
+        /// Which message.
+        seq: Seq,
+        /// What.
+        amendments: Amendments,
     },
     /// Where the message with a sender's id is.
     Id {
@@ -187,6 +206,8 @@ pub enum Need {
     Id(ChatNo, u32, MessageId),
     /// An entry: [`Facts::entries`].
     Entry(ChatNo, Seq),
+    /// What was done to a message: [`Facts::amendments`].
+    Amendments(ChatNo, Seq),
     /// The answer to a request: [`Facts::answers`].
     Answer(RequestKey),
 }
@@ -202,6 +223,8 @@ pub struct Facts {
     pub ids: HashMap<(ChatNo, u32, MessageId), Option<Seq>>,
     /// Entries; `None`: not there (erased).
     pub entries: HashMap<(ChatNo, Seq), Option<Arc<Entry>>>,
+    /// What was done to messages; `None`: nothing.
+    pub amendments: HashMap<(ChatNo, Seq), Option<Amendments>>,
     /// Answers; `None`: never asked.
     pub answers: HashMap<RequestKey, Option<Answer>>,
 }
@@ -215,5 +238,6 @@ impl Facts {
             && self.ids.is_empty()
             && self.entries.is_empty()
             && self.answers.is_empty()
+            && self.amendments.is_empty()
     }
 }

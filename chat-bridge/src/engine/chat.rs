@@ -274,6 +274,15 @@ impl Chat {
         self.tail.get(at)
     }
 
+    /// An entry is erased: so is the one in memory.
+    pub(super) fn replace_tail(&mut self, entry: &Arc<Entry>) {
+        let Some(first) = self.tail.front().map(|entry| entry.seq) else { return };
+        let at = entry.seq.0.checked_sub(first.0).and_then(|at| usize::try_from(at).ok());
+        if let Some(had) = at.and_then(|at| self.tail.get_mut(at)) {
+            *had = entry.clone();
+        }
+    }
+
     /// Drops the oldest entry kept in memory if it is `seq` and committed; tells how many bytes
     /// that freed.
     pub fn drop_tail(&mut self, seq: Seq) -> bool {

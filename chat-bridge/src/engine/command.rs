@@ -7,7 +7,7 @@ use bluetick_protocol::{ChatId, MessageId, Role, Seq, UserId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{ChatNo, ContentType, Info, SubscriptionStart};
+use super::{Amends, ChatNo, ContentType, Info, SubscriptionStart};
 
 /// A device's name: the MQTT client id. It belongs to one user.
 pub type DeviceId = Arc<str>;
@@ -83,6 +83,10 @@ pub struct Send {
     pub mentions: Vec<UserId>,
     /// Seconds of life.
     pub ttl_s: Option<u32>,
+    /// Which earlier entry it changes, and how.
+    pub amends: Option<Amends>,
+    /// How long after it was sent a message can be edited.
+    pub edit_window_ms: u64,
 }
 
 /// A member says that he has read up to `seq`.
@@ -313,4 +317,8 @@ pub enum Refused {
     TooManyMembers,
     /// A direct chat has its two members for ever.
     Direct,
+    /// The message was edited as often as it can be.
+    TooManyEdits,
+    /// There is no reaction to take back.
+    NoReaction,
 }

@@ -37,12 +37,46 @@ pub struct Entry {
     pub fingerprint: Option<u64>,
     /// Set where the entry is an event.
     pub event: Option<Event>,
+    /// Set where the entry changes an earlier one.
+    pub amends: Option<Amends>,
+    /// Its body is deleted, here and in the store.
+    pub deleted: bool,
     /// A hash of the author's device: a subscription without its own messages skips by it. Two
     /// devices of one user with the same hash are one in four thousand million.
     pub origin: u32,
     /// What readers derive from the entry once and share, such as its encoding.
     #[serde(skip)]
     pub derived: Derived,
+}
+
+/// What an entry does to an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Amends {
+    /// Its body is the new one.
+    Edit(Seq),
+    /// That one is no more.
+    Delete(Seq),
+    /// Its body is an emoji, or empty to take it back.
+    React(Seq),
+}
+
+impl Amends {
+    /// The earlier one.
+    #[must_use]
+    pub fn target(self) -> Seq {
+        match self {
+            Self::Edit(seq) | Self::Delete(seq) | Self::React(seq) => seq,
+        }
+    }
+}
+
+/// What later entries have done to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Amendments {
+    /// Its edits, the newest last.
+    pub edits: Vec<Seq>,
+    /// Who reacts, by his place, and with which entry. One each.
+    pub reactions: Vec<(u32, Seq)>,
 }
 
 /// Room for one value that is derived from an entry on first use. Not part of the entry: equal to
@@ -77,6 +111,25 @@ impl fmt::Debug for Derived {
 }
 
 impl Entry {
+    /// Whether it is a message, rather than something that happened or that changes one.
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        self.event.is_none() && self.amends.is_none()
+    }
+
+    /// What is left of it when it is deleted: its place.
+    #[must_use]
+    pub fn erased(&self) -> Self {
+        Self {
+            content_type: ContentType::Text,
+            body: Bytes::new(),
+            reply_to: None,
+            mentions: Vec::new(),
+            deleted: true,
+            ..self.clone()
+        }
+    }
+
     /// Whether its time is over.
     #[must_use]
     pub fn is_expired(&self, now: Millis) -> bool {

@@ -304,6 +304,8 @@ impl Engine {
             expires_at_ms: None,
             fingerprint: None,
             event: Some(event),
+            amends: None,
+            deleted: false,
             origin: 0,
             derived: Derived::default(),
         });

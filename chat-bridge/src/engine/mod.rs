@@ -10,6 +10,7 @@
 //! nothing; the driver reads it from the store, hands it over ([`Facts`], [`Engine::supply_chat`])
 //! and calls again.
 
+mod amend;
 mod batch;
 mod chat;
 mod command;
@@ -27,7 +28,7 @@ pub use command::{
     RequestKey, SavedSession, SavedSubscription, Send, SessionKey, Subscribe, SubscriptionKind,
     Unsubscribe,
 };
-pub use entry::{ContentType, Derived, Entry};
+pub use entry::{Amendments, Amends, ContentType, Derived, Entry};
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,6 +63,10 @@ pub struct Engine {
     chats: Residents,
     /// Ids that are decided and not yet committed: the store cannot know them.
     uncommitted_ids: HashMap<(ChatNo, u32, MessageId), Seq>,
+    /// Entries erased by batches not yet committed: the store and readers still have the body.
+    uncommitted_erased: HashMap<(ChatNo, Seq), (u64, Arc<Entry>)>,
+    /// What was done to messages by batches not yet committed.
+    uncommitted_amendments: HashMap<(ChatNo, Seq), (u64, Amendments)>,
     /// Answers to requests, likewise.
     uncommitted_answers: HashMap<RequestKey, Answer>,
     /// Chats made by batches not yet committed (batch, chat): the store cannot know them.
@@ -80,6 +85,8 @@ impl Engine {
             counters,
             chats: Residents::new(resident_chats_max),
             uncommitted_ids: HashMap::new(),
+            uncommitted_erased: HashMap::new(),
+            uncommitted_amendments: HashMap::new(),
             uncommitted_answers: HashMap::new(),
             uncommitted_chats: Vec::new(),
             batch_no: 1,
@@ -173,6 +180,13 @@ impl Engine {
         for id in &batch.ids {
             self.uncommitted_ids.remove(id);
         }
+        for (no, entry) in &batch.erased {
+            if let Some(chat) = self.chats.get_mut(*no) {
+                chat.replace_tail(entry);
+            }
+        }
+        self.uncommitted_erased.retain(|_, (made_in, _)| *made_in > batch.number);
+        self.uncommitted_amendments.retain(|_, (made_in, _)| *made_in > batch.number);
         for request in &batch.requests {
             self.uncommitted_answers.remove(request);
         }
@@ -186,6 +200,8 @@ impl Engine {
         self.counters = counters;
         self.chats.clear();
         self.uncommitted_ids.clear();
+        self.uncommitted_erased.clear();
+        self.uncommitted_amendments.clear();
         self.uncommitted_answers.clear();
         self.uncommitted_chats.clear();
     }
@@ -229,6 +245,9 @@ impl Engine {
 
     /// The entry `seq` of a chat, from memory or by way of `facts`.
     fn entry(&self, no: ChatNo, seq: Seq, facts: &Facts) -> Result<Option<Arc<Entry>>, Need> {
+        if let Some((_, entry)) = self.uncommitted_erased.get(&(no, seq)) {
+            return Ok(Some(entry.clone()));
+        }
         if let Some(entry) = self.chats.get(no).and_then(|chat| chat.tail_entry(seq)) {
             return Ok(Some(entry.clone()));
         }

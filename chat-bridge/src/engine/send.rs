@@ -8,7 +8,7 @@ use uuid::{Builder, Uuid, Variant};
 use super::batch::{Batch, Facts, Need, Write};
 use super::chat::{Chat, ChatNo, Member};
 use super::command::{Outcome, Refused, Send};
-use super::entry::{Derived, Entry};
+use super::entry::{Amends, Derived, Entry};
 use super::{Engine, Millis};
 
 /// How many of an author's newest messages are looked through for a retransmission. A client
@@ -30,11 +30,14 @@ impl Engine {
                 let chat = self.chats.get(no).ok_or(Need::ChatNo(no))?;
                 let Some(author) = chat.active_index(&send.from) else { return refused };
                 let role = chat.member(author).map(|member| member.role);
-                if chat.info.admins_only && role == Some(Role::Member) {
+                let says = matches!(send.amends, None | Some(Amends::Edit(_)));
+                if says && chat.info.admins_only && role == Some(Role::Member) {
                     return Ok(Outcome::Refused(Refused::AdminsOnly));
                 }
                 (no, author)
             }
+            // There is nothing to be changed in a chat that does not exist.
+            None if send.amends.is_some() => return refused,
             None => match send.chat.direct_members() {
                 Some((a, b)) if send.peer_exists && (a == send.from || b == send.from) => {
                     let no = self.create(&send.chat, &[a, b], batch);
@@ -48,7 +51,18 @@ impl Engine {
         if let Some((seq, entry)) = self.stored_before(send, no, author, facts)? {
             return Ok(Outcome::Sent { id: entry.id, seq, at_ms: entry.at_ms, duplicate: true });
         }
-        Ok(self.append(send, no, author, now, batch))
+        let Some(amends) = send.amends else {
+            return Ok(self.append(send, no, author, now, batch));
+        };
+        let amending = match self.amending(send, amends, no, author, facts, now)? {
+            Ok(amending) => amending,
+            Err(refused) => return Ok(Outcome::Refused(refused)),
+        };
+        let outcome = self.append(send, no, author, now, batch);
+        if let Outcome::Sent { seq, .. } = outcome {
+            self.amend(amending, no, author, seq, send.body.is_empty(), batch);
+        }
+        Ok(outcome)
     }
 
     /// Finds the message if an earlier attempt has stored it.
@@ -151,6 +165,8 @@ impl Engine {
             expires_at_ms: ttl_s.map(|ttl_s| at_ms + Millis::from(ttl_s) * 1000),
             fingerprint: send.fingerprint.filter(|_| send.id.is_none()),
             event: None,
+            amends: send.amends,
+            deleted: false,
             origin: send.origin,
             derived: Derived::default(),
         });

@@ -11,6 +11,7 @@
 //! | state | `q` user 0 hash(16) | answer to a request |
 //! | state | `s` user 0 device | session |
 //! | state | `u` user 0 chat(8) | (empty) |
+//! | state | `x` chat(8) seq(8) | what was done to a message |
 //! | log | chat(8) seq(8) | entry |
 //! | ids | id(16) chat(8) author(4) | seq |
 //!
@@ -30,6 +31,7 @@ const CHAT_NAME: u8 = b'n';
 const ANSWER: u8 = b'q';
 const SESSION: u8 = b's';
 const CHAT_OF_USER: u8 = b'u';
+const AMENDMENTS: u8 = b'x';
 
 const TRUNCATED: StoreError = StoreError::Corrupt("a key is too short");
 
@@ -76,6 +78,10 @@ pub(super) fn chat_of_user(partition: PartitionNo, user: &UserId, no: ChatNo) ->
 pub(super) fn chats_of_user(partition: PartitionNo, user: &UserId) -> Range {
     let user = user.as_str().as_bytes();
     (key(partition, CHAT_OF_USER, &[user, &[0]]), key(partition, CHAT_OF_USER, &[user, &[1]]))
+}
+
+pub(super) fn amendments(partition: PartitionNo, chat: ChatNo, seq: Seq) -> Vec<u8> {
+    key(partition, AMENDMENTS, &[&chat.0.to_be_bytes(), &seq.0.to_be_bytes()])
 }
 
 pub(super) fn answer(partition: PartitionNo, of: &RequestKey) -> Vec<u8> {

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 
 use crate::engine::{
-    Answer, Batch, Chat, ChatNo, Counters, Entry, Facts, Member, Need, PartitionNo, RequestKey,
-    SavedSession, SessionKey, Write,
+    Amendments, Answer, Batch, Chat, ChatNo, Counters, Entry, Facts, Member, Need, PartitionNo,
+    RequestKey, SavedSession, SessionKey, Write,
 };
 
 /// How many chats a page of [`Store::chats`] holds at most.
@@ -125,6 +125,11 @@ impl Store {
             Need::Id(chat, author, id) => {
                 let seq = self.find_id(partition, chat, author, id)?;
                 facts.ids.insert((chat, author, id), seq);
+            }
+            Need::Amendments(chat, seq) => {
+                let found = self.amendments(partition, chat, seq, seq)?;
+                let found = found.into_iter().next().map(|(_, amendments)| amendments);
+                facts.amendments.insert((chat, seq), found);
             }
             Need::Answer(key) => {
                 let answer = self.answer(partition, &key)?;
@@ -287,6 +292,27 @@ impl Store {
         Ok(sessions)
     }
 
+    /// What was done to messages of a chat from `from` to `to`, rising.
+    ///
+    /// # Errors
+    /// As [`Store::supply`].
+    pub fn amendments(
+        &self,
+        partition: PartitionNo,
+        chat: ChatNo,
+        from: Seq,
+        to: Seq,
+    ) -> Result<Vec<(Seq, Amendments)>, StoreError> {
+        let (start, end) =
+            (keys::amendments(partition, chat, from), keys::amendments(partition, chat, to.next()));
+        let mut found = Vec::new();
+        self.scan(Table::State, &start, &end, |key, value| {
+            found.push((keys::trailing_seq(key)?, records::decode_amendments(value)?));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
     /// What a request was answered.
     ///
     /// # Errors
@@ -377,9 +403,13 @@ pub struct CommitStats {
 
 fn apply(partition: PartitionNo, write: &Write, batch: &mut KvBatch) {
     match write {
-        Write::Entry { chat, entry } => {
+        Write::Entry { chat, entry } | Write::Erase { chat, entry } => {
             let key = keys::entry(partition, *chat, entry.seq);
             batch.put(Table::Log, &key, |out| records::encode_entry(entry, out));
+        }
+        Write::Amendments { chat, seq, amendments } => {
+            let key = keys::amendments(partition, *chat, *seq);
+            batch.put(Table::State, &key, |out| records::encode_amendments(amendments, out));
         }
         Write::Id { id, chat, author, seq } => {
             let key = keys::id(partition, *id, *chat, *author);

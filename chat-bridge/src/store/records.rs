@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::kv::StoreError;
 use crate::engine::{
-    Answer, Chat, ChatNo, ContentType, Counters, Cursor, Derived, Entry, Info, Member, Refused,
-    SavedSession, SavedSubscription, Watermarks,
+    Amendments, Amends, Answer, Chat, ChatNo, ContentType, Counters, Cursor, Derived, Entry, Info,
+    Member, Refused, SavedSession, SavedSubscription, Watermarks,
 };
 
 /// The version of the whole layout; a database with another one is not opened.
@@ -34,6 +34,21 @@ struct EntryRecord<'a> {
     fingerprint: Option<u64>,
     event: Option<EventRecord>,
     origin: u32,
+    amends: Option<AmendsRecord>,
+    deleted: bool,
+}
+
+#[derive(Encode, Decode)]
+enum AmendsRecord {
+    Edit(u64),
+    Delete(u64),
+    React(u64),
+}
+
+#[derive(Encode, Decode)]
+struct AmendmentsRecord {
+    edits: Vec<u64>,
+    reactions: Vec<(u32, u64)>,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -107,6 +122,8 @@ enum RefusedRecord {
     LastOwner,
     TooManyMembers,
     Direct,
+    TooManyEdits,
+    NoReaction,
 }
 
 #[derive(Encode, Decode)]
@@ -191,6 +208,12 @@ pub(super) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
         fingerprint: entry.fingerprint,
         event: entry.event.as_ref().map(event_record),
         origin: entry.origin,
+        amends: entry.amends.map(|amends| match amends {
+            Amends::Edit(seq) => AmendsRecord::Edit(seq.0),
+            Amends::Delete(seq) => AmendsRecord::Delete(seq.0),
+            Amends::React(seq) => AmendsRecord::React(seq.0),
+        }),
+        deleted: entry.deleted,
     };
     encode(&record, out);
 }
@@ -215,6 +238,12 @@ pub(super) fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, StoreError> 
         fingerprint: record.fingerprint,
         event: record.event.map(event).transpose()?,
         origin: record.origin,
+        amends: record.amends.map(|amends| match amends {
+            AmendsRecord::Edit(seq) => Amends::Edit(Seq(seq)),
+            AmendsRecord::Delete(seq) => Amends::Delete(Seq(seq)),
+            AmendsRecord::React(seq) => Amends::React(Seq(seq)),
+        }),
+        deleted: record.deleted,
         derived: Derived::default(),
     })
 }
@@ -270,6 +299,22 @@ pub(super) fn decode_info(bytes: &[u8]) -> Result<Info, StoreError> {
     Ok(Info { title, description, picture, admins_only, ttl_s })
 }
 
+pub(super) fn encode_amendments(amendments: &Amendments, out: &mut Vec<u8>) {
+    let record = AmendmentsRecord {
+        edits: amendments.edits.iter().map(|seq| seq.0).collect(),
+        reactions: amendments.reactions.iter().map(|(of, seq)| (*of, seq.0)).collect(),
+    };
+    encode(&record, out);
+}
+
+pub(super) fn decode_amendments(bytes: &[u8]) -> Result<Amendments, StoreError> {
+    let AmendmentsRecord { edits, reactions } = decode(bytes)?;
+    Ok(Amendments {
+        edits: edits.into_iter().map(Seq).collect(),
+        reactions: reactions.into_iter().map(|(of, seq)| (of, Seq(seq))).collect(),
+    })
+}
+
 pub(super) fn encode_answer(answer: &Answer, out: &mut Vec<u8>) {
     let names = |users: &Vec<UserId>| users.iter().map(|user| user.as_str().to_owned()).collect();
     let result = answer.result.as_ref().map(names).map_err(|refused| match refused {
@@ -281,6 +326,8 @@ pub(super) fn encode_answer(answer: &Answer, out: &mut Vec<u8>) {
         Refused::LastOwner => RefusedRecord::LastOwner,
         Refused::TooManyMembers => RefusedRecord::TooManyMembers,
         Refused::Direct => RefusedRecord::Direct,
+        Refused::TooManyEdits => RefusedRecord::TooManyEdits,
+        Refused::NoReaction => RefusedRecord::NoReaction,
     });
     encode(&AnswerRecord { at_ms: answer.at_ms, result }, out);
 }
@@ -297,6 +344,8 @@ pub(super) fn decode_answer(bytes: &[u8]) -> Result<Answer, StoreError> {
         Err(RefusedRecord::LastOwner) => Err(Refused::LastOwner),
         Err(RefusedRecord::TooManyMembers) => Err(Refused::TooManyMembers),
         Err(RefusedRecord::Direct) => Err(Refused::Direct),
+        Err(RefusedRecord::TooManyEdits) => Err(Refused::TooManyEdits),
+        Err(RefusedRecord::NoReaction) => Err(Refused::NoReaction),
     };
     Ok(Answer { at_ms: record.at_ms, result })
 }

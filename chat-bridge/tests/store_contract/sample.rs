@@ -124,6 +124,8 @@ pub(crate) fn entry(seq: u64, body: &[u8]) -> Entry {
         fingerprint: None,
         event: None,
         origin: 0,
+        amends: None,
+        deleted: false,
         derived: Derived::default(),
     }
 }
@@ -149,6 +151,8 @@ pub(crate) fn any_entry(random: &mut Rng, seq: Seq) -> Entry {
         fingerprint: maybe(random, number),
         event: maybe(random, event),
         origin: random.u32(..),
+        amends: None,
+        deleted: false,
         derived: Derived::default(),
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bluetick_bridge::bridge::partition_of;
-use bluetick_bridge::engine::{Chat, Entry, PartitionNo, SessionKey};
+use bluetick_bridge::bridge::{message_ref, partition_of};
+use bluetick_bridge::engine::{Chat, Entry, Member, PartitionNo, SessionKey};
 use bluetick_bridge::store::{RocksKv, Store, StoreError};
-use bluetick_protocol::{ChatId, MessageRef, Seq, UserId};
+use bluetick_protocol::{ChatId, Seq, UserId};
 use serde_json::{Value, json};
 
 use crate::Failure;
@@ -75,6 +75,11 @@ impl Table {
         line(&columns.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         cells.iter().try_for_each(|row| line(row))
     }
+
+    /// Between two tables.
+    fn gap(&self) -> Result<(), Failure> {
+        if self.as_json { Ok(()) } else { output::line("") }
+    }
 }
 
 impl Inspector {
@@ -94,6 +99,7 @@ impl Inspector {
                     if let Some(chat) = self.store.chat(partition, no).map_err(failure)? {
                         rows.push(vec![
                             json!(chat.id),
+                            json!(chat.info.title),
                             json!(chat.head),
                             json!(chat.members.iter().filter(|member| member.is_active()).count()),
                             json!(chat.last_at_ms),
@@ -103,7 +109,7 @@ impl Inspector {
                 }
             }
         }
-        self.table.print(&["chat", "head", "members", "last_at", "partition"], &rows)
+        self.table.print(&["chat", "title", "head", "members", "last_at", "partition"], &rows)
     }
 
     fn find(&self, id: &ChatId) -> Result<(PartitionNo, Chat), Failure> {
@@ -116,10 +122,20 @@ impl Inspector {
     fn chat(&self, name: &str) -> Result<(), Failure> {
         let id = ChatId::try_from(name).map_err(Failure::other)?;
         let (partition, chat) = self.find(&id)?;
+        let info = &chat.info;
+        self.table.print(
+            &["title", "description", "picture", "admins_only", "ttl_s"],
+            &[vec![
+                json!(info.title),
+                json!(info.description),
+                json!(info.picture),
+                json!(info.admins_only),
+                json!(info.ttl_s),
+            ]],
+        )?;
+        self.table.gap()?;
         self.members(&chat)?;
-        if !self.table.as_json {
-            output::line("")?;
-        }
+        self.table.gap()?;
         let mut from = Seq(1);
         let mut rows = Vec::new();
         loop {
@@ -138,7 +154,7 @@ impl Inspector {
                 rows.push(row(&chat, entry)?);
             }
         }
-        self.table.print(&["seq", "at", "from", "id", "type", "body"], &rows)
+        self.table.print(&["seq", "at", "from", "id", "type", "changes", "body"], &rows)
     }
 
     fn members(&self, chat: &Chat) -> Result<(), Failure> {
@@ -147,15 +163,17 @@ impl Inspector {
             .map(|member| {
                 vec![
                     json!(member.user),
-                    json!(format!("{:?}", member.role).to_lowercase()),
+                    json!(member.role),
                     json!(member.since),
                     json!(member.until),
+                    json!(earlier(member)),
                     json!(member.marks.delivered),
                     json!(member.marks.read),
                 ]
             })
             .collect();
-        self.table.print(&["member", "role", "since", "until", "delivered", "read"], &rows)
+        self.table
+            .print(&["member", "role", "since", "until", "earlier", "delivered", "read"], &rows)
     }
 
     fn user(&self, name: &str) -> Result<(), Failure> {
@@ -196,9 +214,7 @@ impl Inspector {
                 json!(filters.join(" ")),
             ]],
         )?;
-        if !self.table.as_json {
-            output::line("")?;
-        }
+        self.table.gap()?;
         let mut rows = Vec::new();
         for partition in self.numbers() {
             for no in self.store.chats_of_user(partition, &user).map_err(failure)? {
@@ -219,26 +235,27 @@ impl Inspector {
     }
 }
 
+/// Memberships that have ended, as `first-last`.
+fn earlier(member: &Member) -> Option<String> {
+    let past = member.past.iter().map(|(first, last)| format!("{}-{}", first.0, last.0));
+    let past = past.collect::<Vec<_>>();
+    (!past.is_empty()).then(|| past.join(" "))
+}
+
 /// An entry as the members get it, a column a key.
 fn row(chat: &Chat, entry: &Entry) -> Result<Vec<Value>, Failure> {
     let author = chat.member(entry.author);
     let author = author.ok_or_else(|| Failure::Other("an entry has no author".to_owned()))?;
-    let content_type = entry.content_type.as_str();
-    let message = MessageRef {
-        body: Some(&entry.body),
-        reply_to: entry.reply_to,
-        mentions: &entry.mentions,
-        expires_at_ms: entry.expires_at_ms,
-        event: entry.event.as_ref(),
-        ..MessageRef::new(&chat.id, entry.seq, entry.id, &author.user, entry.at_ms, content_type)
-    };
+    let message = message_ref(&chat.id, &author.user, entry);
     let mut out = Vec::new();
     message.write_json(&mut out);
     let value: Value = serde_json::from_slice(&out).map_err(Failure::other)?;
     let body = value.get("body").or_else(|| value.get("body_base64")).cloned();
     let body = value.get("event").cloned().or(body).unwrap_or_default();
     let key = |name: &str| value.get(name).cloned().unwrap_or_default();
-    Ok(vec![key("seq"), key("at"), key("from"), key("id"), key("type"), body])
+    let changes = ["edit_of", "delete_of", "react_to", "deleted"];
+    let changes = changes.iter().find_map(|name| Some(format!("{name} {}", value.get(name)?)));
+    Ok(vec![key("seq"), key("at"), key("from"), key("id"), key("type"), json!(changes), body])
 }
 
 fn failure(error: StoreError) -> Failure {

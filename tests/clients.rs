@@ -261,6 +261,25 @@ fn a_retransmission_without_an_id_is_recognised_across_a_restart() {
     assert_eq!((&got[0]["body"], &got[1]["body"]), (&Value::from("hi"), &Value::from("next")));
 }
 
+#[test]
+fn a_group_converses_with_mosquittos_tools_alone() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/group.sh");
+    let (ip, port) = (server.address().ip().to_string(), server.address().port().to_string());
+    let output = run(Command::new("bash").arg(script).args([ip, port]));
+    assert!(output.status.success(), "{}{}", out(&output), err(&output));
+    let last = out(&output).lines().last().unwrap_or_default().to_owned();
+    let info: Value = serde_json::from_str(&last).expect("an answer");
+    let read: Vec<_> = info["ok"]["members"]
+        .as_array()
+        .expect("members")
+        .iter()
+        .map(|member| (member["role"].as_str().unwrap_or_default(), member["read"].as_u64()))
+        .collect();
+    assert_eq!(read, [("owner", Some(0)), ("member", Some(4)), ("member", Some(4))], "{last}");
+}
+
 /// A script of `tests/paho/`, to be run against the server.
 fn paho(server: &Server, script: &str) -> Command {
     let python = std::env::var("BLUETICK_TEST_PYTHON").unwrap_or_else(|_| {

@@ -85,12 +85,9 @@ impl Outgoing<'_> {
     }
 }
 
-/// An entry as its payload.
-pub(super) fn message_ref<'a>(
-    chat: &'a ChatId,
-    from: &'a UserId,
-    entry: &'a Entry,
-) -> MessageRef<'a> {
+/// An entry as its payload, as all members but those it is not for get it.
+#[must_use]
+pub fn message_ref<'a>(chat: &'a ChatId, from: &'a UserId, entry: &'a Entry) -> MessageRef<'a> {
     let content_type = entry.content_type.as_str();
     let (edit_of, delete_of, react_to) = match entry.amends {
         None => (None, None, None),

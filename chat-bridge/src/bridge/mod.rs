@@ -13,6 +13,7 @@ mod rpc;
 mod session;
 
 use command::{Author, Refused};
+pub use encode::message_ref;
 pub use environment::{Environment, SystemEnvironment};
 pub use reader::{InlineReads, Job, ReadPool, Reads};
 pub use session::ChatSession;
@@ -33,8 +34,11 @@ use crate::partition::Partition;
 use crate::store::{Store, StoreError};
 use crate::writer::Pipeline;
 
-/// How many sessions one step of [`Bridge::sweep`] looks at.
+/// How many sessions or answers one step of [`Bridge::sweep`] looks at.
 const SESSIONS_PER_SWEEP: usize = 512;
+
+/// How long a repeated request gets the first answer, at least, milliseconds.
+const ANSWER_LIFE_MS: u64 = 24 * 3600 * 1000;
 
 /// Who there is. The accounts are the program's business.
 pub trait Directory: Send + Sync + 'static {
@@ -97,7 +101,7 @@ impl Bridge {
         Self { shared: Arc::new(Shared { pipeline, directory, environment, reads, options }) }
     }
 
-    /// Ends persistent sessions whose time is over, and starts the clock of those that a crash
+    /// Forgets answers to requests whose time is over, ends persistent sessions likewise, and starts the clock of those that a crash
     /// left without an end. Blocks on the disk; to be called at the start, before the first
     /// connection, and now and then.
     ///
@@ -107,6 +111,7 @@ impl Bridge {
         let now = self.shared.environment.now_ms();
         let mut ended = 0;
         for partition in self.shared.pipeline.partitions() {
+            self.forget_answers(partition, now)?;
             let mut after = None;
             loop {
                 let store = self.shared.pipeline.store();
@@ -129,6 +134,20 @@ impl Bridge {
             }
         }
         Ok(ended)
+    }
+
+    fn forget_answers(&self, partition: &Partition, now: u64) -> Result<(), StoreError> {
+        let store = self.shared.pipeline.store();
+        let mut after = None;
+        loop {
+            let page = store.answers(partition.no(), after.as_ref(), SESSIONS_PER_SWEEP)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            let is_over = |at_ms: u64| at_ms.saturating_add(ANSWER_LIFE_MS) < now;
+            for (key, _) in page.into_iter().filter(|(_, answer)| is_over(answer.at_ms)) {
+                partition.submit(Command::ForgetAnswer(key), now, None);
+            }
+        }
     }
 }
 

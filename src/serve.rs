@@ -28,6 +28,9 @@ use crate::report;
 /// How often sessions that nobody comes back for are looked for in the store.
 const SWEEP: Duration = Duration::from_secs(3600);
 
+/// How often those who have fallen silent are looked for.
+const TICK: Duration = Duration::from_millis(250);
+
 /// Runs the server until it is told to stop.
 pub(crate) fn run(config: &Config) -> Result<(), Failure> {
     logging::start(config)?;
@@ -129,6 +132,7 @@ async fn serve(config: &Config, engine: &ChatServer) -> Result<u64, Failure> {
     announce(config, &addresses)?;
     let expiring = broker.clone();
     tokio::spawn(async move { expiring.expire_sessions().await });
+    tokio::spawn(tick(bridge.clone()));
     tokio::spawn(sweep_now_and_then(bridge));
     tokio::spawn(report::limits(broker.clone()));
     tokio::select! {
@@ -170,6 +174,14 @@ fn announce(config: &Config, addresses: &[SocketAddr]) -> Result<(), Failure> {
         // Nobody wants to know; that is no reason not to serve.
         Err(Failure::OutputClosed) => Ok(()),
         other => other,
+    }
+}
+
+async fn tick(bridge: Bridge) {
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tick.tick().await;
+        bridge.tick();
     }
 }
 

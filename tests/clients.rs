@@ -5,7 +5,7 @@ mod support;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS};
 use serde_json::Value;
@@ -278,6 +278,43 @@ fn a_group_converses_with_mosquittos_tools_alone() {
         .map(|member| (member["role"].as_str().unwrap_or_default(), member["read"].as_u64()))
         .collect();
     assert_eq!(read, [("owner", Some(0)), ("member", Some(4)), ("member", Some(4))], "{last}");
+}
+
+/// A member who types is heard at once by those who look, and falls silent by himself.
+#[test]
+fn typing_is_heard_and_ends_by_itself() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path());
+    assert!(server.publish("alice", "users/bob/send", "hi", &[]).status.success());
+    let (bob, mut of_bob) = rumqttc_client(&server, "bob", "bob-phone");
+    bob.subscribe("chats/+/typing", QoS::AtMostOnce).expect("queued");
+    bob.subscribe("me/errors", QoS::AtMostOnce).expect("queued");
+    for _ in 0..2 {
+        of_bob
+            .iter()
+            .find(|event| matches!(event, Ok(Event::Incoming(Packet::SubAck(_)))))
+            .expect("subscribed")
+            .expect("no error");
+    }
+    let mut typing = server.mosquitto("mosquitto_pub", "alice", "alice-phone");
+    typing.args(["-q", "0", "-t", "chats/alice~bob/typing", "-m", "1"]);
+    let started = Instant::now();
+    assert!(run(&mut typing).status.success());
+    let told =
+        |typing: bool| serde_json::json!({"chat":"alice~bob","user":"alice","typing":typing});
+    assert_eq!(next_publish(&mut of_bob), told(true));
+    assert_eq!(next_publish(&mut of_bob), told(false));
+    assert!(started.elapsed() >= Duration::from_millis(5_900), "not before it is over");
+    // He is not told of himself, and what is no typing is refused.
+    bob.publish("chats/alice~bob/typing", QoS::AtMostOnce, false, "1").expect("queued");
+    bob.publish("chats/alice~bob/typing", QoS::AtMostOnce, false, "yes").expect("queued");
+    assert_eq!(next_publish(&mut of_bob)["code"], 0x99);
+    let output = server.publish("mallory", "chats/alice~bob/typing", "1", &["-V", "5"]);
+    assert!(err(&output).contains("Not authorized"), "{}", err(&output));
+    let filter = "chats/alice~bob/typing";
+    let mut command = server.mosquitto("mosquitto_sub", "mallory", "m");
+    let output = run(command.args(["-t", filter, "-W", "5"]));
+    assert!(err(&output).contains("denied"), "{}", err(&output));
 }
 
 /// A script of `tests/paho/`, to be run against the server.

@@ -239,6 +239,9 @@ pub enum HostEvent {
     },
     /// There is something to pull.
     News,
+    /// A message of the host for this session alone, at QoS 0, sent if the session has a
+    /// subscription for its topic. It is of the moment: a session that is off line never hears it.
+    Notice(Arc<Message>),
     /// The answer to [`HostSession::fetch`]; `None`: it is no longer to be delivered.
     Fetched(Vec<(DeliveryId, Option<Arc<Message>>)>),
     /// The host cannot serve this session on: the connection is to be closed.

@@ -11,7 +11,7 @@ use bluetick_protocol::{ChatId, Seq};
 use parking_lot::Mutex;
 
 use crate::delivery::{
-    Acked, Attach, BYTES_PER_READ, Delivery, DeviceKey, ENTRIES_PER_READ, Given, ReadJob,
+    Acked, Attach, BYTES_PER_READ, Delivery, DeviceKey, ENTRIES_PER_READ, Given, IsTyping, ReadJob,
     Subscriber,
 };
 use crate::engine::{
@@ -39,6 +39,9 @@ pub type Reply = Box<dyn FnOnce(Result<Outcome, Unavailable>) + Send>;
 pub trait Outbox: Send + Sync {
     /// There is something to pull from this partition.
     fn news(&self, partition: PartitionNo);
+
+    /// A member of a chat is typing, or no longer.
+    fn typing(&self, typing: IsTyping);
 
     /// The partition has lost its place: the device must connect anew.
     fn lost(&self);
@@ -168,6 +171,16 @@ impl Partition {
         compact: bool,
     ) {
         self.core.lock().delivery.unsubscribe(key, kind, chat, compact);
+    }
+
+    /// A device wants to know who is typing; see [`Delivery::watch_typing`].
+    pub fn watch_typing(&self, key: DeviceKey, chat: Option<(ChatNo, ChatId)>, compact: bool) {
+        self.core.lock().delivery.watch_typing(key, chat, compact);
+    }
+
+    /// A device does not want to know any more who is typing.
+    pub fn unwatch_typing(&self, key: DeviceKey, chat: Option<&ChatId>, compact: bool) {
+        self.core.lock().delivery.unwatch_typing(key, chat, compact);
     }
 
     /// What there is for a device, up to `messages_max` and about `bytes_max` of bodies. If it is
@@ -305,15 +318,20 @@ impl Partition {
 
     /// The batch is on stable storage: shows what it decided, and tells all who wait.
     pub fn handle_committed(&self, decided: Decided) -> Replies {
-        let woken: Vec<_> = {
+        let (woken, typing): (Vec<_>, Vec<_>) = {
             let core = &mut *self.core.lock();
+            let typing = core.delivery.typing(&decided.batch, &core.engine);
             let woken = core.delivery.handle_commit(&decided.batch, &mut core.engine);
             core.engine.handle_committed(&decided.batch);
             core.note_tail(&decided.batch);
             let outboxes = &core.outboxes;
-            woken.iter().filter_map(|key| outboxes.get(key).cloned()).collect()
+            let typing = typing.into_iter();
+            (
+                woken.iter().filter_map(|key| outboxes.get(key).cloned()).collect(),
+                typing.filter_map(|(key, it)| Some((outboxes.get(&key)?.clone(), it))).collect(),
+            )
         };
-        Replies { partition: self.no, replies: decided.replies, woken }
+        Replies { partition: self.no, replies: decided.replies, woken, typing }
     }
 
     /// The batch was not committed: all who wait are told.
@@ -414,6 +432,7 @@ pub struct Replies {
     partition: PartitionNo,
     replies: Vec<(Reply, Outcome)>,
     woken: Vec<Arc<dyn Outbox>>,
+    typing: Vec<(Arc<dyn Outbox>, IsTyping)>,
 }
 
 impl Replies {
@@ -424,6 +443,9 @@ impl Replies {
         }
         for outbox in self.woken {
             outbox.news(self.partition);
+        }
+        for (outbox, typing) in self.typing {
+            outbox.typing(typing);
         }
     }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::codec;
 use crate::host::{DeliveryId, HostEvent, HostPublish, Room, SessionKey, Token};
 use crate::limits::Limits;
-use crate::packet::{ConnAck, Connect, FilterRequest, Packet, Reason, Version, Will};
+use crate::packet::{ConnAck, Connect, FilterRequest, Packet, QoS, Reason, Version, Will};
 
 use aliases::Aliases;
 use inbound::Inbound;
@@ -284,12 +284,13 @@ impl Session {
             HostEvent::Published { token, reason, properties, notice } => {
                 self.handle_published(token, reason, properties);
                 if let Some(notice) = notice {
-                    self.handle_notice(notice);
+                    self.handle_notice(notice, QoS::AtLeastOnce);
                 }
             }
             HostEvent::Subscribed { token, reason } => self.handle_subscribed(token, reason, true),
             HostEvent::Unsubscribed { token, reason } => self.handle_unsubscribed(token, reason),
             HostEvent::News => self.handle_news(),
+            HostEvent::Notice(notice) => self.handle_notice(notice, QoS::AtMostOnce),
             HostEvent::Fetched(found) => self.handle_fetched(found),
             HostEvent::Close(reason) => {
                 return Err(Close::because(reason, "the server cannot store at the moment"));

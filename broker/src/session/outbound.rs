@@ -158,14 +158,14 @@ impl Session {
 
     /// A message of the host for this session alone, if it is subscribed to its topic. One more
     /// than may be queued is dropped: its client publishes and does not acknowledge.
-    pub(super) fn handle_notice(&mut self, message: Arc<Message>) {
+    pub(super) fn handle_notice(&mut self, message: Arc<Message>, qos_max: QoS) {
         if self.outbound.queue.len() >= self.limits.queued_messages_max {
             self.outbound.notices_dropped += 1;
             return;
         }
         let Some(granted) = self.subscriptions.host_qos(message.topic()) else { return };
         let subscription_ids = self.subscriptions.ids_matching(message.topic());
-        let qos = granted.min(QoS::AtLeastOnce);
+        let qos = granted.min(qos_max);
         self.outbound.queue.push_back(PlainDelivery {
             message,
             qos,

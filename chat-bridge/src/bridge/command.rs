@@ -4,14 +4,14 @@ use bluetick_broker::host::HostPublish;
 use bluetick_broker::packet::{PublishProperties, QoS, Reason};
 use bluetick_protocol::{
     CONTENT_TYPE_BYTES_MAX, ChatId, ChatKind, MENTIONS_MAX, MessageId, PublishTopic, SendJson, Seq,
-    Target, TopicError, UserId, compact, parse_reaction, parse_read,
+    Target, TopicError, UserId, compact, parse_reaction, parse_read, parse_typing,
 };
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 use xxhash_rust::xxh32::xxh32;
 
 use super::Shared;
-use crate::engine::{Amends, Command, ContentType, Read, Send, SessionKey};
+use crate::engine::{Amends, Command, ContentType, Read, Send, SessionKey, Typing};
 
 /// Why a publish is refused: MQTT's reason and what to do about it.
 pub(super) struct Refused(pub(super) Reason, pub(super) String);
@@ -68,7 +68,12 @@ impl Author<'_> {
                 Ok((chat.clone(), self.send(publish, chat, None, Some(Amends::React(seq)))?))
             }
             // A request has answers of its own, and a will that asks has nobody to be answered.
-            PublishTopic::Typing { .. } | PublishTopic::Rpc { .. } => Err(not_served()),
+            PublishTopic::Rpc { .. } => Err(not_served()),
+            PublishTopic::Typing { chat } => {
+                let typing = parse_typing(&publish.payload)
+                    .map_err(|error| Refused(Reason::PAYLOAD_FORMAT_INVALID, error.to_string()))?;
+                Ok((chat.clone(), self.typing(chat, typing)))
+            }
         }
     }
 
@@ -89,8 +94,15 @@ impl Author<'_> {
                 let user = self.key.user.clone();
                 Ok((chat.clone(), Command::Read(Read { user, chat, seq })))
             }
-            compact::PublishTopic::Typing { .. } => Err(not_served()),
+            compact::PublishTopic::Typing { chat } => {
+                let typing = compact::parse_typing(&publish.payload).map_err(invalid)?;
+                Ok((chat.clone(), self.typing(chat, typing)))
+            }
         }
+    }
+
+    fn typing(&self, chat: ChatId, typing: bool) -> Command {
+        Command::Typing(Typing { user: self.key.user.clone(), chat, typing })
     }
 
     fn chat(&self, to: Target) -> ChatId {

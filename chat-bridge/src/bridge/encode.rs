@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 use bluetick_broker::Message;
 use bluetick_broker::packet::PublishProperties;
 use bluetick_protocol::{
-    ChatId, MessageRef, Receipt, Refusal, SendAck, Seq, UserId, compact, messages_topic,
-    receipts_topic,
+    ChatId, MessageRef, Receipt, Refusal, SendAck, Seq, Typing, UserId, compact, messages_topic,
+    receipts_topic, typing_topic,
 };
 use bytes::Bytes;
 
+use crate::delivery::IsTyping;
 use crate::engine::{Amends, Entry, Millis, Watermarks};
 
 /// Room that a PUBLISH takes beside topic and payload, at most: header, length, packet id,
@@ -128,6 +129,19 @@ pub(super) fn receipt(
     let mut out = Vec::new();
     receipt.write_compact(reader, &mut out);
     plain(compact::receipts_topic(chat), out)
+}
+
+/// That somebody is typing, or no longer, for `reader`.
+pub(super) fn typing(typing: IsTyping, reader: &UserId) -> Arc<Message> {
+    let IsTyping { chat, user, typing, compact } = typing;
+    if !compact {
+        let topic = typing_topic(&chat);
+        return plain(topic, Typing { chat, user, typing }.to_json());
+    }
+    let mut out = Vec::new();
+    let notice = compact::TypingNotice { chat, user, typing };
+    notice.write_compact(reader, &mut out);
+    plain(compact::typing_topic(&notice.chat), out)
 }
 
 /// What the sender is told of a message that is stored.

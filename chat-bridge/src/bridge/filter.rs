@@ -8,7 +8,14 @@ use crate::engine::SubscriptionKind;
 pub(super) enum Wish {
     /// Notices of the session's own: acknowledgements, refusals, answers.
     Notices,
-    /// Something of chats.
+    /// Who is typing.
+    Typing {
+        /// In one chat; `None`: in all.
+        chat: Option<ChatId>,
+        /// In the compact dialect.
+        compact: bool,
+    },
+    /// Something of chats that waits for who is away.
     Chats {
         /// What.
         kind: SubscriptionKind,
@@ -26,21 +33,24 @@ impl Wish {
             return match filter {
                 compact::Filter::Messages(scope) => Some(chats(MESSAGES, scope, true)),
                 compact::Filter::Receipts(scope) => Some(chats(RECEIPTS, scope, true)),
-                compact::Filter::Typing(_) => None,
+                compact::Filter::Typing(scope) => {
+                    Some(Self::Typing { chat: one(scope), compact: true })
+                }
             };
         }
         match Filter::parse(filter).ok()? {
             Filter::Messages(scope) => Some(chats(MESSAGES, scope, false)),
             Filter::Receipts(scope) => Some(chats(RECEIPTS, scope, false)),
             Filter::Acks | Filter::Errors | Filter::Replies(_) => Some(Self::Notices),
-            Filter::Presence(_) | Filter::Typing(_) => None,
+            Filter::Typing(scope) => Some(Self::Typing { chat: one(scope), compact: false }),
+            Filter::Presence(_) => None,
         }
     }
 
     /// Whether it brings the same of this chat, or where `one` is `None`, of any.
     pub(super) fn overlaps(&self, of: SubscriptionKind, one: Option<&ChatId>) -> bool {
         match self {
-            Self::Notices => false,
+            Self::Notices | Self::Typing { .. } => false,
             Self::Chats { kind, chat, .. } => {
                 *kind == of && (chat.is_none() || one.is_none() || chat.as_ref() == one)
             }
@@ -52,9 +62,12 @@ const MESSAGES: SubscriptionKind = SubscriptionKind::Messages;
 const RECEIPTS: SubscriptionKind = SubscriptionKind::Receipts;
 
 fn chats(kind: SubscriptionKind, scope: Scope, compact: bool) -> Wish {
-    let chat = match scope {
+    Wish::Chats { kind, chat: one(scope), compact }
+}
+
+fn one(scope: Scope) -> Option<ChatId> {
+    match scope {
         Scope::All => None,
         Scope::Chat(chat) => Some(chat),
-    };
-    Wish::Chats { kind, chat, compact }
+    }
 }

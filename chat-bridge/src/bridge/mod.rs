@@ -11,12 +11,14 @@ mod queries;
 mod reader;
 mod rpc;
 mod session;
+mod typists;
 
 use command::{Author, Refused};
 pub use encode::message_ref;
 pub use environment::{Environment, SystemEnvironment};
 pub use reader::{InlineReads, Job, ReadPool, Reads};
 pub use session::ChatSession;
+use typists::Typists;
 
 use std::sync::Arc;
 
@@ -29,7 +31,7 @@ use bluetick_broker::packet::{QoS, Reason};
 use bluetick_protocol::{ChatId, UserId, is_reserved};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::engine::{Command, PartitionNo, SessionKey};
+use crate::engine::{Command, PartitionNo, SessionKey, Typing};
 use crate::partition::Partition;
 use crate::store::{Store, StoreError};
 use crate::writer::Pipeline;
@@ -86,6 +88,7 @@ pub(crate) struct Shared {
     environment: Arc<dyn Environment>,
     reads: Arc<dyn Reads>,
     options: BridgeOptions,
+    typists: Typists,
 }
 
 impl Bridge {
@@ -98,7 +101,9 @@ impl Bridge {
         reads: Arc<dyn Reads>,
         options: BridgeOptions,
     ) -> Self {
-        Self { shared: Arc::new(Shared { pipeline, directory, environment, reads, options }) }
+        let typists = Typists::default();
+        let shared = Shared { pipeline, directory, environment, reads, options, typists };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Forgets answers to requests whose time is over, ends persistent sessions likewise, and starts the clock of those that a crash
@@ -134,6 +139,18 @@ impl Bridge {
             }
         }
         Ok(ended)
+    }
+
+    /// Says of those who were typing and have fallen silent that they are not any more. To be
+    /// called a few times a second.
+    pub fn tick(&self) {
+        let now = self.shared.environment.now_ms();
+        for (chat, user) in self.shared.typists.take_silent(now) {
+            let partition = self.shared.of_chat(&chat);
+            let command = Command::Typing(Typing { user, chat: chat.clone(), typing: false });
+            // Somebody has to wait for it, or it would not be shown by itself.
+            partition.submit(command, now, Some(Box::new(|_| ())));
+        }
     }
 
     fn forget_answers(&self, partition: &Partition, now: u64) -> Result<(), StoreError> {

@@ -5,20 +5,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bluetick_broker::host::HostEvent;
 use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::Reason;
+use bluetick_protocol::UserId;
 
+use super::encode;
+use crate::delivery::IsTyping;
 use crate::engine::PartitionNo;
 use crate::partition::Outbox;
 
 /// The way from partitions to a session.
 pub(super) struct SessionOutbox {
     line: Line,
+    /// Whose session it is.
+    user: UserId,
     /// Partitions with something to pull, a bit each: a server has at most 64.
     news: AtomicU64,
 }
 
 impl SessionOutbox {
-    pub(super) fn new(line: Line) -> Self {
-        Self { line, news: AtomicU64::new(0) }
+    pub(super) fn new(line: Line, user: UserId) -> Self {
+        Self { line, user, news: AtomicU64::new(0) }
     }
 
     /// Takes note that a partition is being pulled from; tells whether it had news.
@@ -32,6 +37,10 @@ impl Outbox for SessionOutbox {
     fn news(&self, partition: PartitionNo) {
         self.news.fetch_or(1 << partition.0, Ordering::AcqRel);
         self.line.host(HostEvent::News);
+    }
+
+    fn typing(&self, typing: IsTyping) {
+        self.line.host(HostEvent::Notice(encode::typing(typing, &self.user)));
     }
 
     fn lost(&self) {

@@ -73,6 +73,16 @@ impl Inner {
                     notice,
                 });
             }
+            Ok(Outcome::Typing { typing }) => {
+                let now = self.shared.now_ms();
+                self.shared.typists.note(chat, &self.key.user, typing, now);
+                self.line.host(HostEvent::Published {
+                    token: origin.token,
+                    reason: Reason::SUCCESS,
+                    properties: None,
+                    notice: None,
+                });
+            }
             Ok(Outcome::Refused(EngineRefused::AdminsOnly)) => {
                 let text = "only an owner or an admin may send here".to_owned();
                 self.refuse(origin, Reason::NOT_AUTHORIZED, text);

@@ -86,13 +86,14 @@ impl ChatSession {
 
 impl Inner {
     fn new(shared: Arc<Shared>, key: SessionKey, open: &Open, line: Line) -> Self {
+        let outbox = Arc::new(SessionOutbox::new(line.clone(), key.user.clone()));
         Self {
             shared,
             key,
             mqtt5: open.mqtt5,
             max_packet_bytes: open.max_packet_bytes,
             expiry_s: open.expiry_s,
-            outbox: Arc::new(SessionOutbox::new(line.clone())),
+            outbox,
             line,
             state: Mutex::default(),
         }
@@ -107,8 +108,20 @@ impl Inner {
             state.subscriptions = opened.subscriptions.clone();
         }
         for saved in &opened.subscriptions {
-            let wish = Wish::parse(&saved.filter);
-            let Some(Wish::Chats { kind, chat, compact }) = wish else { continue };
+            let (kind, chat, compact) = match Wish::parse(&saved.filter) {
+                Some(Wish::Chats { kind, chat, compact }) => (kind, chat, compact),
+                Some(Wish::Typing { chat, compact }) => {
+                    let inner = self.clone();
+                    let job = move || {
+                        if let Err(reason) = inner.watch_typing(chat.as_ref(), compact) {
+                            tracing::debug!(?reason, "typing could not be taken up again");
+                        }
+                    };
+                    self.shared.reads.run(Box::new(job));
+                    continue;
+                }
+                Some(Wish::Notices) | None => continue,
+            };
             let Some(qos) = QoS::from_bits(saved.qos) else { continue };
             let wanted = Wanted {
                 kind,
@@ -188,6 +201,27 @@ impl Inner {
             let subscriber = Subscriber { device, options: wanted.options, inflight };
             partition.subscribe(command, now, subscriber, reply(no));
         }
+    }
+
+    /// Has the device told who is typing, in one chat or all. Reads from the store: blocks.
+    fn watch_typing(self: &Arc<Self>, chat: Option<&ChatId>, compact: bool) -> Result<(), Reason> {
+        let Some(id) = chat else {
+            for partition in self.shared.pipeline.partitions() {
+                if let Some(device) = self.device(partition.no()) {
+                    partition.watch_typing(device, None, compact);
+                }
+            }
+            return Ok(());
+        };
+        let partition = self.shared.of_chat(id);
+        let chat = self.shared.store().chat_by_name(partition.no(), id);
+        let chat = chat.map_err(|_| Reason::UNSPECIFIED)?;
+        let chat = chat.filter(|chat| chat.active_index(&self.key.user).is_some());
+        let chat = chat.ok_or(Reason::NOT_AUTHORIZED)?;
+        if let Some(device) = self.device(partition.no()) {
+            partition.watch_typing(device, Some((chat.no, id.clone())), compact);
+        }
+        Ok(())
     }
 
     /// All partitions have decided a subscription: stores it with the session and answers.
@@ -356,9 +390,21 @@ impl HostSession for ChatSession {
             id: subscription_id,
             ticks: had.clone().unwrap_or_else(|| vec![0; partitions]),
         };
-        let Wish::Chats { kind, chat, compact } = &wish else {
-            inner.subscribed(token, saved, Ok(()));
-            return;
+        let (kind, chat, compact) = match &wish {
+            Wish::Chats { kind, chat, compact } => (kind, chat, compact),
+            Wish::Typing { chat, compact } => {
+                let (inner, chat, compact) = (inner.clone(), chat.clone(), *compact);
+                let job = move || {
+                    let result = inner.watch_typing(chat.as_ref(), compact);
+                    inner.subscribed(token, saved, result);
+                };
+                self.inner.shared.reads.run(Box::new(job));
+                return;
+            }
+            Wish::Notices => {
+                inner.subscribed(token, saved, Ok(()));
+                return;
+            }
         };
         let left = if chat.is_some() { 1 } else { partitions };
         let gather = Gather { left, saved: Some(saved), result: Ok(()) };
@@ -394,8 +440,18 @@ impl HostSession for ChatSession {
             false => HostEvent::Close(Reason::SERVER_UNAVAILABLE),
         });
         drop(state);
-        if let Some(Wish::Chats { kind, chat, compact }) = Wish::parse(filter) {
-            inner.unsubscribe(kind, chat.as_ref(), compact);
+        match Wish::parse(filter) {
+            Some(Wish::Chats { kind, chat, compact }) => {
+                inner.unsubscribe(kind, chat.as_ref(), compact);
+            }
+            Some(Wish::Typing { chat, compact }) => {
+                for partition in inner.shared.pipeline.partitions() {
+                    if let Some(device) = inner.device(partition.no()) {
+                        partition.unwatch_typing(device, chat.as_ref(), compact);
+                    }
+                }
+            }
+            Some(Wish::Notices) | None => {}
         }
     }
 

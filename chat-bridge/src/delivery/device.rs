@@ -14,6 +14,7 @@ pub(super) struct Device {
     pub(super) attach: Attach,
     pub(super) messages: Scope,
     pub(super) receipts: Scope,
+    pub(super) typing: Scope,
     pub(super) flows: HashMap<ChatNo, Flow>,
     pub(super) ready: VecDeque<ChatNo>,
 }
@@ -72,6 +73,7 @@ impl Device {
             attach,
             messages: Scope::default(),
             receipts: Scope::default(),
+            typing: Scope::default(),
             flows: HashMap::new(),
             ready: VecDeque::new(),
         }

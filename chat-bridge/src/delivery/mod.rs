@@ -107,6 +107,19 @@ pub enum Given {
     },
 }
 
+/// That a member is typing, or no longer, for one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IsTyping {
+    /// Where.
+    pub chat: ChatId,
+    /// Who.
+    pub user: UserId,
+    /// Whether he is.
+    pub typing: bool,
+    /// In the compact dialect.
+    pub compact: bool,
+}
+
 /// A read from the store that a device waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadJob {
@@ -230,6 +243,41 @@ impl Delivery {
         scope.remove(chat, compact);
     }
 
+    /// A device wants to know who is typing: in one chat, or in all of its user.
+    pub fn watch_typing(&mut self, key: DeviceKey, chat: Option<(ChatNo, ChatId)>, compact: bool) {
+        if let Some(device) = self.devices.get_mut(&key) {
+            device.typing.put(chat, Options { qos: 0, no_local: true, compact });
+        }
+    }
+
+    /// It does not any more.
+    pub fn unwatch_typing(&mut self, key: DeviceKey, chat: Option<&ChatId>, compact: bool) {
+        if let Some(device) = self.devices.get_mut(&key) {
+            device.typing.remove(chat, compact);
+        }
+    }
+
+    /// Who is to be told of whom that he is typing, or no longer.
+    #[must_use]
+    pub fn typing(&self, batch: &Batch, engine: &Engine) -> Vec<(DeviceKey, IsTyping)> {
+        let mut told = Vec::new();
+        for effect in &batch.effects {
+            let Effect::Typing { chat: no, member, typing } = *effect else { continue };
+            let Some(chat) = engine.chat(no) else { continue };
+            let Some(author) = chat.member(member) else { continue };
+            let others = chat.members.iter().filter(|other| other.is_active());
+            for other in others.filter(|other| other.user != author.user) {
+                for key in self.users.get(&other.user).into_iter().flatten() {
+                    let options = self.devices.get(key).and_then(|had| had.typing.options(no));
+                    let Some(Options { compact, .. }) = options else { continue };
+                    let (chat, user) = (chat.id.clone(), author.user.clone());
+                    told.push((*key, IsTyping { chat, user, typing, compact }));
+                }
+            }
+        }
+        told
+    }
+
     /// A batch is about to become visible: finds the devices that it concerns. To be called
     /// before [`Engine::handle_committed`]: a device without a flow is where the chat was.
     pub fn handle_commit(&mut self, batch: &Batch, engine: &mut Engine) -> Vec<DeviceKey> {
@@ -239,6 +287,7 @@ impl Delivery {
                 Effect::Grown { chat, .. } => {
                     self.wake_readers(*chat, engine, &mut woken);
                 }
+                Effect::Typing { .. } => {}
                 Effect::Marks { chat, member, marks } => {
                     self.wake_authors(*chat, *member, marks, engine, &mut woken);
                 }

@@ -169,6 +169,15 @@ pub enum Effect {
         /// The last new one.
         last: Seq,
     },
+    /// A member is typing, or no longer. Of the moment: nothing of it is stored.
+    Typing {
+        /// Where.
+        chat: ChatNo,
+        /// Who, by his place.
+        member: u32,
+        /// Whether he is.
+        typing: bool,
+    },
     /// A member's watermarks stand at `marks`.
     Marks {
         /// Where.

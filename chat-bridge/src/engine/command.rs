@@ -28,6 +28,8 @@ pub enum Command {
     Send(Box<Send>),
     /// A member has read up to a place.
     Read(Read),
+    /// A member is typing, or no longer.
+    Typing(Typing),
     /// A device has acknowledged up to a place.
     Advance(Advance),
     /// A device subscribes to chats of its user.
@@ -98,6 +100,17 @@ pub struct Read {
     pub chat: ChatId,
     /// Up to here, inclusive; beyond the head it means the head.
     pub seq: Seq,
+}
+
+/// A member says that he is typing, or no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typing {
+    /// Who.
+    pub user: UserId,
+    /// Where.
+    pub chat: ChatId,
+    /// Whether he is.
+    pub typing: bool,
 }
 
 /// A device has acknowledged all it was given up to a place.
@@ -274,6 +287,11 @@ pub enum Outcome {
     },
     /// The watermark stands at or above what was said.
     Read,
+    /// Those who look are told.
+    Typing {
+        /// Whether he is.
+        typing: bool,
+    },
     /// The cursor stands.
     Advanced,
     /// Where the subscription starts.

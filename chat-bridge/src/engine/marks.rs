@@ -1,10 +1,10 @@
-//! Watermarks: delivered and read, and whom their rise concerns.
+//! What members say beside messages: how far they got, and whom that concerns; that they type.
 
 use bluetick_protocol::Seq;
 
-use super::batch::{Batch, Facts, Need};
+use super::batch::{Batch, Effect, Facts, Need};
 use super::chat::{Chat, Member};
-use super::command::{Advance, Outcome, Read, Refused};
+use super::command::{Advance, Outcome, Read, Refused, Typing};
 use super::{Engine, Millis};
 
 impl Engine {
@@ -34,6 +34,23 @@ impl Engine {
         raise(chat, index, delivered, Some(seq), now, batch_no, batch);
         self.touch(no, batch);
         Ok(Outcome::Read)
+    }
+
+    pub(super) fn decide_typing(
+        &self,
+        typing: &Typing,
+        facts: &Facts,
+        batch: &mut Batch,
+    ) -> Result<Outcome, Need> {
+        let Some(no) = self.find(&typing.chat, facts)? else {
+            return Ok(Outcome::Refused(Refused::NotAMember));
+        };
+        let chat = self.chats.get(no).ok_or(Need::ChatNo(no))?;
+        let Some(member) = chat.active_index(&typing.user) else {
+            return Ok(Outcome::Refused(Refused::NotAMember));
+        };
+        batch.effects.push(Effect::Typing { chat: no, member, typing: typing.typing });
+        Ok(Outcome::Typing { typing: typing.typing })
     }
 
     pub(super) fn decide_advance(

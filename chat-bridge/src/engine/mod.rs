@@ -26,7 +26,7 @@ pub use chat::{Chat, ChatNo, Cursor, Info, MEMBERS_PER_PAGE, Member, Watermarks}
 pub use command::{
     Advance, Answer, Change, ChangeChat, Command, CreateChat, DeviceId, Outcome, Read, Refused,
     RequestKey, SavedSession, SavedSubscription, Send, SessionKey, Subscribe, SubscriptionKind,
-    Unsubscribe,
+    Typing, Unsubscribe,
 };
 pub use entry::{Amendments, Amends, ContentType, Derived, Entry};
 
@@ -113,6 +113,7 @@ impl Engine {
         match command {
             Command::Send(send) => self.decide_send(send, facts, now, batch),
             Command::Read(read) => self.decide_read(read, facts, now, batch),
+            Command::Typing(typing) => self.decide_typing(typing, facts, batch),
             Command::Advance(advance) => self.decide_advance(advance, now, batch),
             Command::Subscribe(subscribe) => self.decide_subscribe(subscribe, facts, batch),
             Command::Unsubscribe(unsubscribe) => self.decide_unsubscribe(unsubscribe, facts, batch),
@@ -166,6 +167,7 @@ impl Engine {
                         chat.committed = *last;
                     }
                 }
+                Effect::Typing { .. } => {}
                 Effect::Marks { chat, member, marks } => {
                     if let Some(member) = self
                         .chats

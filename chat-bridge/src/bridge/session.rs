@@ -271,11 +271,12 @@ impl Inner {
         let entry = entries.pop().filter(|entry| entry.seq == seq && is_mine(entry))?;
         // The first attempt may not have arrived: the hole before it is explained again.
         let mut after = None;
-        if seq > member.since && !entries.last().is_some_and(|before| is_mine(before)) {
+        let start = member.place_before(seq);
+        if seq > start.next() && !entries.last().is_some_and(|before| is_mine(before)) {
             let from = Seq(seq.0.saturating_sub(REFETCH_LOOKBACK as u64));
             let before = read(from, Seq(seq.0 - 1)).ok()?;
             let last = before.iter().rev().find(|entry| is_mine(entry)).map(|entry| entry.seq);
-            after = Some(last.unwrap_or(Seq(member.since.0.saturating_sub(1))));
+            after = Some(last.unwrap_or(start));
         }
         let from = chat.member(entry.author)?.user.clone();
         let given =

@@ -114,10 +114,31 @@ impl Member {
             || self.past.iter().any(|(first, last)| (*first..=*last).contains(&seq))
     }
 
-    /// The last entry before his present membership that concerned him.
+    /// His memberships, the present one last: the first and the last entry of each.
+    fn memberships(&self) -> impl DoubleEndedIterator<Item = (Seq, Seq)> {
+        let present = (self.since, self.until.unwrap_or(Seq(u64::MAX)));
+        self.past.iter().copied().chain([present])
+    }
+
+    /// The entry before his first membership.
     #[must_use]
-    pub fn before(&self) -> Seq {
-        self.past.last().map_or(Seq(self.since.0.saturating_sub(1)), |(_, last)| *last)
+    pub fn start(&self) -> Seq {
+        let first = self.memberships().next().map_or(self.since, |(first, _)| first);
+        Seq(first.0.saturating_sub(1))
+    }
+
+    /// Where a device of his is that has all that is for him up to `seq`.
+    #[must_use]
+    pub fn place_at(&self, seq: Seq) -> Seq {
+        let last = self.memberships().rfind(|(first, _)| *first <= seq);
+        last.map_or(self.start(), |(_, last)| last.min(seq))
+    }
+
+    /// Where a device of his is before the membership that `seq` belongs to.
+    #[must_use]
+    pub fn place_before(&self, seq: Seq) -> Seq {
+        let first = self.memberships().rfind(|(first, _)| *first <= seq).map(|(first, _)| first);
+        self.place_at(Seq(first.unwrap_or(seq).0.saturating_sub(1)))
     }
 
     /// He is a member again, from `since` on, with nothing but his past.

@@ -35,6 +35,11 @@ impl Spans {
         self.0.last().is_some_and(|(_, last)| last.is_none())
     }
 
+    /// The last entry that he is ever entitled to; `None` while he is a member.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.0.last().and_then(|(_, last)| *last)
+    }
+
     /// The last entry before his first membership.
     pub(crate) fn before(&self) -> u64 {
         self.0.first().map_or(0, |(first, _)| first.saturating_sub(1))
@@ -71,7 +76,7 @@ mod tests {
         let gaps: Vec<_> = spans.gaps().filter(|(first, last)| first <= last).collect();
         assert_eq!(gaps, [(5, 6), (10, u64::MAX)]);
         assert!(!spans.is_open());
-        assert_eq!((spans.ended_before(6), spans.ended_before(11)), (Some(4), Some(9)));
+        assert_eq!((spans.ended_before(6), spans.last()), (Some(4), Some(9)));
     }
 
     #[test]

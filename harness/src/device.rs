@@ -480,6 +480,19 @@ impl Device {
         }
     }
 
+    fn membership(&self, chat: &str, seq: u64, from: &str, event: &Value) {
+        let kind = event.get("kind").and_then(Value::as_str);
+        let members = event.get("members").and_then(Value::as_array);
+        let members = members.into_iter().flatten().filter_map(Value::as_str);
+        let say = |user: &str, joins| self.record.membership(chat, user, seq, joins);
+        match kind {
+            Some("added") => members.for_each(|user| say(user, true)),
+            Some("removed") => members.for_each(|user| say(user, false)),
+            Some("left") => say(from, false),
+            _ => {}
+        }
+    }
+
     fn delivered(&mut self, qos: u8, packet_id: u16, topic: &str, payload: &[u8]) {
         let (user, device) = self.names();
         let json: Value = serde_json::from_slice(payload).unwrap_or_default();
@@ -489,14 +502,20 @@ impl Device {
         let mut of_chat = None;
         if topic.ends_with("/messages") {
             let seq = number("seq").unwrap_or_default();
+            let from = text("from").unwrap_or_default();
+            let event = json.get("event");
+            if let Some(event) = event {
+                self.membership(&chat, seq, &from, event);
+            }
             self.record.push(Event::Received {
                 user,
                 device,
                 chat: chat.clone(),
                 seq,
                 id: text("id"),
-                from: text("from").unwrap_or_default(),
-                body: text("body"),
+                from,
+                // What an event says has to be the same for everybody, too.
+                body: event.map(Value::to_string).or_else(|| text("body")),
                 after: number("after"),
                 qos,
             });

@@ -122,8 +122,6 @@ impl<'h> Arrival<'h> {
             let delivered = starts && delivery.covered.contains(*seq);
             entitled && !before_membership && !delivered && !excused
         });
-        due.map(|(seq, _)| {
-            format!("seq {} with after {after} passes over seq {seq}", self.seq)
-        })
+        due.map(|(seq, _)| format!("seq {} with after {after} passes over seq {seq}", self.seq))
     }
 }

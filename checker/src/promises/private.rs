@@ -26,7 +26,8 @@ impl<'h> Check<'h> for Private {
                 if !is_member(chat, user) {
                     broken(format!("{user}/{device} got seq {seq} of {chat} and is no member"));
                 } else if !moment.index.is_entitled(chat, user, *seq) {
-                    let ended = moment.index.spans(chat, user).and_then(|one| one.ended_before(*seq));
+                    let ended =
+                        moment.index.spans(chat, user).and_then(|one| one.ended_before(*seq));
                     broken(match ended {
                         Some(end) => format!(
                             "{user}/{device} got seq {seq} of {chat}, his membership ended at {end}"
@@ -60,9 +61,7 @@ impl<'h> Check<'h> for Private {
             }
             Event::Receipt { user, device, chat, of, delivered, .. } => {
                 let spans = moment.index.spans(chat, user);
-                let ended = spans
-                    .filter(|spans| !spans.is_open() && !spans.contains(*delivered))
-                    .and_then(|spans| spans.ended_before(*delivered));
+                let ended = spans.and_then(|spans| spans.last()).filter(|end| end < delivered);
                 if let Some(end) = ended.filter(|_| of != user) {
                     broken(format!(
                         "{user}/{device} was told of {of} at seq {delivered} of {chat}, his membership \

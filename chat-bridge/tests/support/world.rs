@@ -142,8 +142,9 @@ fn plans(random: &mut Rng) -> Vec<Plan> {
                 persistent: random.bool(),
                 messages: if witness { Some(1) } else { messages },
                 receipts: random.bool(),
-                // Not for carol: of what her only device writes to herself nobody would see it.
-                no_local: version == 5 && random.u8(..4) == 0 && user != "carol",
+                // Not for carol: of what her only device writes to herself nobody would see it. Nor
+                // for the witness, who may be alone in the group.
+                no_local: version == 5 && random.u8(..4) == 0 && user != "carol" && !witness,
                 sends_to: if random.u8(..4) == 0 { Vec::new() } else { sends_to },
                 ids: random.bool(),
                 reads: random.bool(),

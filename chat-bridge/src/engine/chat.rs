@@ -363,3 +363,20 @@ impl Chat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_where_its_user_was_a_member_last() {
+        let user = UserId::try_from("bob").expect("a user");
+        let mut bob = Member::new(user, Role::Member, Seq(3), 1);
+        bob.until = Some(Seq(6));
+        bob.rejoin(Seq(9), 2);
+        let places: Vec<u64> = (1..=10).map(|seq| bob.place_at(Seq(seq)).0).collect();
+        assert_eq!(places, [2, 2, 3, 4, 5, 6, 6, 6, 9, 10]);
+        assert_eq!((bob.start(), bob.place_before(Seq(5))), (Seq(2), Seq(2)));
+        assert_eq!(bob.place_before(Seq(9)), Seq(6), "the absence has to be explained");
+    }
+}

@@ -437,7 +437,7 @@ impl Device {
                 self.outbox.remove(id);
             }
             Packet::Ack { id, .. } => wire::ack(&mut self.out, 7, id),
-            Packet::SubAck { codes, .. } => self.granted(&codes),
+            Packet::SubAck { codes, .. } => return self.granted(&codes),
             Packet::Disconnect { .. } => return false,
             Packet::ConnAck { .. } | Packet::Other(_) => {}
         }
@@ -462,8 +462,9 @@ impl Device {
         self.record.push(Event::Acked { user, device, tag, seq, duplicate });
     }
 
-    fn granted(&mut self, codes: &[u8]) {
-        self.subscribed = true;
+    /// Takes what was granted; `false`: not all was, and it is to be tried again.
+    fn granted(&mut self, codes: &[u8]) -> bool {
+        self.subscribed = codes.iter().all(|code| *code <= 2);
         for ((filter, options), code) in self.filters().into_iter().zip(codes) {
             if *code > 2 || filter.starts_with("me/") {
                 continue;
@@ -478,6 +479,7 @@ impl Device {
                 no_local: options & 4 != 0,
             });
         }
+        self.subscribed
     }
 
     fn membership(&self, chat: &str, seq: u64, from: &str, event: &Value) {

@@ -364,7 +364,7 @@ impl Delivery {
                     (no, device.flows.get_mut(&no).and_then(|flow| flow.ack(seq)), None)
                 }
                 Acked::Receipt(no, version) => {
-                    let many = engine.chat(no).is_some_and(|chat| chat.members.len() > 2);
+                    let many = engine.chat(no).is_some_and(|chat| chat.members.len() > 1);
                     let flow = device.flows.get_mut(&no);
                     (no, None, flow.and_then(|flow| flow.ack_receipt(version, many)))
                 }

@@ -15,6 +15,9 @@ use support::world::simulate;
 /// crash at the right time takes a few.
 const SEEDS: Range<u64> = 0..20;
 
+/// For a mistake that shows only where the last of something is lost on the way.
+const MANY_SEEDS: Range<u64> = 0..80;
+
 #[test]
 fn the_server_without_a_mistake_is_not_blamed() {
     for wire in [Wire::Instant, Wire::Bad] {
@@ -31,18 +34,18 @@ fn the_server_without_a_mistake_is_not_blamed() {
 
 /// Runs the seeds, as the simulation does, until the promise is named.
 fn breaks(sabotage: Sabotage, promise: Promise) {
-    breaks_over(Wire::Instant, sabotage, promise);
+    breaks_over(Wire::Instant, SEEDS, sabotage, promise);
 }
 
-fn breaks_over(wire: Wire, sabotage: Sabotage, promise: Promise) {
-    for seed in SEEDS {
+fn breaks_over(wire: Wire, seeds: Range<u64>, sabotage: Sabotage, promise: Promise) {
+    for seed in seeds.clone() {
         let found = check(&simulate(seed, wire, Some(sabotage)).history);
         if let Some(violation) = found.iter().find(|violation| violation.promise == promise) {
             println!("{sabotage:?}, seed {seed}: {violation}");
             return;
         }
     }
-    panic!("{sabotage:?} goes unnoticed: {promise:?} is kept in seeds {SEEDS:?}");
+    panic!("{sabotage:?} goes unnoticed: {promise:?} is kept in seeds {seeds:?}");
 }
 
 #[test]
@@ -103,7 +106,7 @@ fn a_receipt_for_what_was_only_sent_is_noticed() {
 #[test]
 fn a_receipt_that_is_told_only_once_is_noticed() {
     // Only a receipt that is lost on the way shows it, and only if none comes after it.
-    breaks_over(Wire::Bad, Sabotage::CountsSentAsTold, Promise::Receipts);
+    breaks_over(Wire::Bad, MANY_SEEDS, Sabotage::CountsSentAsTold, Promise::Receipts);
 }
 
 #[test]
@@ -119,6 +122,26 @@ fn a_watermark_that_falls_is_noticed() {
 #[test]
 fn a_name_taken_from_an_address_is_noticed() {
     breaks(Sabotage::TrustsAddresses, Promise::Private);
+}
+
+#[test]
+fn a_removal_that_is_forgotten_is_noticed() {
+    breaks(Sabotage::ForgetsRemovals, Promise::Private);
+}
+
+#[test]
+fn what_was_said_in_an_absence_and_is_given_is_noticed() {
+    breaks(Sabotage::ForgetsAbsences, Promise::Private);
+}
+
+#[test]
+fn a_member_who_joins_at_the_head_is_noticed() {
+    breaks(Sabotage::JoinsAtHead, Promise::Kept);
+}
+
+#[test]
+fn an_answer_that_is_forgotten_is_noticed() {
+    breaks(Sabotage::ForgetsAnswers, Promise::Once);
 }
 
 #[test]

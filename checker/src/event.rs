@@ -19,6 +19,36 @@ pub enum Event {
         /// The new member.
         user: String,
     },
+    /// An entry of the log was read that makes the user a member: his from this `seq` on. With this or
+    /// [`Removed`](Event::Removed) about a user, the entries alone tell when he was a member, and a
+    /// [`Member`](Event::Member) event says only that he was one from the first entry on. Each such entry
+    /// has to be read by somebody; by how many, and when, makes no difference.
+    Added {
+        /// Chat.
+        chat: String,
+        /// The new member.
+        user: String,
+        /// Place of the entry.
+        seq: u64,
+    },
+    /// An entry of the log was read that ends the user's membership: the last that he is entitled to.
+    Removed {
+        /// Chat.
+        chat: String,
+        /// The member who was removed or left.
+        user: String,
+        /// Place of the entry.
+        seq: u64,
+    },
+    /// The answer to a request to change who is a member was read.
+    Answered {
+        /// Chat.
+        chat: String,
+        /// The sender's own number for the request: a repeat has the same.
+        request: u64,
+        /// Whom it concerned; `None`: it was refused.
+        users: Option<Vec<String>>,
+    },
     /// The message need not reach this user: it expires, or he has blocked its author. Declared before or
     /// after the message is sent; without it, `after` must not skip a message that was sent.
     Excused {

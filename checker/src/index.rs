@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::message::{Ack, Attempt, Content, Entry, Message, MessageId};
 use crate::pairs::Pairs;
+use crate::spans::Spans;
 use crate::{Event, History};
 
 /// Everything that the checks look up regardless of where they are in the history.
@@ -29,6 +30,10 @@ pub(crate) struct Index<'h> {
     excused: Pairs<'h, BTreeSet<u64>>,
     /// By chat and user.
     members: Pairs<'h, usize>,
+    /// Of those whose membership changes, by chat and user.
+    spans: Pairs<'h, Spans>,
+    /// By chat: the entries that change who is a member.
+    changes: BTreeMap<&'h str, BTreeSet<u64>>,
     active_at: BTreeMap<&'h str, usize>,
 }
 
@@ -36,13 +41,22 @@ impl<'h> Index<'h> {
     /// Gathers what belongs together.
     ///
     /// Over MQTT 3.1.1 a refusal is acknowledged too. So such an answer counts only if its sender was a
-    /// member when he sent, and as many answers of a message are taken as refusals as `me/errors` told.
+    /// member when he sent (of one whose membership changes nobody knows), and as many answers of a message are taken as refusals as `me/errors` told.
     pub(crate) fn build(history: &'h History) -> Self {
         let mut index = Self::default();
+        let mut changes: Pairs<'_, BTreeMap<u64, bool>> = Pairs::default();
         for (at, event) in history.events().iter().enumerate() {
             match event {
                 Event::Member { chat, user } => {
                     index.members.or_insert(chat, user, at);
+                }
+                Event::Added { chat, user, seq } => {
+                    changes.or_default(chat, user).insert(*seq, true);
+                    index.changes.entry(chat).or_default().insert(*seq);
+                }
+                Event::Removed { chat, user, seq } => {
+                    changes.or_default(chat, user).insert(*seq, false);
+                    index.changes.entry(chat).or_default().insert(*seq);
                 }
                 Event::Excused { chat, user, tag } => {
                     index.excused.or_default(chat, user).insert(*tag);
@@ -50,6 +64,10 @@ impl<'h> Index<'h> {
                 Event::Send { .. } => index.add_attempt(at, event),
                 _ => {}
             }
+        }
+        for (chat, user, changes) in changes.iter() {
+            let from_start = index.members.get(chat, user).is_some();
+            index.spans.or_insert(chat, user, Spans::new(from_start, changes));
         }
         index.add_answers(history);
         for (at, event) in history.events().iter().enumerate() {
@@ -112,6 +130,31 @@ impl<'h> Index<'h> {
     /// Index of the event that makes the user a member, be it before or after the one looked at.
     pub(crate) fn member_at(&self, chat: &str, user: &str) -> Option<usize> {
         self.members.get(chat, user).copied()
+    }
+
+    /// The memberships of a user for whom they change.
+    pub(crate) fn spans(&self, chat: &str, user: &str) -> Option<&Spans> {
+        self.spans.get(chat, user)
+    }
+
+    /// All users whose memberships change, as (chat, user, memberships).
+    pub(crate) fn changing(&self) -> impl Iterator<Item = (&'h str, &'h str, &Spans)> {
+        self.spans.iter()
+    }
+
+    /// Whether the user, a member at some time, is entitled to the entry at this place.
+    pub(crate) fn is_entitled(&self, chat: &str, user: &str, seq: u64) -> bool {
+        self.spans(chat, user).is_none_or(|spans| spans.contains(seq))
+    }
+
+    /// Whether the entry at this place changes who is a member.
+    pub(crate) fn is_change(&self, chat: &str, seq: u64) -> bool {
+        self.changes.get(chat).is_some_and(|changes| changes.contains(&seq))
+    }
+
+    /// Whether the user is a member at any time.
+    pub(crate) fn is_ever_member(&self, chat: &str, user: &str) -> bool {
+        self.member_at(chat, user).is_some() || self.spans(chat, user).is_some()
     }
 
     /// First event that sends to the chat or reads from it.
@@ -230,7 +273,11 @@ impl<'h> Index<'h> {
             let chat = message.chat;
             let effective = match message.attempt_of(device, at) {
                 Some(attempt) if attempt.version < 5 => {
-                    let member = self.member_at(chat, user).is_some_and(|since| since < attempt.at);
+                    let since = self.member_at(chat, user).filter(|since| *since < attempt.at);
+                    let member = match self.spans(chat, user) {
+                        Some(_) => seq.is_some(),
+                        None => since.is_some(),
+                    };
                     let refused = refusals.get_mut(&id).filter(|left| **left > 0 && seq.is_none());
                     let taken_as_refusal = refused.map(|left| *left -= 1).is_some();
                     member && !taken_as_refusal

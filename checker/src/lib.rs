@@ -36,6 +36,7 @@ mod pairs;
 mod promises;
 mod ranges;
 mod shrink;
+mod spans;
 mod violation;
 mod world;
 

@@ -114,7 +114,10 @@ impl Shrinking {
 
 fn user_of(event: &Event) -> Option<String> {
     match event {
-        Event::Member { user, .. } | Event::Excused { user, .. } => Some(user.clone()),
+        Event::Member { user, .. }
+        | Event::Added { user, .. }
+        | Event::Removed { user, .. }
+        | Event::Excused { user, .. } => Some(user.clone()),
         _ => owner_of(event).map(|(user, _)| user.into()),
     }
 }
@@ -138,6 +141,9 @@ fn owner_of(event: &Event) -> Option<(&str, &str)> {
         | Event::ReadAcked { user, device, .. }
         | Event::Receipt { user, device, .. } => Some((user, device)),
         Event::Member { .. }
+        | Event::Added { .. }
+        | Event::Removed { .. }
+        | Event::Answered { .. }
         | Event::Excused { .. }
         | Event::ServerCrashed
         | Event::ServerStarted
@@ -148,6 +154,9 @@ fn owner_of(event: &Event) -> Option<(&str, &str)> {
 fn chat_of(event: &Event) -> Option<String> {
     match event {
         Event::Member { chat, .. }
+        | Event::Added { chat, .. }
+        | Event::Removed { chat, .. }
+        | Event::Answered { chat, .. }
         | Event::Excused { chat, .. }
         | Event::Send { chat, .. }
         | Event::Received { chat, .. }

@@ -45,6 +45,19 @@ pub(crate) struct Delivery {
 }
 
 impl<'h> World<'h> {
+    /// The world before the first event. A user whose membership changes is known as a member from here on,
+    /// and what he is not entitled to counts as delivered to him.
+    pub(crate) fn new(index: &Index<'h>) -> Self {
+        let mut world = Self::default();
+        for (chat, user, spans) in index.changing() {
+            world.members.or_insert(chat, user, Membership { at: 0, late: false });
+            let delivery = world.delivery_mut(chat, user);
+            delivery.base = Some(0);
+            spans.gaps().for_each(|(first, last)| delivery.covered.insert(first, last));
+        }
+        world
+    }
+
     pub(crate) fn device(&self, user: &str, device: &str) -> Option<&Device<'h>> {
         self.devices.get(user, device)
     }
@@ -125,7 +138,10 @@ impl<'h> World<'h> {
                 delivery.read_said = delivery.read_said.max(*seq);
             }
             Event::ServerCrashed => self.crashed_at = Some(at),
-            Event::Excused { .. }
+            Event::Added { .. }
+            | Event::Removed { .. }
+            | Event::Answered { .. }
+            | Event::Excused { .. }
             | Event::Send { .. }
             | Event::Acked { seq: None, .. }
             | Event::Refused { .. }

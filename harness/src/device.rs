@@ -437,7 +437,7 @@ impl Device {
                 self.outbox.remove(id);
             }
             Packet::Ack { id, .. } => wire::ack(&mut self.out, 7, id),
-            Packet::SubAck { codes, .. } => self.granted(&codes),
+            Packet::SubAck { codes, .. } => return self.granted(&codes),
             Packet::Disconnect { .. } => return false,
             Packet::ConnAck { .. } | Packet::Other(_) => {}
         }
@@ -462,8 +462,9 @@ impl Device {
         self.record.push(Event::Acked { user, device, tag, seq, duplicate });
     }
 
-    fn granted(&mut self, codes: &[u8]) {
-        self.subscribed = true;
+    /// Takes what was granted; `false`: not all was, and it is to be tried again.
+    fn granted(&mut self, codes: &[u8]) -> bool {
+        self.subscribed = codes.iter().all(|code| *code <= 2);
         for ((filter, options), code) in self.filters().into_iter().zip(codes) {
             if *code > 2 || filter.starts_with("me/") {
                 continue;
@@ -478,6 +479,20 @@ impl Device {
                 no_local: options & 4 != 0,
             });
         }
+        self.subscribed
+    }
+
+    fn membership(&self, chat: &str, seq: u64, from: &str, event: &Value) {
+        let kind = event.get("kind").and_then(Value::as_str);
+        let members = event.get("members").and_then(Value::as_array);
+        let members = members.into_iter().flatten().filter_map(Value::as_str);
+        let say = |user: &str, joins| self.record.membership(chat, user, seq, joins);
+        match kind {
+            Some("added") => members.for_each(|user| say(user, true)),
+            Some("removed") => members.for_each(|user| say(user, false)),
+            Some("left") => say(from, false),
+            _ => {}
+        }
     }
 
     fn delivered(&mut self, qos: u8, packet_id: u16, topic: &str, payload: &[u8]) {
@@ -489,14 +504,20 @@ impl Device {
         let mut of_chat = None;
         if topic.ends_with("/messages") {
             let seq = number("seq").unwrap_or_default();
+            let from = text("from").unwrap_or_default();
+            let event = json.get("event");
+            if let Some(event) = event {
+                self.membership(&chat, seq, &from, event);
+            }
             self.record.push(Event::Received {
                 user,
                 device,
                 chat: chat.clone(),
                 seq,
                 id: text("id"),
-                from: text("from").unwrap_or_default(),
-                body: text("body"),
+                from,
+                // What an event says has to be the same for everybody, too.
+                body: event.map(Value::to_string).or_else(|| text("body")),
                 after: number("after"),
                 qos,
             });

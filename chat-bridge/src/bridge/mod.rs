@@ -6,6 +6,7 @@ mod environment;
 mod filter;
 mod open;
 mod outbox;
+mod outgoing;
 mod publish;
 mod queries;
 mod reader;

@@ -7,23 +7,20 @@ use bluetick_broker::host::{
 };
 use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::{FilterRequest, QoS, Reason};
-use bluetick_protocol::{ChatId, Seq};
+use bluetick_protocol::ChatId;
 use parking_lot::Mutex;
 
 use super::command::origin;
-use super::encode::{self, Outgoing};
 use super::filter::Wish;
 use super::outbox::SessionOutbox;
+use super::outgoing::{inflight_in, parse_id};
 use super::{Shared, open, session_key};
-use crate::delivery::{Acked, Attach, DeviceKey, Given, Options, Subscriber, is_for};
+use crate::delivery::{Acked, Attach, DeviceKey, Given, Options, Subscriber};
 use crate::engine::{
-    ChatNo, Command, DeviceId, Entry, Outcome, PartitionNo, SavedSession, SavedSubscription,
-    SessionKey, Subscribe, SubscriptionKind, Unsubscribe,
+    Command, DeviceId, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey,
+    Subscribe, SubscriptionKind, Unsubscribe,
 };
 use crate::partition::{Outbox, Unavailable};
-
-/// How far back the entry before one that is delivered again is looked for.
-const REFETCH_LOOKBACK: usize = 256;
 
 /// One session that is on line.
 pub struct ChatSession {
@@ -34,7 +31,7 @@ pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) key: SessionKey,
     pub(super) mqtt5: bool,
-    max_packet_bytes: usize,
+    pub(super) max_packet_bytes: usize,
     expiry_s: u32,
     pub(super) line: Line,
     outbox: Arc<SessionOutbox>,
@@ -49,6 +46,8 @@ struct State {
     subscriptions: Vec<SavedSubscription>,
     /// By partition, once it has subscribed to something.
     devices: Vec<DeviceKey>,
+    /// What an earlier connection was given and has not acknowledged; the broker sends it again.
+    inflight: Vec<DeliveryId>,
     closed: bool,
 }
 
@@ -106,6 +105,7 @@ impl Inner {
             state.epoch = opened.epoch;
             state.persistent = opened.persistent;
             state.subscriptions = opened.subscriptions.clone();
+            state.inflight = opened.inflight.clone();
         }
         for saved in &opened.subscriptions {
             let (kind, chat, compact) = match Wish::parse(&saved.filter) {
@@ -269,59 +269,9 @@ impl Inner {
         partition.submit(command, self.shared.now_ms(), Some(Box::new(reply)));
     }
 
-    fn delivery(&self, partition: PartitionNo, given: Given, now: u64) -> Delivery {
-        let part = u64::from(partition.0) * 2;
-        match given {
-            Given::Message { no, chat, from, entry, after, qos, compact } => {
-                let reader = compact.then_some(&self.key.user);
-                let outgoing = Outgoing { chat: &chat, from: &from, entry: &entry, after, reader };
-                Delivery {
-                    id: DeliveryId(part, no.0, entry.seq.0),
-                    qos: QoS::from_bits(qos).unwrap_or(QoS::AtMostOnce),
-                    message: outgoing.message(self.max_packet_bytes, now),
-                }
-            }
-            Given::Receipt { no, chat, of, marks, version, qos, compact } => Delivery {
-                id: DeliveryId(part + 1, no.0, version),
-                qos: QoS::from_bits(qos).unwrap_or(QoS::AtMostOnce),
-                message: encode::receipt(&chat, &of, &marks, compact.then_some(&self.key.user)),
-            },
-        }
-    }
-
-    /// A delivery again, from the store; `None`: it is not to be delivered any more. Blocks.
-    fn fetch_one(&self, id: DeliveryId) -> Option<Delivery> {
-        let (no, acked) = parse_id(id)?;
-        // A receipt is told anew, as the watermarks stand then.
-        let Acked::Message(chat_no, seq) = acked else { return None };
-        let store = self.shared.store();
-        let chat = store.chat(no, chat_no).ok()??;
-        let index = chat.member_index(&self.key.user)?;
-        let member = chat.member(index)?;
-        let (now, (without, compact)) = (self.shared.now_ms(), self.refetching());
-        let read =
-            |from, to| store.entries(no, chat_no, from, to, REFETCH_LOOKBACK + 1, usize::MAX);
-        let is_mine = |entry: &Entry| is_for(entry, index, member, without, now);
-        let mut entries = read(Seq(seq.0.saturating_sub(1)), seq).ok()?;
-        let entry = entries.pop().filter(|entry| entry.seq == seq && is_mine(entry))?;
-        // The first attempt may not have arrived: the hole before it is explained again.
-        let mut after = None;
-        let is_first = seq == member.since && member.past.is_empty();
-        if !is_first && !entries.last().is_some_and(|before| is_mine(before)) {
-            let from = Seq(seq.0.saturating_sub(REFETCH_LOOKBACK as u64));
-            let before = read(from, Seq(seq.0 - 1)).ok()?;
-            let last = before.iter().rev().find(|entry| is_mine(entry)).map(|entry| entry.seq);
-            after = Some(last.unwrap_or(member.before()));
-        }
-        let from = chat.member(entry.author)?.user.clone();
-        let chat = chat.id.clone();
-        let given = Given::Message { no: chat_no, chat, from, entry, after, qos: 1, compact };
-        Some(self.delivery(no, given, now))
-    }
-
     /// How messages are delivered again: without those of this origin, if the device does not
     /// want what it sent itself, and in which dialect.
-    fn refetching(&self) -> (Option<u32>, bool) {
+    pub(super) fn refetching(&self) -> (Option<u32>, bool) {
         let state = self.state.lock();
         let mut of_messages = Vec::new();
         for saved in &state.subscriptions {
@@ -331,8 +281,10 @@ impl Inner {
                 of_messages.push((saved.no_local, compact));
             }
         }
-        let no_local = of_messages.iter().all(|(no_local, _)| *no_local);
-        let compact = of_messages.iter().all(|(_, compact)| *compact);
+        // Without any, the connection ended before its subscription was granted: as most want it.
+        let some = !of_messages.is_empty();
+        let no_local = some && of_messages.iter().all(|(no_local, _)| *no_local);
+        let compact = some && of_messages.iter().all(|(_, compact)| *compact);
         (no_local.then(|| origin(&self.key)), compact)
     }
 }
@@ -409,13 +361,16 @@ impl HostSession for ChatSession {
         let left = if chat.is_some() { 1 } else { partitions };
         let gather = Gather { left, saved: Some(saved), result: Ok(()) };
         let gather = Arc::new(Mutex::new(gather));
+        // Also where the subscription is new: the connection before may have ended after it was
+        // given something and before the subscription was granted.
+        let inflight = inner.state.lock().inflight.clone();
         let (qos, no_local) = (request.qos as u8, request.no_local);
         let wanted = Wanted {
             kind: *kind,
             chat: chat.as_ref(),
             options: Options { qos, no_local, compact: *compact },
             ticks: had,
-            inflight: &[],
+            inflight: &inflight,
         };
         inner.subscribe_in_partitions(&wanted, |no| {
             let (gather, inner) = (gather.clone(), inner.clone());
@@ -490,7 +445,11 @@ impl HostSession for ChatSession {
     fn acked(&mut self, ids: &[DeliveryId]) {
         let inner = &self.inner;
         let now = inner.shared.now_ms();
-        let devices = inner.state.lock().devices.clone();
+        let devices = {
+            let mut state = inner.state.lock();
+            state.inflight.retain(|id| !ids.contains(id));
+            state.devices.clone()
+        };
         for (partition, device) in inner.shared.pipeline.partitions().iter().zip(devices) {
             let mine = ids.iter().filter_map(|id| parse_id(*id));
             let mine = mine.filter(|(no, _)| *no == partition.no());
@@ -579,23 +538,4 @@ impl Gather {
             Err(Unavailable) => self.result = Err(Reason::UNSPECIFIED),
         }
     }
-}
-
-/// A delivery's id taken apart.
-fn parse_id(id: DeliveryId) -> Option<(PartitionNo, Acked)> {
-    let DeliveryId(part, chat, number) = id;
-    let no = PartitionNo(u16::try_from(part / 2).ok()?);
-    let acked = match part % 2 {
-        0 => Acked::Message(ChatNo(chat), Seq(number)),
-        _ => Acked::Receipt(ChatNo(chat), number),
-    };
-    Some((no, acked))
-}
-
-fn inflight_in(no: PartitionNo, ids: &[DeliveryId]) -> Vec<(ChatNo, Seq)> {
-    let mine = ids.iter().filter_map(|id| match parse_id(*id)? {
-        (of, Acked::Message(chat, seq)) if of == no => Some((chat, seq)),
-        _ => None,
-    });
-    mine.collect()
 }

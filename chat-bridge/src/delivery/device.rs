@@ -7,7 +7,7 @@ use bluetick_protocol::{ChatId, Seq};
 use super::flow::Flow;
 use super::turn::next_receipt;
 use super::{Attach, Options};
-use crate::engine::{ChatNo, Engine, SubscriptionKind, SubscriptionStart};
+use crate::engine::{Chat, ChatNo, Engine, Member, SubscriptionKind, SubscriptionStart};
 
 #[derive(Debug)]
 pub(super) struct Device {
@@ -90,8 +90,9 @@ impl Device {
         let no = start.chat;
         let Some(chat) = engine.chat_mut(no) else { return };
         let Some(member) = chat.member(start.member) else { return };
+        let place = member.place_at(chat.committed);
         let waits = match kind {
-            SubscriptionKind::Messages => start.seq != chat.committed,
+            SubscriptionKind::Messages => start.seq != place,
             SubscriptionKind::Receipts => {
                 let marks = &member.visible;
                 marks.news > start.receipts || marks.read_version > start.receipts
@@ -103,11 +104,11 @@ impl Device {
         if !waits && mine.is_empty() {
             return;
         }
-        let (committed, visible) = (chat.committed, chat.visible_version);
+        let visible = chat.visible_version;
         let mut fresh = 0;
         let flow = self.flows.entry(no).or_insert_with(|| {
             fresh = 1;
-            Flow::new(start.member, committed, visible)
+            Flow::new(start.member, place, visible)
         });
         match kind {
             SubscriptionKind::Messages => {
@@ -124,15 +125,23 @@ impl Device {
         self.queue(no);
     }
 
-    /// There is news in a chat: makes sure of a flow, which starts at `seq` and `receipts` if
-    /// there is none. Gives the number of flows made.
-    pub(super) fn ready_at(&mut self, no: ChatNo, member: u32, seq: Seq, receipts: u64) -> u32 {
+    /// There is news in a chat: makes sure of a flow. If there is none, the device has all that is
+    /// committed. Gives the number of flows made.
+    pub(super) fn ready_in(&mut self, chat: &Chat, index: u32, member: &Member) -> u32 {
         let mut fresh = 0;
-        self.flows.entry(no).or_insert_with(|| {
+        let session = self.attach.session.as_ref();
+        self.flows.entry(chat.no).or_insert_with(|| {
             fresh = 1;
-            Flow::new(member, seq, receipts)
+            // Who is about to be a member has not been told of receipts since he last was one.
+            let receipts = match member.since > chat.committed {
+                true => session
+                    .and_then(|(device, epoch)| member.cursor(device, *epoch)?.receipts)
+                    .unwrap_or(member.receipts_told),
+                false => chat.visible_version,
+            };
+            Flow::new(index, member.place_at(chat.committed), receipts)
         });
-        self.queue(no);
+        self.queue(chat.no);
         fresh
     }
 

@@ -86,8 +86,9 @@ impl Flow {
 
     /// A receipt is acknowledged: the version up to which all are now, if that has changed.
     ///
-    /// With several other members (`many`) a version only counts once nothing is owed or under
-    /// way: the watermark that was news may be one of those still to come, under a later version.
+    /// With other members (`many`) a version only counts once nothing is owed or under way: the
+    /// watermark that was news may be one of those still to come, under a later version. One other
+    /// is enough: the member's own `read` may be what was acknowledged.
     pub(super) fn ack_receipt(&mut self, version: u64, many: bool) -> Option<u64> {
         let acked = self.receipts_unacked.ack(version)?;
         let complete = !self.receipts_owed && self.receipts_unacked.is_empty();

@@ -317,17 +317,20 @@ impl Delivery {
         let Some(chat) = engine.chat_mut(no) else { return };
         let mut flows = 0;
         for (index, member) in chat.members.iter().enumerate() {
+            // There is nothing in it for who is no member any more. Where he ended is where he goes
+            // on if he is one again.
+            if member.until.is_some_and(|until| until <= chat.committed) {
+                continue;
+            }
             let Some(keys) = self.users.get(&member.user) else { continue };
             for key in keys {
                 let Some(device) = self.devices.get_mut(key) else { continue };
-                if device.messages.options(no).is_some() {
+                // Who joins may have got news while he was away.
+                let joins = member.since > chat.committed;
+                let receipts = joins && device.receipts.options(no).is_some();
+                if receipts || device.messages.options(no).is_some() {
                     let index = u32::try_from(index).unwrap_or(u32::MAX);
-                    // Who joins with this batch was last concerned with what was before it.
-                    let seq = match member.since > chat.committed {
-                        true => member.before(),
-                        false => chat.committed,
-                    };
-                    flows += device.ready_at(no, index, seq, chat.visible_version);
+                    flows += device.ready_in(chat, index, member);
                     woken.push(*key);
                 }
             }
@@ -353,7 +356,7 @@ impl Delivery {
         for key in keys {
             let Some(device) = self.devices.get_mut(key) else { continue };
             if device.receipts.options(no).is_some() {
-                flows += device.ready_at(no, index, chat.committed, chat.visible_version);
+                flows += device.ready_in(chat, index, member);
                 woken.push(*key);
             }
         }
@@ -430,7 +433,7 @@ impl Delivery {
                     (no, device.flows.get_mut(&no).and_then(|flow| flow.ack(seq)), None)
                 }
                 Acked::Receipt(no, version) => {
-                    let many = engine.chat(no).is_some_and(|chat| chat.members.len() > 2);
+                    let many = engine.chat(no).is_some_and(|chat| chat.members.len() > 1);
                     let flow = device.flows.get_mut(&no);
                     (no, None, flow.and_then(|flow| flow.ack_receipt(version, many)))
                 }

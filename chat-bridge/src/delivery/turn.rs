@@ -143,8 +143,8 @@ fn has_news(chat: &Chat, flow: &Flow) -> bool {
 /// it is his `read` that has changed, so that all his devices know.
 pub(super) fn next_receipt(chat: &Chat, flow: &Flow) -> Option<(u64, u32)> {
     let (index, told) = (flow.member, flow.receipts_given);
-    // Who is no longer a member learns nothing more.
-    let me = chat.member(index).filter(|me| me.is_active())?;
+    // Who is no longer a member learns nothing more; who will be one again, nothing yet.
+    let me = chat.member(index).filter(|me| me.is_active() && me.since <= chat.committed)?;
     let own = Some(me.visible.read_version).filter(|version| *version > told);
     let own = own.map(|version| (version, index));
     if !flow.receipts_owed && !has_news(chat, flow) {

@@ -114,10 +114,31 @@ impl Member {
             || self.past.iter().any(|(first, last)| (*first..=*last).contains(&seq))
     }
 
-    /// The last entry before his present membership that concerned him.
+    /// His memberships, the present one last: the first and the last entry of each.
+    fn memberships(&self) -> impl DoubleEndedIterator<Item = (Seq, Seq)> {
+        let present = (self.since, self.until.unwrap_or(Seq(u64::MAX)));
+        self.past.iter().copied().chain([present])
+    }
+
+    /// The entry before his first membership.
     #[must_use]
-    pub fn before(&self) -> Seq {
-        self.past.last().map_or(Seq(self.since.0.saturating_sub(1)), |(_, last)| *last)
+    pub fn start(&self) -> Seq {
+        let first = self.memberships().next().map_or(self.since, |(first, _)| first);
+        Seq(first.0.saturating_sub(1))
+    }
+
+    /// Where a device of his is that has all that is for him up to `seq`.
+    #[must_use]
+    pub fn place_at(&self, seq: Seq) -> Seq {
+        let last = self.memberships().rfind(|(first, _)| *first <= seq);
+        last.map_or(self.start(), |(_, last)| last.min(seq))
+    }
+
+    /// Where a device of his is before the membership that `seq` belongs to.
+    #[must_use]
+    pub fn place_before(&self, seq: Seq) -> Seq {
+        let first = self.memberships().rfind(|(first, _)| *first <= seq).map(|(first, _)| first);
+        self.place_at(Seq(first.unwrap_or(seq).0.saturating_sub(1)))
     }
 
     /// He is a member again, from `since` on, with nothing but his past.
@@ -349,5 +370,22 @@ impl Chat {
                 members: members.take(MEMBERS_PER_PAGE).cloned().collect(),
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_where_its_user_was_a_member_last() {
+        let user = UserId::try_from("bob").expect("a user");
+        let mut bob = Member::new(user, Role::Member, Seq(3), 1);
+        bob.until = Some(Seq(6));
+        bob.rejoin(Seq(9), 2);
+        let places: Vec<u64> = (1..=10).map(|seq| bob.place_at(Seq(seq)).0).collect();
+        assert_eq!(places, [2, 2, 3, 4, 5, 6, 6, 6, 9, 10]);
+        assert_eq!((bob.start(), bob.place_before(Seq(5))), (Seq(2), Seq(2)));
+        assert_eq!(bob.place_before(Seq(9)), Seq(6), "the absence has to be explained");
     }
 }

@@ -65,10 +65,11 @@ impl Engine {
         if let Some(answer) = self.answered(&change.request, facts)? {
             return Ok(outcome(answer.result));
         }
-        if chat.active_index(by).is_none() {
-            return stranger;
-        }
-        let result = self.change(change, no, index, now, batch);
+        let result = match chat.active_index(by) {
+            // Noted like any other answer: a repeat is refused even if he is a member again.
+            None => Err(Refused::NotAMember),
+            Some(_) => self.change(change, no, index, now, batch),
+        };
         self.answer(&change.request, Answer { at_ms: now, result: result.clone() }, batch);
         Ok(outcome(result))
     }

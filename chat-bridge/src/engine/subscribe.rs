@@ -103,7 +103,7 @@ impl Engine {
         let index = chat.member_index(&subscribe.user)?;
         let member = chat.member_mut(index)?;
         if subscribe.live {
-            let (seq, receipts) = (head, member.receipts_told);
+            let (seq, receipts) = (member.place_at(head), member.receipts_told);
             return Some(SubscriptionStart { chat: no, member: index, seq, receipts });
         }
         let Some((device, epoch)) = &subscribe.session else {
@@ -133,12 +133,13 @@ impl Engine {
     }
 }
 
-/// Where a session that has no cursor in a chat starts: at the beginning of the membership in a
-/// chat that was joined while it was subscribed (`resumed` is the tick of its subscription), else
-/// at what no device of the user has yet.
+/// Where a session that has no cursor in a chat starts: at the beginning in a chat that was joined
+/// while it was subscribed (`resumed` is the tick of its subscription), else at what no device of
+/// the user has yet. Had he been a member when it subscribed, it would have a cursor: so the first
+/// membership counts, not the present one.
 fn fresh_start(member: &Member, resumed: Option<u64>) -> (Seq, u64) {
     if resumed.is_some_and(|tick| member.joined_tick > tick) {
-        (member.before(), 0)
+        (member.start(), 0)
     } else {
         (member.marks.delivered, member.receipts_told)
     }

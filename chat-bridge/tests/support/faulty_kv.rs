@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bluetick_bridge::engine::{Batch, Chat, ChatNo, Info, PartitionNo, Watermarks, Write};
 use bluetick_bridge::store::{Fault, Kv, KvBatch, MemoryKv, Store, StoreError, Table, Visit};
+use bluetick_protocol::Seq;
 use parking_lot::Mutex;
 
 use super::sabotage::Sabotage;
@@ -47,6 +48,18 @@ impl FaultyKv {
                 self.inner.recover().expect("memory works again");
             }
         }
+    }
+
+    fn forget_answers(&self) -> Result<(), StoreError> {
+        let (store, partitions) = Store::open(self.inner.clone(), 1)?;
+        for no in (0..partitions).map(PartitionNo) {
+            let mut batch = Batch::default();
+            for (key, _) in store.answers(no, None, usize::MAX)? {
+                batch.writes.push(Write::Answer { key, answer: None });
+            }
+            store.commit([(no, &batch)])?;
+        }
+        Ok(())
     }
 
     fn undo(&self, batch: &KvBatch) -> Result<KvBatch, StoreError> {
@@ -135,6 +148,38 @@ impl Kv for FaultyKv {
                 self.inner.commit(batch)
             }
             Some(Sabotage::ForgetsIds) => self.inner.commit(&without_ids(batch)),
+            Some(Sabotage::ForgetsAnswers) => {
+                self.inner.commit(batch)?;
+                self.forget_answers()
+            }
+            Some(Sabotage::ForgetsRemovals) => {
+                self.inner.commit(batch)?;
+                self.rewrite_chats(|chat| {
+                    for member in &mut chat.members {
+                        member.until = None;
+                    }
+                })
+            }
+            Some(Sabotage::ForgetsAbsences) => {
+                self.inner.commit(batch)?;
+                self.rewrite_chats(|chat| {
+                    for member in &mut chat.members {
+                        if let Some((first, _)) = member.past.first() {
+                            member.since = *first;
+                        }
+                        member.past.clear();
+                    }
+                })
+            }
+            Some(Sabotage::JoinsAtHead) => {
+                self.inner.commit(batch)?;
+                self.rewrite_chats(|chat| {
+                    let joined = chat.members.iter_mut().filter(|member| member.since > Seq(1));
+                    for member in joined.filter(|member| member.cursors.is_empty()) {
+                        member.marks.delivered = chat.head;
+                    }
+                })
+            }
             Some(Sabotage::StoresCursorsAhead) => {
                 self.inner.commit(batch)?;
                 self.rewrite_chats(|chat| {

@@ -49,4 +49,15 @@ pub(crate) enum Sabotage {
     /// A message of a direct chat goes to everybody who is subscribed to `chats/+/messages`. Breaks
     /// *Private*, in the same place.
     Broadcasts,
+    /// That a membership has ended is not stored. Breaks *Private* at the next restart: "a member who
+    /// is removed gets that event as the last one".
+    ForgetsRemovals,
+    /// A member who comes back has never been away, as the store has it. Breaks *Private*: "both
+    /// memberships and nothing in between".
+    ForgetsAbsences,
+    /// A member who joins while none of his devices is there starts at the head of the log. Breaks
+    /// *Kept*: "a later one at its own `added` event".
+    JoinsAtHead,
+    /// An answer to a request is not stored. Breaks *Once*: "a repeat gets the first answer".
+    ForgetsAnswers,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bluetick_bridge::bridge::{Environment, InlineReads};
 use bluetick_bridge::engine::{Command, CreateChat, Info, PartitionNo};
-use bluetick_bridge::partition::Partition;
+use bluetick_bridge::partition::{Partition, Reply};
 use bluetick_bridge::store::{Fault, Store};
 use bluetick_bridge::writer::{Batches, Pipeline};
 use bluetick_bridge::{Bridge, BridgeOptions, Directory};
@@ -26,16 +26,19 @@ use tokio::time::{Instant, sleep};
 
 use super::faulty_host::FaultyHost;
 use super::faulty_kv::FaultyKv;
+use super::members::change_members;
 use super::sabotage::Sabotage;
 use super::wire::{Killed, SimStream, Wire};
 
-const USERS: [&str; 3] = ["alice", "bob", "carol"];
+const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
+/// Who is in the group at first; alice is in it for good.
+const MEMBERS: [&str; 3] = ["alice", "bob", "carol"];
 const CHATS: [(&str, [&str; 2]); 3] = [
     ("alice~bob", ["alice", "bob"]),
     ("alice~carol", ["alice", "carol"]),
     ("carol~carol", ["carol", "carol"]),
 ];
-const GROUP: &str = "g-000000000001";
+pub(super) const GROUP: &str = "g-000000000001";
 
 /// Virtual time that a run is busy.
 const BUSY: Duration = Duration::from_secs(12);
@@ -70,7 +73,7 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
             record.push(Event::Member { chat: chat.to_owned(), user: user.to_owned() });
         }
     }
-    for user in USERS {
+    for user in MEMBERS {
         record.push(Event::Member { chat: GROUP.to_owned(), user: user.to_owned() });
     }
     let (phase, _) = watch::channel(Phase::Busy);
@@ -88,6 +91,7 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
         devices.push(tokio::task::spawn_local(future));
     }
     let pump = tokio::task::spawn_local(pump(world.clone(), random.fork()));
+    let changes = tokio::task::spawn_local(change_members(world.clone(), random.fork()));
     sleep(BUSY).await;
     phase.send_replace(Phase::Settling);
     world.calm.set(true);
@@ -95,7 +99,7 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
     let mut last = (record.len(), Instant::now());
     while started.elapsed() < SETTLE_MAX {
         sleep(Duration::from_millis(50)).await;
-        let busy = open.iter().any(|open| *open.borrow() > 0);
+        let busy = open.iter().any(|open| *open.borrow() > 0) || !changes.is_finished();
         if record.len() != last.0 || busy {
             last = (record.len(), Instant::now());
         } else if last.1.elapsed() >= QUIET {
@@ -108,6 +112,7 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
         device.await.expect("no panic").expect("the server speaks MQTT");
     }
     pump.abort();
+    changes.abort();
     Outcome {
         history: record.read(Clone::clone),
         crashes: world.crashes.get(),
@@ -127,15 +132,19 @@ fn plans(random: &mut Rng) -> Vec<Plan> {
                 .collect();
             sends_to.push(GROUP.to_owned());
             let version = if random.bool() { 5 } else { 4 };
+            let messages = [Some(1), Some(1), Some(2), Some(0), None][random.usize(..5)];
+            // Somebody has to read all that is said of who comes and goes.
+            let witness = user == "alice" && at == 0;
             plans.push(Plan {
                 user: user.to_owned(),
                 device: format!("{user}-{at}"),
                 version,
                 persistent: random.bool(),
-                messages: [Some(1), Some(1), Some(2), Some(0), None][random.usize(..5)],
+                messages: if witness { Some(1) } else { messages },
                 receipts: random.bool(),
-                // Not for carol: of what her only device writes to herself nobody would see it.
-                no_local: version == 5 && random.u8(..4) == 0 && user != "carol",
+                // Not for carol: of what her only device writes to herself nobody would see it. Nor
+                // for the witness, who may be alone in the group.
+                no_local: version == 5 && random.u8(..4) == 0 && user != "carol" && !witness,
                 sends_to: if random.u8(..4) == 0 { Vec::new() } else { sends_to },
                 ids: random.bool(),
                 reads: random.bool(),
@@ -146,18 +155,18 @@ fn plans(random: &mut Rng) -> Vec<Plan> {
 }
 
 /// The server and what is around it.
-struct World {
+pub(super) struct World {
     sabotage: Option<Sabotage>,
     kv: Arc<FaultyKv>,
     directory: Arc<Everybody>,
     server: RefCell<Option<Server>>,
     environment: Arc<SimEnvironment>,
-    record: Record,
+    pub(super) record: Record,
     wire: Wire,
     /// How many connections there were.
     dialled: Cell<u64>,
     /// No more crashes and failures.
-    calm: Cell<bool>,
+    pub(super) calm: Cell<bool>,
     crashes: Cell<u64>,
     failures: Cell<u64>,
 }
@@ -220,7 +229,7 @@ impl World {
     /// them without their group.
     fn create_group(&self, pipeline: &Pipeline) {
         let chat = ChatId::try_from(GROUP).expect("a group");
-        let users = USERS.map(|user| UserId::try_from(user).expect("a user"));
+        let users = MEMBERS.map(|user| UserId::try_from(user).expect("a user"));
         let create = Command::CreateChat(CreateChat {
             info: Info::default(),
             members_max: 1024,
@@ -231,6 +240,14 @@ impl World {
         });
         // A repeat is refused: it exists.
         pipeline.partition_of(GROUP).submit(create, self.environment.now_ms(), None);
+    }
+
+    /// Asks the partition of the group, if there is a server.
+    pub(super) fn submit(&self, command: Command, reply: Reply) {
+        if let Some(server) = self.server.borrow().as_ref() {
+            let partition = server.pipeline.partition_of(GROUP);
+            partition.submit(command, self.environment.now_ms(), Some(reply));
+        }
     }
 
     fn crash(&self) {

@@ -9,6 +9,9 @@
 //!   first one not delivered to its user when it subscribed. A persistent session that its device never
 //!   ended is one, even if the server forgot it.
 //!
+//! Where a membership changes, the entries that say so tell what a member is entitled to: all from the one
+//! that adds him to the one that removes him, both included, wherever his devices were meanwhile.
+//!
 //! Nothing is missing that `after` explained (whether truly, is checked under *Ordered*), that the user is
 //! excused from, or that came from a device with "no local". What the user said he has read counts as
 //! delivered to him. A message that was acknowledged and that nobody at all has got is named under *Sent*.
@@ -102,6 +105,9 @@ impl<'h> Whose<'h> {
         let index = moment.index;
         let mut unknown_left = index.excused_without_place(self.chat, self.user);
         got.missing(start, moment.world.head(self.chat)).find(|seq| {
+            if !index.is_entitled(self.chat, self.user, *seq) {
+                return false;
+            }
             let Some(entry) = index.entry(self.chat, *seq) else {
                 let spent = unknown_left == 0;
                 unknown_left = unknown_left.saturating_sub(1);

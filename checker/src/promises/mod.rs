@@ -18,7 +18,7 @@ use crate::{Event, History, Promise, Violation};
 #[must_use]
 pub fn check(history: &History) -> Vec<Violation> {
     let index = Index::build(history);
-    let mut world = World::default();
+    let mut world = World::new(&index);
     let mut checks: [Box<dyn Check<'_> + '_>; 6] = [
         Box::new(sent::Sent::default()),
         Box::new(once::Once::default()),

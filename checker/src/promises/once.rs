@@ -5,6 +5,7 @@
 //!   may stand once for each session it was sent in, and no more. The id that the server gave it never
 //!   stands twice.
 //! - All answers to one message tell the same `seq` (without id: all answers in one session).
+//! - All answers to one request to change a group are the same, whatever has changed since.
 //! - `duplicate` is honest. Two answers cannot both be the first. An attempt written after an answer was
 //!   read is a repeat. An only attempt is none, unless its connection broke in between (the client library
 //!   may then have sent it again by itself). An answer that says *repeat* to the first attempt that is
@@ -21,6 +22,8 @@ use crate::{Event, Promise, Violation};
 pub(super) struct Once<'h> {
     places: BTreeMap<Key<'h>, BTreeSet<u64>>,
     answers: BTreeMap<(MessageId, Scope<'h>), Vec<Answer>>,
+    /// By chat and number of the request.
+    requests: BTreeMap<(&'h str, u64), &'h Option<Vec<String>>>,
     /// Where the latest connection of a device ended.
     disconnected: BTreeMap<(&'h str, &'h str), usize>,
 }
@@ -60,6 +63,15 @@ impl<'h> Check<'h> for Once<'h> {
                 found.extend(self.answered(moment, (user, device), id, answer));
                 if let Some(seq) = seq {
                     found.extend(self.place(moment, Key::Message(id), message.chat, *seq));
+                }
+            }
+            Event::Answered { chat, request, users } => {
+                let first = *self.requests.entry((chat, *request)).or_insert(users);
+                if first != users {
+                    let what = format!(
+                        "request {request} in {chat} was answered {first:?} and then {users:?}"
+                    );
+                    found.push(moment.broken(Promise::Once, what));
                 }
             }
             Event::Received { chat, seq, id, from, body, .. } => {

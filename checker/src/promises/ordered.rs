@@ -6,8 +6,8 @@
 //! - A complete subscription (QoS 1 or 2): in one session, what is above the highest `seq` so far is the
 //!   next one, or carries `after` with exactly the highest one so far. Below it is redelivery, after a lost
 //!   connection or a crash of the server; it may leave out what was acknowledged, and starts over anywhere.
-//! - `after` is true: none of the skipped entries is a message that the history shows was sent, unless the
-//!   user is excused from it, or sent it from this device with "no local". Before a late member's first
+//! - `after` is true: none of the skipped entries is a message that the history shows was sent, or says who
+//!   came or went, unless the user was no member there, is excused from it, or sent it from this device with "no local". Before a late member's first
 //!   entry everything may be skipped.
 //! - A new session starts at the latest at the first entry that is not delivered to the user. What was
 //!   delivered is known by an upper bound (acknowledgements are recorded before they are written), so a
@@ -108,18 +108,20 @@ impl<'h> Arrival<'h> {
         let mut skipped =
             moment.index.entries_in(self.chat, after.saturating_add(1), self.seq.saturating_sub(1));
         let due = skipped.find(|(seq, entry)| {
-            let Some(message) = entry.message.map(|id| moment.index.message(id)) else {
+            let message = entry.message.map(|id| moment.index.message(id));
+            // Who comes and goes is due to every member, and never expires.
+            if message.is_none() && !moment.index.is_change(self.chat, *seq) {
                 return false;
-            };
+            }
+            let excused = message.is_some_and(|message| {
+                moment.index.is_excused(message, self.user)
+                    || device.skips_own(self.user, self.device, message)
+            });
+            let entitled = moment.index.is_entitled(self.chat, self.user, *seq);
             let before_membership = delivery.base.is_none_or(|base| *seq <= base);
             let delivered = starts && delivery.covered.contains(*seq);
-            !before_membership
-                && !delivered
-                && !moment.index.is_excused(message, self.user)
-                && !device.skips_own(self.user, self.device, message)
+            entitled && !before_membership && !delivered && !excused
         });
-        due.map(|(seq, _)| {
-            format!("seq {} with after {after} passes over message seq {seq}", self.seq)
-        })
+        due.map(|(seq, _)| format!("seq {} with after {after} passes over seq {seq}", self.seq))
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! - Entries and receipts come to members only, and receipts tell of members only. A late member does not
 //!   get what was acknowledged to its sender before he was made a member.
+//! - Where a membership changes, the entries that say so bound it: nothing before the one that adds a member
+//!   comes to him, nothing behind the one that removes him, and what he sends has its place between them.
+//!   Receipts tell of nothing behind the end of a membership that nothing follows.
 //! - What one who is no member sends is not acknowledged (MQTT 5; 3.1.1 acknowledges what it refuses), and
 //!   nobody gets it: neither under his name nor, by its body, under another's.
 //! - A message id that its author gave in another chat only does not turn up here.
@@ -22,12 +25,23 @@ impl<'h> Check<'h> for Private {
                     Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
                 if !is_member(chat, user) {
                     broken(format!("{user}/{device} got seq {seq} of {chat} and is no member"));
+                } else if !moment.index.is_entitled(chat, user, *seq) {
+                    let ended =
+                        moment.index.spans(chat, user).and_then(|one| one.ended_before(*seq));
+                    broken(match ended {
+                        Some(end) => format!(
+                            "{user}/{device} got seq {seq} of {chat}, his membership ended at {end}"
+                        ),
+                        None => format!(
+                            "{user}/{device} got seq {seq} of {chat} from before he was a member"
+                        ),
+                    });
                 } else if was_before(moment, chat, user, *seq) {
                     broken(format!(
                         "{user}/{device} got seq {seq} of {chat} from before he was a member"
                     ));
                 }
-                if !is_member(chat, from) {
+                if !is_member(chat, from) || !moment.index.is_entitled(chat, from, *seq) {
                     broken(format!(
                         "seq {seq} of {chat} is {} of {from}, who is no member",
                         quote(content.body)
@@ -45,7 +59,15 @@ impl<'h> Check<'h> for Private {
                     ));
                 }
             }
-            Event::Receipt { user, device, chat, of, .. } => {
+            Event::Receipt { user, device, chat, of, delivered, .. } => {
+                let spans = moment.index.spans(chat, user);
+                let ended = spans.and_then(|spans| spans.last()).filter(|end| end < delivered);
+                if let Some(end) = ended.filter(|_| of != user) {
+                    broken(format!(
+                        "{user}/{device} was told of {of} at seq {delivered} of {chat}, his membership \
+                         ended at {end}"
+                    ));
+                }
                 if !is_member(chat, user) {
                     broken(format!("{user}/{device} was told of {of} in {chat} and is no member"));
                 }
@@ -53,14 +75,15 @@ impl<'h> Check<'h> for Private {
                     broken(format!("{user}/{device} was told of {of} in {chat}, who is no member"));
                 }
             }
-            Event::Acked { user, device, tag, .. } => {
+            Event::Acked { user, device, tag, seq, .. } => {
                 let Some(message) = moment.index.tagged(*tag).map(|id| moment.index.message(id))
                 else {
                     return;
                 };
                 let effective = message.acks.iter().any(|ack| ack.at == moment.at && ack.effective);
-                if effective && !is_member(message.chat, user) {
-                    let chat = message.chat;
+                let chat = message.chat;
+                let there = seq.is_none_or(|seq| moment.index.is_entitled(chat, user, seq));
+                if effective && !(is_member(chat, user) && there) {
                     broken(format!(
                         "message {tag} of {user}/{device} in {chat} was acknowledged; he is no member"
                     ));
@@ -92,7 +115,7 @@ fn intruder<'a, 'h>(
     let mut senders =
         moment.index.with_body(chat, content.body.filter(|body| !body.is_empty())?).peekable();
     let first = *senders.peek()?;
-    senders.all(|message| moment.index.member_at(chat, message.user).is_none()).then_some(first)
+    senders.all(|message| !moment.index.is_ever_member(chat, message.user)).then_some(first)
 }
 
 /// The author's message with this id in another chat, if he gave the id nowhere in this one.

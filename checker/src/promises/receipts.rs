@@ -12,12 +12,16 @@
 //!   before it was said). What another session of the author may have been told before this device
 //!   subscribed need not be told again, so then any of his devices will do.
 //!
+//! A member is told as long as he is one, of what the other got as a member. What the other cannot have got
+//! because it came before he first joined counts as delivered and read.
+//!
 //! Chats above the size where receipts are only counted have no such receipts: leave them out.
 
 use std::collections::BTreeMap;
 
 use super::{Check, Moment};
 use crate::device::Reception;
+use crate::spans::Spans;
 use crate::{Event, Promise, Violation};
 
 type Member<'h> = (&'h str, &'h str);
@@ -113,7 +117,8 @@ impl<'h> Receipts<'h> {
         if delivered > self.delivered_max(moment, chat, of) {
             broken(format!("told delivered {delivered}, not acknowledged by any device"));
         }
-        if read > self.read.get(&(chat, of)).map_or(0, Evidence::max) {
+        let said = self.read.get(&(chat, of)).map_or(0, Evidence::max);
+        if read > said.max(before_first(moment, chat, of)) {
             broken(format!("told read {read}, which was not said"));
         }
         if read > delivered {
@@ -132,7 +137,8 @@ impl<'h> Receipts<'h> {
 
     /// The highest `delivered` of the user that can be true.
     fn delivered_max(&self, moment: Moment<'_, 'h>, chat: &'h str, user: &'h str) -> u64 {
-        let mut max = self.delivered.get(&(chat, user)).map_or(0, Evidence::max);
+        let max = self.delivered.get(&(chat, user)).map_or(0, Evidence::max);
+        let mut max = max.max(before_first(moment, chat, user));
         let skipped = |seq: u64| {
             let message = moment.index.message_at(chat, seq);
             message.is_some_and(|message| moment.world.user_skips_own(user, message))
@@ -145,10 +151,13 @@ impl<'h> Receipts<'h> {
 
     fn settled(&self, moment: Moment<'_, 'h>, found: &mut Vec<Violation>) {
         for (chat, of, _) in moment.world.members() {
-            let read = self.read_acked.get(&(chat, of)).copied().unwrap_or(0);
+            // Over 3.1.1 the word of one who is no member any more is acknowledged and not taken.
+            let sure = moment.index.spans(chat, of).is_none();
+            let read = self.read_acked.get(&(chat, of)).filter(|_| sure).copied().unwrap_or(0);
             let delivered = surely_delivered(moment, chat, of).max(read);
             for (user, device, state) in moment.world.connected() {
-                let member = moment.world.membership(chat, user).is_some();
+                let is_open = moment.index.spans(chat, user).is_none_or(Spans::is_open);
+                let member = moment.world.membership(chat, user).is_some() && is_open;
                 let (Some(since), true) = (state.receipts_since(chat), user != of && member) else {
                     continue;
                 };
@@ -198,6 +207,11 @@ impl<'h> Receipts<'h> {
     }
 }
 
+/// What came before a member's first membership counts as delivered and read: it was not for him.
+fn before_first(moment: Moment<'_, '_>, chat: &str, user: &str) -> u64 {
+    moment.index.spans(chat, user).map_or(0, Spans::before)
+}
+
 /// The user's delivered watermark, by a lower bound.
 fn surely_delivered(moment: Moment<'_, '_>, chat: &str, user: &str) -> u64 {
     let devices = moment.world.connected().filter(|(owner, ..)| *owner == user);
@@ -222,5 +236,6 @@ fn latest_message(moment: Moment<'_, '_>, pair: Pair<'_>, watermark: u64) -> Opt
         message
             .is_some_and(|message| message.user == author && !moment.index.is_excused(message, of))
     });
+    let own = own.filter(|(seq, _)| moment.index.is_entitled(chat, of, *seq));
     own.map(|(seq, _)| seq).last()
 }

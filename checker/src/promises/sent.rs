@@ -152,7 +152,9 @@ fn is_due(
     let delivery = world.delivery(chat, user)?;
     // Where it stands may become known only later in the history, or from another device.
     let place = told.or(message.seqs.first().copied());
-    let since_start = if membership.late {
+    let since_start = if let Some(spans) = index.spans(chat, user) {
+        spans.contains(place?)
+    } else if membership.late {
         // A late member's log starts somewhere after his `Member` event: only a place tells.
         delivery.base? < place?
     } else {

@@ -1,6 +1,7 @@
 //! Hand-made histories: for each promise, good ones that look suspicious, and broken ones.
 
 mod kept;
+mod memberships;
 mod once;
 mod ordered;
 mod private;

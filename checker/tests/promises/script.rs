@@ -32,6 +32,22 @@ impl Script {
         })
     }
 
+    /// An entry of the log that makes the user a member.
+    pub(crate) fn added(self, user: &str, seq: u64) -> Self {
+        self.push(Event::Added { chat: CHAT.into(), user: user.into(), seq })
+    }
+
+    /// An entry of the log that ends the user's membership.
+    pub(crate) fn removed(self, user: &str, seq: u64) -> Self {
+        self.push(Event::Removed { chat: CHAT.into(), user: user.into(), seq })
+    }
+
+    /// An entry of the log that is no message.
+    pub(crate) fn got_event(self, device: &str, seq: u64, after: Option<u64>) -> Self {
+        let (id, body) = (format!("event-{seq}"), format!("event {seq}"));
+        self.received(device, seq, "alice", Some(&id), Some(&body), after)
+    }
+
     pub(crate) fn excuse(self, user: &str, tag: u64) -> Self {
         self.push(Event::Excused { chat: CHAT.into(), user: user.into(), tag })
     }

@@ -2,7 +2,7 @@
 //! The contract in words is docs/compact.md.
 //!
 //! - [`PublishTopic`], [`Filter`], [`DeliveryTopic`]: the topics, `c/…`.
-//! - [`SendRef`], [`MessageRef`], [`Message`], [`TypingNotice`], and of a
+//! - [`SendRef`], [`Message`], [`TypingNotice`], [`MessageRef`](crate::MessageRef)'s `write_compact`, and of a
 //!   [`Receipt`](crate::Receipt) `write_compact` and `from_compact`: the payloads, maps of CBOR
 //!   (RFC 8949) with small integers as keys.
 //!
@@ -23,7 +23,7 @@ mod topics;
 mod who;
 
 pub use error::Error;
-pub use message::{Message, MessageRef};
+pub use message::Message;
 pub use notices::{TypingNotice, parse_read, parse_typing, read_payload, typing_payload};
 pub use send::SendRef;
 pub use topics::{

@@ -69,7 +69,7 @@ impl Outgoing<'_> {
         let mut out = Vec::with_capacity(entry.body.len() + 192);
         let topic = match self.reader {
             Some(reader) => {
-                compact::MessageRef::from(payload).write_compact(reader, &mut out);
+                payload.write_compact(reader, &mut out);
                 compact::messages_topic(self.chat)
             }
             None => {

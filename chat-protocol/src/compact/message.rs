@@ -9,53 +9,16 @@ use super::who::Reading;
 use super::{Body, TEXT_TYPE};
 use crate::message_id::MessageId;
 use crate::names::{ChatId, UserId};
-use crate::payload::Event;
+use crate::payload::{Event, MessageRef};
 use crate::seq::Seq;
 
 /// Bytes of the CBOR around the body in the usual case: what to reserve beforehand.
 const ENVELOPE_BYTES: usize = 64;
 
-/// A message as a member receives it, borrowed for encoding; [`Message`] is its other end.
-#[derive(Debug, Clone, Copy)]
-pub struct MessageRef<'a> {
-    /// Which chat.
-    pub chat: &'a ChatId,
-    /// Its place.
-    pub seq: Seq,
-    /// Its id; written for its author alone.
-    pub id: MessageId,
-    /// Its author; of an event, who did it.
-    pub from: &'a UserId,
-    /// When it was stored, Unix milliseconds.
-    pub at_ms: u64,
-    /// What the body is.
-    pub content_type: &'a str,
-    /// The body. `None`: the entry has none, or it is left out.
-    pub body: Option<&'a [u8]>,
-    /// The entry it answers.
-    pub reply_to: Option<Seq>,
-    /// Whom it mentions.
-    pub mentions: &'a [UserId],
-    /// When it ends, Unix milliseconds.
-    pub expires_at_ms: Option<u64>,
-    /// The entries between this place and this message have expired or are not for this user.
-    pub after: Option<Seq>,
-    /// The body has so many bytes and was left out to fit the device's packets.
-    pub omitted_bytes: Option<u64>,
-    /// The body was deleted before it could be delivered.
-    pub deleted: bool,
-    /// The entry whose body this one replaces.
-    pub edit_of: Option<Seq>,
-    /// The entry that this one deletes.
-    pub delete_of: Option<Seq>,
-    /// The entry to which the body is a reaction.
-    pub react_to: Option<Seq>,
-    /// What happened in the group.
-    pub event: Option<&'a Event>,
-}
-
+/// The payload of `c/{chat}/m`.
 impl MessageRef<'_> {
     /// Appends the CBOR, for `reader`'s devices: the same bytes for all members but the author.
+    /// [`Message`] is its other end.
     pub fn write_compact(&self, reader: &UserId, out: &mut Vec<u8>) {
         out.reserve(ENVELOPE_BYTES + self.body.map_or(0, <[u8]>::len));
         let body = self.body.map(|body| Body::new(body, self.content_type));
@@ -91,55 +54,11 @@ impl MessageRef<'_> {
     }
 }
 
-/// What the JSON has of it. All fields are named, so that a new one is not forgotten here.
-impl<'a> From<crate::MessageRef<'a>> for MessageRef<'a> {
-    fn from(message: crate::MessageRef<'a>) -> Self {
-        let crate::MessageRef {
-            chat,
-            seq,
-            id,
-            from,
-            at_ms,
-            content_type,
-            body,
-            reply_to,
-            mentions,
-            expires_at_ms,
-            edit_of,
-            delete_of,
-            react_to,
-            event,
-            deleted,
-            omitted_bytes,
-            after,
-        } = message;
-        Self {
-            chat,
-            seq,
-            id,
-            from,
-            at_ms,
-            content_type,
-            body,
-            reply_to,
-            mentions,
-            expires_at_ms,
-            after,
-            omitted_bytes,
-            deleted,
-            edit_of,
-            delete_of,
-            react_to,
-            event,
-        }
-    }
-}
-
 fn implied_type(body: Option<Body<'_>>) -> &'static str {
     body.map_or(TEXT_TYPE, Body::implied_type)
 }
 
-/// A message as a member receives it, owned; [`MessageRef`] is its other end.
+/// A message as a member receives it, owned; [`MessageRef::write_compact`] is its other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// Which chat.
@@ -395,37 +314,6 @@ mod tests {
         .concat();
         let bytes = written(&message, "bob");
         assert_eq!(bytes, [b"\xad\x00\x07", AT_BYTES, b"\x02\x62hi", &tail].concat());
-    }
-
-    #[test]
-    fn what_json_has_is_taken_over() {
-        let (chat, alice) = (ChatId::direct(&user("alice"), &user("bob")), user("alice"));
-        let json = crate::MessageRef {
-            body: Some(b"hi"),
-            reply_to: Some(Seq(3)),
-            expires_at_ms: Some(AT),
-            edit_of: Some(Seq(1)),
-            delete_of: Some(Seq(2)),
-            react_to: Some(Seq(5)),
-            deleted: true,
-            omitted_bytes: Some(9),
-            after: Some(Seq(4)),
-            event: Some(&Event::Left),
-            ..crate::MessageRef::new(&chat, Seq(7), id(), &alice, AT, "text/plain")
-        };
-        let message = MessageRef {
-            reply_to: Some(Seq(3)),
-            expires_at_ms: Some(AT),
-            edit_of: Some(Seq(1)),
-            delete_of: Some(Seq(2)),
-            react_to: Some(Seq(5)),
-            deleted: true,
-            omitted_bytes: Some(9),
-            after: Some(Seq(4)),
-            event: Some(&Event::Left),
-            ..plain(&chat, &alice)
-        };
-        assert_eq!(written(&MessageRef::from(json), "bob"), written(&message, "bob"));
     }
 
     #[test]

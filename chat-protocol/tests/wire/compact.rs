@@ -2,10 +2,12 @@
 //! peer sends panics; docs/compact.md shows the bytes as they are.
 
 use bluetick_protocol::compact::{
-    DeliveryTopic, Filter, Message, MessageRef, PublishTopic, SendRef, TypingNotice, parse_read,
-    parse_typing, read_payload, typing_payload,
+    DeliveryTopic, Filter, Message, PublishTopic, SendRef, TypingNotice, parse_read, parse_typing,
+    read_payload, typing_payload,
 };
-use bluetick_protocol::{ChatId, Event, MENTIONS_MAX, MessageId, Receipt, Seq, TTL_S_MAX, UserId};
+use bluetick_protocol::{
+    ChatId, Event, MENTIONS_MAX, MessageId, MessageRef, Receipt, Seq, TTL_S_MAX, UserId,
+};
 use fastrand::Rng;
 
 use crate::for_each_seed;

@@ -18,7 +18,7 @@ use super::open::{Online, forget_plain};
 use super::wire::{READ_BYTES, Wire};
 use crate::broker::Shared;
 use crate::codec;
-use crate::host::{Access, Host, HostPublish, HostSession};
+use crate::host::{Access, Host, HostEvent, HostPublish, HostSession, Token};
 use crate::mailbox::{Mailbox, Stop};
 use crate::packet::{FilterRequest, QoS, Reason, Version};
 use crate::session::{Call, Close, Parked, Session};
@@ -42,7 +42,7 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let Online { session, host, claim } = online;
     let mailbox = claim.mailbox.clone();
-    let mut driver = Driver { shared, wire, session, host, mailbox };
+    let mut driver = Driver { shared, wire, session, host, mailbox, unanswered: Vec::new() };
     let ended = match driver.drive().await {
         Ok(never) => match never {},
         Err(ended) => ended,
@@ -114,6 +114,9 @@ struct Driver<'a, H: Host, S> {
     session: Session,
     host: H::Session,
     mailbox: Arc<Mailbox>,
+    /// Publishes at QoS 0 that are with the host. MQTT has no window for them, and the host is not
+    /// to be given more than it can take.
+    unanswered: Vec<Token>,
 }
 
 impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
@@ -128,14 +131,15 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
             self.carry_out()?;
             self.write_now().await?;
             self.return_buffer();
-            if stalled && self.session.wants_read() {
+            let wants_read = self.wants_read();
+            if stalled && wants_read {
                 // What was read waited for room in the window, and there is some again.
                 continue;
             }
             let Self { shared, wire, session, mailbox, .. } = self;
             tokio::select! {
                 biased;
-                moved = wire.wait(session.wants_read(), &mut session.transmit) => {
+                moved = wire.wait(wants_read, &mut session.transmit) => {
                     let moved = moved?;
                     Stats::add(&shared.stats.bytes_in, moved.read as u64);
                     Stats::add(&shared.stats.bytes_out, moved.written as u64);
@@ -150,9 +154,18 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         }
     }
 
+    /// Whether to read on: as the session says, and not while too much at QoS 0 is with the host.
+    fn wants_read(&self) -> bool {
+        self.session.wants_read()
+            && self.unanswered.len() <= usize::from(self.shared.limits.inflight_in_max)
+    }
+
     fn handle_mail(&mut self) -> Result<(), Close> {
         let mail = self.mailbox.take(self.session.plain_room());
         for event in mail.events {
+            if let HostEvent::Published { token, .. } = &event {
+                self.unanswered.retain(|asked| asked != token);
+            }
             self.session.handle_event(event)?;
         }
         if mail.news {
@@ -188,9 +201,10 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         let mut at = 0;
         let mut packets = 0;
         let mut stalled = false;
+        let window = usize::from(self.shared.limits.inflight_in_max);
         let inbox = &mut self.wire.inbox;
         while at < inbox.len() {
-            if !self.session.wants_read() {
+            if !self.session.wants_read() || self.unanswered.len() > window {
                 stalled = true;
                 break;
             }
@@ -245,6 +259,9 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
     fn carry_out_one(&mut self, call: Call) -> Result<(), Close> {
         match call {
             Call::Publish(publish) if self.shared.host.owns(&publish.topic) => {
+                if publish.qos == QoS::AtMostOnce {
+                    self.unanswered.push(publish.token);
+                }
                 self.host.publish(publish);
             }
             Call::Publish(publish) => self.route(publish)?,

@@ -21,6 +21,8 @@ pub(crate) type HostWill = (String, String, Vec<u8>);
 pub(crate) struct Anybody {
     clients: AtomicU64,
     pub(crate) wills: Arc<Mutex<Vec<HostWill>>>,
+    /// Publishes to its topics, which it does not answer by itself: where to, and by what.
+    pub(crate) published: Arc<Mutex<Vec<(Line, Token)>>>,
 }
 
 impl Anybody {
@@ -29,7 +31,10 @@ impl Anybody {
     }
 }
 
-pub(crate) struct Nothing;
+pub(crate) struct Nothing {
+    line: Line,
+    published: Arc<Mutex<Vec<(Line, Token)>>>,
+}
 
 impl Host for Anybody {
     type Session = Nothing;
@@ -52,7 +57,7 @@ impl Host for Anybody {
 
     fn open(&self, _: Open, line: Line) -> Nothing {
         line.host(HostEvent::Opened { epoch: 1, restored: None });
-        Nothing
+        Nothing { line, published: self.published.clone() }
     }
 
     fn will(&self, key: &SessionKey, will: HostPublish) {
@@ -64,7 +69,10 @@ impl Host for Anybody {
 }
 
 impl HostSession for Nothing {
-    fn publish(&mut self, _: HostPublish) {}
+    fn publish(&mut self, publish: HostPublish) {
+        let mut published = self.published.lock().expect("no panic");
+        published.push((self.line.clone(), publish.token));
+    }
 
     fn subscribe(&mut self, _: Token, _: &FilterRequest, _: Option<u32>, _: bool) {}
 

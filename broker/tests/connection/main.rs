@@ -2,6 +2,7 @@
 //! rather than of its session, which has tests of its own.
 
 mod disconnect;
+mod flood;
 mod host;
 mod shutdown;
 mod wills;

@@ -23,8 +23,8 @@ pub trait Reads: Send + Sync + 'static {
     fn run(&self, job: Job);
 }
 
-/// The queue of jobs. It is bounded by those who ask: a connection waits for its answer, and a
-/// device has one read under way per chat it is behind in.
+/// The queue of jobs. It is bounded by those who ask: a connection waits for the answers of its
+/// window of publishes, and a device has one read under way per chat it is behind in.
 #[derive(Default)]
 struct Queue {
     jobs: Mutex<(VecDeque<Task>, bool)>,

@@ -41,11 +41,7 @@ impl Engine {
             return unknown;
         }
         let Some(entry) = self.entry(no, target, facts)? else { return unknown };
-        if !entry.is_message() || entry.is_expired(now) {
-            return unknown;
-        }
-        // A deletion of what is deleted has nothing left to do, and is no mistake.
-        if entry.deleted {
+        if !entry.is_message() || entry.deleted || entry.is_expired(now) {
             return unknown;
         }
         let mut amendments = self.amendments(no, target, facts)?;

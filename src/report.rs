@@ -4,19 +4,25 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bluetick_bridge::Bridge;
 use bluetick_bridge::writer::WriterStats;
-use bluetick_broker::{Host, Stats};
+use bluetick_broker::{Broker, Stats};
 
 /// How often limits are looked at.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Says once a minute which limits were reached since the last time; never ends.
-pub(crate) async fn limits<H: Host>(broker: bluetick_broker::Broker<H>) {
-    let mut before = broker.stats().limits_reached();
+pub(crate) async fn limits(broker: Broker<Bridge>, bridge: Bridge) {
+    let reached = || {
+        let mut reached = broker.stats().limits_reached().to_vec();
+        reached.extend(bridge.quota_stats().reached());
+        reached
+    };
+    let mut before = reached();
     let mut tick = tokio::time::interval(EVERY);
     loop {
         tick.tick().await;
-        let now = broker.stats().limits_reached();
+        let now = reached();
         if let Some(text) = risen(&before, &now) {
             tracing::warn!(reached = text, "limits were reached in the last minute");
         }

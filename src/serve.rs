@@ -28,6 +28,10 @@ use crate::report;
 /// How often sessions that nobody comes back for are looked for in the store.
 const SWEEP: Duration = Duration::from_secs(3600);
 
+/// How often messages whose time is over are looked for. Each time a bounded number is erased: at
+/// two partitions, two thousand a second.
+const EXPIRE: Duration = Duration::from_millis(500);
+
 /// How often those who have fallen silent are looked for.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -116,8 +120,7 @@ async fn serve(config: &Config, engine: &ChatServer) -> Result<u64, Failure> {
         engine.reads.clone(),
         config.bridge.clone(),
     );
-    let swept = bridge.sweep(true).map_err(store_failure)?;
-    tracing::debug!(ended = swept, "sessions whose time was over");
+    bridge.recover().map_err(store_failure)?;
     // Before anybody is told of the ports: who stops the server right then must be heard.
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
@@ -133,13 +136,15 @@ async fn serve(config: &Config, engine: &ChatServer) -> Result<u64, Failure> {
     let expiring = broker.clone();
     tokio::spawn(async move { expiring.expire_sessions().await });
     tokio::spawn(tick(bridge.clone()));
-    tokio::spawn(sweep_now_and_then(bridge));
-    tokio::spawn(report::limits(broker.clone()));
+    tokio::spawn(sweep_now_and_then(bridge.clone()));
+    tokio::spawn(expire_now_and_then(bridge.clone()));
+    tokio::spawn(report::limits(broker.clone(), bridge.clone()));
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
     }
     let left = broker.shutdown(config.grace).await;
+    bridge.flush();
     report::totals(broker.stats(), engine.pipeline.stats());
     Ok(left)
 }
@@ -186,13 +191,28 @@ async fn tick(bridge: Bridge) {
 }
 
 async fn sweep_now_and_then(bridge: Bridge) {
+    let mut tick = tokio::time::interval(SWEEP);
     loop {
-        tokio::time::sleep(SWEEP).await;
+        tick.tick().await;
         let bridge = bridge.clone();
-        match tokio::task::spawn_blocking(move || bridge.sweep(false)).await {
+        match tokio::task::spawn_blocking(move || bridge.sweep()).await {
             Ok(Ok(ended)) => tracing::debug!(ended, "sessions whose time was over"),
             Ok(Err(error)) => tracing::error!(%error, "sessions cannot be looked through"),
             Err(error) => tracing::error!(%error, "the sweep of sessions has failed"),
+        }
+    }
+}
+
+async fn expire_now_and_then(bridge: Bridge) {
+    let mut tick = tokio::time::interval(EXPIRE);
+    loop {
+        tick.tick().await;
+        let bridge = bridge.clone();
+        match tokio::task::spawn_blocking(move || bridge.expire()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(erased)) => tracing::debug!(erased, "messages whose time was over"),
+            Ok(Err(error)) => tracing::error!(%error, "expired messages cannot be looked for"),
+            Err(error) => tracing::error!(%error, "the erasing of messages has failed"),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,13 +13,13 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::connection;
-use crate::host::{Access, Host, HostPublish, SessionKey};
+use crate::host::{Access, Host, HostPublish, SessionKey, Sessions};
 use crate::limits::Limits;
 use crate::mailbox::Stop;
 use crate::packet::{Reason, Will};
 use crate::registry::Registry;
 use crate::router::Router;
-use crate::session::MonotonicMs;
+use crate::session::{MonotonicMs, Parked};
 use crate::stats::Stats;
 use crate::wills::Wills;
 
@@ -55,20 +55,20 @@ impl<H: Host> Broker<H> {
     /// A broker around `host`.
     #[must_use]
     pub fn new(host: H, limits: Limits) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                host,
-                limits: Arc::new(limits),
-                registry: Registry::default(),
-                router: Router::default(),
-                stats: Stats::default(),
-                wills: Wills::default(),
-                connecting: Mutex::default(),
-                started: Instant::now(),
-                stopping: watch::channel(false).0,
-                ended: Notify::new(),
-            }),
-        }
+        let shared = Arc::new(Shared {
+            host,
+            limits: Arc::new(limits),
+            registry: Registry::default(),
+            router: Router::default(),
+            stats: Stats::default(),
+            wills: Wills::default(),
+            connecting: Mutex::default(),
+            started: Instant::now(),
+            stopping: watch::channel(false).0,
+            ended: Notify::new(),
+        });
+        shared.host.start(Arc::new(EndSessions(Arc::downgrade(&shared))));
+        Self { shared }
     }
 
     /// Accepts connections until [`Broker::shutdown`].
@@ -130,14 +130,7 @@ impl<H: Host> Broker<H> {
                 shared.publish_will(&key, *will);
             }
             for (key, parked) in shared.registry.expire(shared.now()) {
-                for filter in parked.plain_filters() {
-                    shared.router.unsubscribe(&key, &filter);
-                }
-                shared.host.end(&key, parked.epoch());
-                // MQTT 5 §3.1.2.5: at the end of the session at the latest.
-                if let Some(will) = shared.wills.take(&key) {
-                    shared.publish_will(&key, *will);
-                }
+                shared.end_parked(&key, &parked);
             }
         }
     }
@@ -193,6 +186,18 @@ impl<H: Host> Shared<H> {
         *self.stopping.borrow()
     }
 
+    /// A session that was off line has ended.
+    fn end_parked(&self, key: &SessionKey, parked: &Parked) {
+        for filter in parked.plain_filters() {
+            self.router.unsubscribe(key, &filter);
+        }
+        self.host.end(key, parked.epoch());
+        // MQTT 5 §3.1.2.5: at the end of the session at the latest.
+        if let Some(will) = self.wills.take(key) {
+            self.publish_will(key, *will);
+        }
+    }
+
     /// Publishes a will that is due. There is nobody to be told if it cannot be.
     pub(crate) fn publish_will(&self, key: &SessionKey, will: Will) {
         Stats::add(&self.stats.wills, 1);
@@ -215,6 +220,19 @@ impl<H: Host> Shared<H> {
     pub(crate) async fn stopping(&self) {
         // The sender lives as long as `self`: there is no error to see.
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// Ends sessions for the host, which the broker owns: it must not own the broker in turn.
+struct EndSessions<H: Host>(Weak<Shared<H>>);
+
+impl<H: Host> Sessions for EndSessions<H> {
+    fn end(&self, key: &SessionKey, reason: Reason) {
+        if let Some(shared) = self.0.upgrade()
+            && let Some(parked) = shared.registry.end(key, reason)
+        {
+            shared.end_parked(key, &parked);
+        }
     }
 }
 

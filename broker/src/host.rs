@@ -51,6 +51,9 @@ pub trait Host: Send + Sync + 'static {
     /// Its side of one connected session.
     type Session: HostSession;
 
+    /// The broker is made: by this the host can end sessions. Called once, before all else.
+    fn start(&self, sessions: Arc<dyn Sessions>);
+
     /// Checks who connects; answered by [`HostEvent::Authenticated`].
     fn authenticate(&self, attempt: Attempt, line: Line);
 
@@ -90,6 +93,26 @@ pub struct Open {
     pub max_packet_bytes: usize,
     /// Whether the client speaks MQTT 5: what refusals can be told.
     pub mqtt5: bool,
+    /// What the client says that it is, in MQTT 5's user property `client` of its CONNECT.
+    pub client: Option<String>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The session goes off line and may be resumed.
+    pub lives_on: bool,
+    /// The client said goodbye (DISCONNECT); else the connection was lost or the server ended it.
+    pub goodbye: bool,
+    /// How long before its end the client's last packet came.
+    pub silent_ms: u64,
+}
+
+/// Ends sessions at the host's wish.
+pub trait Sessions: Send + Sync {
+    /// Ends a session, on line or off, as if its expiry were over. A client that is connected is
+    /// told the reason. Does not block, and does nothing where there is no such session.
+    fn end(&self, key: &SessionKey, reason: Reason);
 }
 
 /// What a session brings back on line.
@@ -131,8 +154,8 @@ pub trait HostSession: Send + 'static {
     /// [`HostEvent::Fetched`].
     fn fetch(&mut self, ids: &[DeliveryId]);
 
-    /// The connection has ended; `lives_on`: the session goes off line and may be resumed.
-    fn close(&mut self, lives_on: bool);
+    /// The connection has ended.
+    fn close(&mut self, ended: Ended);
 }
 
 /// Ties an answer to what was asked; chosen by the session, unique within it.

@@ -90,6 +90,8 @@ pub struct PlainDelivery {
 pub enum Stop {
     /// Another connection of the same session: hand the session over.
     TakenOver,
+    /// For this reason, and the session ends with it.
+    Ended(Reason),
     /// For this reason.
     Reason(Reason),
 }

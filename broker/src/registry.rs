@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::host::SessionKey;
 use crate::mailbox::{Mailbox, Stop};
+use crate::packet::Reason;
 use crate::session::{EXPIRY_NEVER, MonotonicMs, Parked};
 
 /// All sessions of a broker.
@@ -128,6 +129,24 @@ impl Registry {
             }
         }
         expired
+    }
+
+    /// Ends a session: tells its connection, or takes out what was kept of it.
+    pub(crate) fn end(&self, key: &SessionKey, reason: Reason) -> Option<Parked> {
+        let mut inner = self.inner.lock();
+        match inner.sessions.get(key)? {
+            State::Online { mailbox, .. } => {
+                mailbox.stop(Stop::Ended(reason));
+                None
+            }
+            State::Offline(_) => match inner.sessions.remove(key)? {
+                State::Offline(offline) => {
+                    inner.expiring.remove(&(offline.expires_at, key.clone()));
+                    Some(offline.parked)
+                }
+                State::Online { .. } => None,
+            },
+        }
     }
 
     /// Tells every connection to end.

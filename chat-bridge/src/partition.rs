@@ -5,9 +5,9 @@
 //! call, so that it can be a function call (as here) or a request to another machine.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use bluetick_protocol::{ChatId, Seq};
+use bluetick_protocol::{ChatId, Seq, UserId};
 use parking_lot::Mutex;
 
 use crate::delivery::{
@@ -43,8 +43,17 @@ pub trait Outbox: Send + Sync {
     /// A member of a chat is typing, or no longer.
     fn typing(&self, typing: IsTyping);
 
+    /// The members of a chat of the device's user have changed.
+    fn members_changed(&self);
+
     /// The partition has lost its place: the device must connect anew.
     fn lost(&self);
+}
+
+/// Told what commits have come to.
+pub trait Observer: Send + Sync {
+    /// What a user's messages take in the store has changed by so many bytes. Must not block.
+    fn stored(&self, user: &UserId, bytes: i64);
 }
 
 /// Wakes who works for the partitions.
@@ -69,6 +78,7 @@ pub struct Partition {
     core: Mutex<Core>,
     inbox: Mutex<Vec<Submission>>,
     worker: Arc<dyn Worker>,
+    observer: OnceLock<Arc<dyn Observer>>,
 }
 
 struct Core {
@@ -121,7 +131,15 @@ impl Partition {
             tail_bytes: 0,
             tail_bytes_max,
         };
-        Self { no, core: Mutex::new(core), inbox: Mutex::default(), worker }
+        let observer = OnceLock::new();
+        Self { no, core: Mutex::new(core), inbox: Mutex::default(), worker, observer }
+    }
+
+    /// Has an observer told; only the first one is.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        if self.observer.set(observer).is_err() {
+            tracing::debug!("there is an observer already");
+        }
     }
 
     /// Its number.
@@ -181,6 +199,16 @@ impl Partition {
     /// A device does not want to know any more who is typing.
     pub fn unwatch_typing(&self, key: DeviceKey, chat: Option<&ChatId>, compact: bool) {
         self.core.lock().delivery.unwatch_typing(key, chat, compact);
+    }
+
+    /// A device wants to know when the members of its user's chats change, or no longer.
+    pub fn watch_members(&self, key: DeviceKey, watches: bool) {
+        self.core.lock().delivery.watch_members(key, watches);
+    }
+
+    /// A user has read receipts on or off; see [`Attach::reads`].
+    pub fn set_reads(&self, user: &UserId, reads: bool) {
+        self.core.lock().delivery.set_reads(user, reads);
     }
 
     /// What there is for a device, up to `messages_max` and about `bytes_max` of bodies. If it is
@@ -318,20 +346,30 @@ impl Partition {
 
     /// The batch is on stable storage: shows what it decided, and tells all who wait.
     pub fn handle_committed(&self, decided: Decided) -> Replies {
-        let (woken, typing): (Vec<_>, Vec<_>) = {
+        let (woken, typing, members): (Vec<_>, Vec<_>, Vec<_>) = {
             let core = &mut *self.core.lock();
             let typing = core.delivery.typing(&decided.batch, &core.engine);
+            let members = core.delivery.members_changed(&decided.batch, &core.engine);
             let woken = core.delivery.handle_commit(&decided.batch, &mut core.engine);
             core.engine.handle_committed(&decided.batch);
             core.note_tail(&decided.batch);
+            if let Some(observer) = self.observer.get() {
+                for (chat, member, bytes) in decided.batch.stored() {
+                    let member = core.engine.chat(chat).and_then(|chat| chat.member(member));
+                    if let Some(member) = member.filter(|_| bytes != 0) {
+                        observer.stored(&member.user, bytes);
+                    }
+                }
+            }
             let outboxes = &core.outboxes;
             let typing = typing.into_iter();
             (
                 woken.iter().filter_map(|key| outboxes.get(key).cloned()).collect(),
                 typing.filter_map(|(key, it)| Some((outboxes.get(&key)?.clone(), it))).collect(),
+                members.iter().filter_map(|key| outboxes.get(key).cloned()).collect(),
             )
         };
-        Replies { partition: self.no, replies: decided.replies, woken, typing }
+        Replies { partition: self.no, replies: decided.replies, woken, typing, members }
     }
 
     /// The batch was not committed: all who wait are told.
@@ -433,6 +471,7 @@ pub struct Replies {
     replies: Vec<(Reply, Outcome)>,
     woken: Vec<Arc<dyn Outbox>>,
     typing: Vec<(Arc<dyn Outbox>, IsTyping)>,
+    members: Vec<Arc<dyn Outbox>>,
 }
 
 impl Replies {
@@ -446,6 +485,9 @@ impl Replies {
         }
         for (outbox, typing) in self.typing {
             outbox.typing(typing);
+        }
+        for outbox in self.members {
+            outbox.members_changed();
         }
     }
 }

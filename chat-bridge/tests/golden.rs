@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bluetick_bridge::engine::{
-    Batch, Change, ChangeChat, Command, CreateChat, Engine, Facts, Info, Need, PartitionNo, Read,
-    RequestKey, SavedSession, SavedSubscription, Send, SessionKey,
+    Batch, Change, ChangeChat, ChangeUser, Command, CreateChat, Engine, Facts, Info, Need,
+    PartitionNo, Prefer, Preference, Read, RequestKey, SavedSession, SavedSubscription, Seen, Send,
+    SessionKey, User, UserChange,
 };
 use bluetick_bridge::engine::{ContentType, Counters};
 use bluetick_bridge::store::{MemoryKv, Store};
@@ -22,6 +23,8 @@ fn records_keep_their_bytes() {
         from: user("alice"),
         chat: chat.clone(),
         peer_exists: true,
+        may_begin: true,
+        over: None,
         id: MessageId::from_bytes([0x17; 16]),
         fingerprint: None,
         dup: false,
@@ -35,10 +38,29 @@ fn records_keep_their_bytes() {
         edit_window_ms: 0,
     };
     let plain = Send { id: None, fingerprint: Some(1 << 40), ttl_s: None, ..send.clone() };
+    let hidden = Send { body: "psst".into(), ..plain.clone() };
+    let prefer = |hash, preference| {
+        let request = RequestKey { user: user("bob"), hash };
+        Command::Prefer(Prefer { request, chat: chat.clone(), peer_exists: true, preference })
+    };
+    let profile = ChangeUser {
+        request: RequestKey { user: user("alice"), hash: 4 },
+        change: UserChange::Profile {
+            name: Some("Alice".to_owned()),
+            about: None,
+            picture: Some("https://example.com/a.png".to_owned()),
+        },
+    };
+    let privacy = ChangeUser {
+        request: RequestKey { user: user("alice"), hash: 5 },
+        change: UserChange::Privacy { hides_presence: Some(true), hides_reading: Some(false) },
+    };
     let session = SavedSession {
         epoch: 77,
         expiry_s: 3600,
         disconnected_at_ms: Some(1_764_000_000_000),
+        last_seen_ms: 1_763_999_999_000,
+        client: "MQTT 5".to_owned(),
         subscriptions: vec![SavedSubscription {
             filter: "chats/+/messages".into(),
             qos: 1,
@@ -55,6 +77,7 @@ fn records_keep_their_bytes() {
         members: vec![user("bob"), user("carol")],
         info: Info { title: Some("Run".to_owned()), ttl_s: 60, ..Info::default() },
         members_max: 8,
+        over: None,
     };
     let remove = ChangeChat {
         request: RequestKey { user: user("alice"), hash: 1 << 100 },
@@ -71,7 +94,15 @@ fn records_keep_their_bytes() {
     for command in [
         Command::Send(Box::new(send)),
         Command::Send(Box::new(plain)),
-        Command::Read(Read { user: user("bob"), chat, seq: Seq(2) }),
+        Command::Read(Read { user: user("bob"), chat: chat.clone(), seq: Seq(2), told: true }),
+        prefer(2, Preference::Mute(Some(now + 1))),
+        prefer(3, Preference::Block(true)),
+        Command::Send(Box::new(hidden)),
+        Command::ChangeUser(Box::new(profile)),
+        Command::ChangeUser(Box::new(privacy)),
+        Command::Stored { user: user("alice"), bytes: 300 },
+        Command::Seen { user: user("alice"), seen: Seen { at_ms: now, online: true } },
+        Command::Alive { at_ms: now },
         Command::SaveSession { key, session },
         Command::CreateChat(create),
         Command::ChangeChat(Box::new(remove)),
@@ -82,6 +113,12 @@ fn records_keep_their_bytes() {
                 Ok(_) => break,
                 Err(Need::Id(chat, author, id)) => {
                     facts.ids.insert((chat, author, id), None);
+                }
+                Err(Need::User(id)) => {
+                    facts.users.insert(id, User::default());
+                }
+                Err(Need::Stored(user)) => {
+                    facts.stored.insert(user, 0);
                 }
                 Err(Need::Answer(key)) => {
                     facts.answers.insert(key, None);

@@ -50,6 +50,7 @@ impl World {
             members: users(&["admin", "ann", "bob"]),
             info: Info::default(),
             members_max: 5,
+            over: None,
         });
         assert!(matches!(world.decide(&create), Outcome::Created { .. }));
         assert!(matches!(world.decide(&create), Outcome::Created { .. }), "a repeat finds it");
@@ -100,6 +101,8 @@ impl World {
             from: user(by),
             chat: group(),
             peer_exists: false,
+            may_begin: true,
+            over: None,
             id: None,
             fingerprint: None,
             dup: false,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bluetick_bridge::engine::{
-    Batch, Command, ContentType, Counters, CreateChat, Engine, Facts, Info, Outcome, PartitionNo,
-    Read, Send, Subscribe, SubscriptionKind,
+    Batch, ChangeUser, ChatNo, Command, ContentType, Counters, CreateChat, Engine, Facts, Info,
+    Outcome, PartitionNo, Prefer, Preference, Read, RequestKey, Seen, Send, SessionKey, Subscribe,
+    SubscriptionKind, UserChange,
 };
 use bluetick_bridge::store::{MemoryKv, Store, Supplied, Table};
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
@@ -21,6 +22,8 @@ fn send(from: &str, to: &str, id: Option<u128>, body: &str) -> Command {
         from: user(from),
         chat: ChatId::direct(&user(from), &user(to)),
         peer_exists: true,
+        may_begin: true,
+        over: None,
         id: id.and_then(|id| MessageId::from_bytes(id.to_be_bytes())),
         fingerprint: None,
         dup: false,
@@ -29,7 +32,7 @@ fn send(from: &str, to: &str, id: Option<u128>, body: &str) -> Command {
         content_type: ContentType::Text,
         reply_to: None,
         mentions: Vec::new(),
-        ttl_s: None,
+        ttl_s: Some(50),
         amends: None,
         edit_window_ms: 0,
     }))
@@ -79,6 +82,7 @@ fn some_commands(seed: u64) -> Vec<Command> {
     let mut commands = vec![Command::CreateChat(CreateChat {
         info: Info::default(),
         members_max: 1024,
+        over: None,
         chat: ChatId::try_from("g-00000000000a").expect("a group"),
         id: MessageId::from_bytes([9; 16]).expect("an id"),
         owner: user("alice"),
@@ -87,8 +91,13 @@ fn some_commands(seed: u64) -> Vec<Command> {
     for n in 0..200 {
         let (a, b) = (names[random.usize(..4)], names[random.usize(..4)]);
         let chat = ChatId::direct(&user(a), &user(b));
-        commands.push(match random.u8(..4) {
-            0 => Command::Read(Read { user: user(a), chat, seq: Seq(random.u64(..9)) }),
+        commands.push(match random.u8(..8) {
+            0 => Command::Read(Read {
+                user: user(a),
+                chat,
+                seq: Seq(random.u64(..9)),
+                told: random.bool(),
+            }),
             1 => Command::Subscribe(Subscribe {
                 user: user(a),
                 session: Some((format!("{a}-phone").into(), 7)),
@@ -97,6 +106,36 @@ fn some_commands(seed: u64) -> Vec<Command> {
                 live: false,
                 resumed: None,
             }),
+            2 => Command::Prefer(Prefer {
+                request: RequestKey { user: user(a), hash: random.u128(..20) },
+                chat,
+                peer_exists: true,
+                preference: match random.u8(..3) {
+                    0 => Preference::Mute(Some(random.u64(..500))),
+                    n => Preference::Block(n == 1),
+                },
+            }),
+            3 => Command::ChangeUser(Box::new(ChangeUser {
+                request: RequestKey { user: user(a), hash: random.u128(20..40) },
+                change: UserChange::Privacy {
+                    hides_presence: Some(random.bool()),
+                    hides_reading: Some(random.bool()),
+                },
+            })),
+            4 => match random.u8(..4) {
+                0 => Command::ForgetDevice {
+                    key: SessionKey { user: user(a), device: format!("{a}-phone").into() },
+                    epoch: random.bool().then_some(7),
+                },
+                1 => {
+                    Command::Seen { user: user(a), seen: Seen { at_ms: n, online: random.bool() } }
+                }
+                2 => Command::Stored { user: user(a), bytes: random.i64(-50..500) },
+                _ => Command::Expire {
+                    chat: ChatNo(random.u64(..4)),
+                    seqs: (1..9).map(Seq).collect(),
+                },
+            },
             _ => send(a, b, random.bool().then(|| random.u128(1..40)), &format!("body {n}")),
         });
     }

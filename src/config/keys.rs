@@ -265,6 +265,43 @@ pub(super) const KEYS: &[Key] = &[
          Who is further behind is served from the disk. 32 MiB: seconds of traffic at full load.",
     ),
     key(
+        "quota.user_messages_per_s",
+        number(0, 1_000_000),
+        &["100"],
+        "Messages and requests of a user per second, over all his chats; ten seconds' worth may come
+         at once. More is refused (0x97) until later. 0: no limit, as all quotas are in dev mode
+         unless they are set. 100: no person types so fast, and a device that has gone mad is held.",
+    ),
+    key(
+        "quota.chat_messages_per_s",
+        number(0, 1_000_000),
+        &["50"],
+        "Messages of a user per second in one chat, likewise. 0: no limit.
+         50: a sensor may say much; nobody can read more.",
+    ),
+    key(
+        "quota.stored_bytes_max",
+        number(0, 1_125_899_906_842_624),
+        &["10737418240"],
+        "Bytes that a user's messages may take: their bodies, and 100 for each. Beyond, he can only
+         delete (0x97). Deleted and expired ones do not count. After a crash the count may miss what
+         was sent in the last half minute. 0: no limit. 10 GiB: years of text, a month of snippets.",
+    ),
+    key(
+        "quota.groups_owned_max",
+        number(0, 1_000_000),
+        &["200"],
+        "Groups that a user may be an owner of when he makes another one (0x97). 0: no limit.
+         200: more than anybody looks after.",
+    ),
+    key(
+        "quota.strangers_per_hour",
+        number(0, 1_000_000),
+        &["60"],
+        "Direct chats that a user may begin in an hour, or try to where there is no such user (0x97).
+         0: no limit. 60: a new member of a team writes to all; who sends out leaflets is held up.",
+    ),
+    key(
         "store.partitions",
         number(1, 64),
         &["2"],

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bluetick_bridge::BridgeOptions;
+use bluetick_bridge::bridge::Quotas;
 use bluetick_bridge::store::RocksOptions;
 use bluetick_broker::Limits;
 
@@ -118,6 +119,7 @@ impl Config {
                 tail_bytes_max: size("chat.tail_bytes_max"),
                 edit_window_s: number("chat.edit_window_s").try_into().unwrap_or(u32::MAX),
                 group_members_max: number("chat.group_members_max").try_into().unwrap_or(u32::MAX),
+                quotas: Self::quotas(&values),
             },
             store: RocksOptions {
                 write_buffer_bytes: size("store.write_buffer_bytes"),
@@ -125,6 +127,24 @@ impl Config {
             },
             partitions: small("store.partitions"),
             values,
+        }
+    }
+
+    /// Who tries things out in `dev` mode is not to be stopped, unless he wants to try that.
+    fn quotas(values: &Values) -> Quotas {
+        let dev = values["dev"].items.iter().any(|item| item == "true");
+        let number = |name: &str| {
+            let value = &values[name];
+            let given = value.items.first().filter(|_| !dev || value.source.is_some());
+            given.and_then(|text| text.replace('_', "").parse::<u64>().ok()).unwrap_or(0)
+        };
+        let small = |name: &str| u32::try_from(number(name)).unwrap_or(u32::MAX);
+        Quotas {
+            user_messages_per_s: small("quota.user_messages_per_s"),
+            chat_messages_per_s: small("quota.chat_messages_per_s"),
+            stored_bytes_max: number("quota.stored_bytes_max"),
+            groups_owned_max: small("quota.groups_owned_max"),
+            strangers_per_hour: small("quota.strangers_per_hour"),
         }
     }
 

@@ -18,7 +18,7 @@ use super::open::{Online, forget_plain};
 use super::wire::{READ_BYTES, Wire};
 use crate::broker::Shared;
 use crate::codec;
-use crate::host::{Access, Host, HostEvent, HostPublish, HostSession, Token};
+use crate::host::{self, Access, Host, HostEvent, HostPublish, HostSession, Token};
 use crate::mailbox::{Mailbox, Stop};
 use crate::packet::{FilterRequest, QoS, Reason, Version};
 use crate::session::{Call, Close, Parked, Session};
@@ -64,6 +64,8 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     let plain = session.plain_filters();
     mailbox.set_offline();
     let will = session.take_will();
+    let goodbye = matches!(&ended, Ended::Closed(close) if close.by_client);
+    let silent_ms = session.silent_ms(shared.now());
     let parked = session.park();
     let now = shared.now();
     if let Some(will) = will {
@@ -76,7 +78,7 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     if parked.is_none() {
         forget_plain(shared, &key, &plain);
     }
-    host.close(parked.is_some());
+    host.close(host::Ended { lives_on: parked.is_some(), goodbye, silent_ms });
     shared.registry.release(&key, claim, parked, now);
 }
 
@@ -86,6 +88,7 @@ fn is_clients_fault(reason: Reason) -> bool {
         Reason::SERVER_SHUTTING_DOWN,
         Reason::SERVER_UNAVAILABLE,
         Reason::KEEP_ALIVE_TIMEOUT,
+        Reason::ADMINISTRATIVE_ACTION,
     ]
     .contains(&reason)
 }
@@ -188,6 +191,10 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
                 detail: "another connection has taken the session over",
                 by_client: false,
             }),
+            Some(Stop::Ended(reason)) => {
+                self.session.end_with_connection();
+                Err(Close { reason, detail: "the session is ended", by_client: false })
+            }
             Some(Stop::Reason(reason)) => {
                 Err(Close { reason, detail: "the server ends the connection", by_client: false })
             }

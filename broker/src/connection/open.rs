@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::admit::{Refusal, refuse};
 use super::wire::Wire;
 use crate::broker::Shared;
-use crate::host::{Host, HostEvent, HostSession, Open, Restored, Resume, SessionKey};
+use crate::host::{Ended, Host, HostEvent, HostSession, Open, Restored, Resume, SessionKey};
 use crate::mailbox::{Mailbox, Stop};
 use crate::packet::{Connect, Reason, Version};
 use crate::registry::Claim;
@@ -61,6 +61,7 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         expiry_s: session.expiry_s(),
         max_packet_bytes: session.max_packet_bytes(),
         mqtt5: connect.version == Version::V5,
+        client: client(connect),
     };
     let mut host = shared.host.open(request, line);
     match opened(&claim.mailbox).await {
@@ -83,7 +84,7 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         }
         Err(reason) => {
             // The host cannot now; the session is as it was and may be resumed later.
-            host.close(true);
+            host.close(Ended { lives_on: true, goodbye: false, silent_ms: 0 });
             claim.mailbox.set_offline();
             let parked = resumed.and_then(|(_, expiry_s)| session.park_for(expiry_s));
             shared.registry.release(&key, claim, parked, shared.now());
@@ -92,6 +93,12 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
             None
         }
     }
+}
+
+/// What the client says that it is.
+fn client(connect: &Connect) -> Option<String> {
+    let said = connect.user_properties.iter().find(|(name, _)| name == "client");
+    said.map(|(_, value)| value.clone())
 }
 
 /// Waits for the host's answer to an open. Whatever else arrives meanwhile is for the session and

@@ -403,6 +403,17 @@ impl Session {
         })
     }
 
+    /// The session ends with its connection, whatever the client has asked for.
+    pub fn end_with_connection(&mut self) {
+        self.expiry_s = 0;
+    }
+
+    /// How long ago the client's last packet came.
+    #[must_use]
+    pub fn silent_ms(&self, now: MonotonicMs) -> u64 {
+        now.saturating_sub(self.link.last_packet)
+    }
+
     /// Whose session it is.
     #[must_use]
     pub fn key(&self) -> &SessionKey {

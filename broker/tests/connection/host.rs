@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bluetick_broker::host::{
-    Access, Attempt, Delivery, DeliveryId, HostEvent, HostPublish, HostSession, Open, Room,
-    SessionKey, Token,
+    Access, Attempt, Delivery, DeliveryId, Ended, HostEvent, HostPublish, HostSession, Open, Room,
+    SessionKey, Sessions, Token,
 };
 use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::FilterRequest;
@@ -20,6 +20,7 @@ pub(crate) type HostWill = (String, String, Vec<u8>);
 #[derive(Default)]
 pub(crate) struct Anybody {
     clients: AtomicU64,
+    pub(crate) sessions: Mutex<Option<Arc<dyn Sessions>>>,
     pub(crate) wills: Arc<Mutex<Vec<HostWill>>>,
     /// Publishes to its topics, which it does not answer by itself: where to, and by what.
     pub(crate) published: Arc<Mutex<Vec<(Line, Token)>>>,
@@ -38,6 +39,10 @@ pub(crate) struct Nothing {
 
 impl Host for Anybody {
     type Session = Nothing;
+
+    fn start(&self, sessions: Arc<dyn Sessions>) {
+        *self.sessions.lock().expect("the lock") = Some(sessions);
+    }
 
     fn authenticate(&self, _: Attempt, line: Line) {
         line.host(HostEvent::Authenticated(Ok("user".into())));
@@ -86,7 +91,7 @@ impl HostSession for Nothing {
 
     fn fetch(&mut self, _: &[DeliveryId]) {}
 
-    fn close(&mut self, _: bool) {}
+    fn close(&mut self, _: Ended) {}
 }
 
 /// A connection in memory.

@@ -11,7 +11,8 @@ use xxhash_rust::xxh3::Xxh3;
 use xxhash_rust::xxh32::xxh32;
 
 use super::Shared;
-use crate::engine::{Amends, Command, ContentType, Read, Send, SessionKey, Typing};
+use super::people::Person;
+use crate::engine::{Amends, Command, ContentType, Quota, Read, Send, SessionKey, Typing};
 
 /// Why a publish is refused: MQTT's reason and what to do about it.
 pub(super) struct Refused(pub(super) Reason, pub(super) String);
@@ -21,6 +22,8 @@ pub(super) struct Author<'a> {
     pub(super) shared: &'a Shared,
     pub(super) key: &'a SessionKey,
     pub(super) epoch: u64,
+    /// `None`: a will of one who is not in mind any more.
+    pub(super) person: Option<&'a Person>,
 }
 
 /// A hash of the device, by which its own messages are known.
@@ -50,7 +53,10 @@ impl Author<'_> {
                 let seq = parse_read(&publish.payload)
                     .map_err(|error| Refused(Reason::PAYLOAD_FORMAT_INVALID, error.to_string()))?;
                 let user = self.key.user.clone();
-                Ok((chat.clone(), Command::Read(Read { user, chat, seq })))
+                Ok((
+                    chat.clone(),
+                    Command::Read(Read { user, chat, seq, told: self.tells_reading() }),
+                ))
             }
             PublishTopic::Edit { chat, seq } => {
                 Ok((chat.clone(), self.send(publish, chat, None, Some(Amends::Edit(seq)))?))
@@ -92,13 +98,32 @@ impl Author<'_> {
             compact::PublishTopic::Read { chat } => {
                 let seq = compact::parse_read(&publish.payload).map_err(invalid)?;
                 let user = self.key.user.clone();
-                Ok((chat.clone(), Command::Read(Read { user, chat, seq })))
+                Ok((
+                    chat.clone(),
+                    Command::Read(Read { user, chat, seq, told: self.tells_reading() }),
+                ))
             }
             compact::PublishTopic::Typing { chat } => {
                 let typing = compact::parse_typing(&publish.payload).map_err(invalid)?;
                 Ok((chat.clone(), self.typing(chat, typing)))
             }
         }
+    }
+
+    /// Whether others may know what he has read; where it is not known, not.
+    fn tells_reading(&self) -> bool {
+        self.person.is_some_and(|person| !person.hides_reading())
+    }
+
+    /// The quota that stands against a message.
+    fn over(&self, chat: &ChatId) -> Option<Quota> {
+        let now = self.shared.now_ms();
+        self.person?.usage.message(chat, &self.shared.options.quotas, now)
+    }
+
+    fn may_begin(&self) -> bool {
+        let (quotas, now) = (&self.shared.options.quotas, self.shared.now_ms());
+        self.person.is_none_or(|person| person.usage.may_begin(quotas, now))
     }
 
     fn typing(&self, chat: ChatId, typing: bool) -> Command {
@@ -127,6 +152,8 @@ impl Author<'_> {
         let send = Send {
             from: self.key.user.clone(),
             peer_exists: self.peer_exists(&chat),
+            may_begin: self.may_begin(),
+            over: self.over(&chat),
             chat,
             id,
             fingerprint: self.fingerprint(&publish, id),
@@ -156,6 +183,8 @@ impl Author<'_> {
         let send = Send {
             from: self.key.user.clone(),
             peer_exists: self.peer_exists(&chat),
+            may_begin: self.may_begin(),
+            over: self.over(&chat),
             chat,
             id: json.id,
             fingerprint: self.fingerprint(publish, json.id),

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use bluetick_broker::Message;
 use bluetick_broker::packet::PublishProperties;
 use bluetick_protocol::{
-    ChatId, MessageRef, Receipt, Refusal, SendAck, Seq, Typing, UserId, compact, messages_topic,
-    receipts_topic, typing_topic,
+    ChatId, MessageRef, Presence, Receipt, Refusal, SendAck, Seq, Typing, UserId, compact,
+    messages_topic, presence_topic, receipts_topic, typing_topic,
 };
 use bytes::Bytes;
 
@@ -142,6 +142,11 @@ pub(super) fn typing(typing: IsTyping, reader: &UserId) -> Arc<Message> {
     let notice = compact::TypingNotice { chat, user, typing };
     notice.write_compact(reader, &mut out);
     plain(compact::typing_topic(&notice.chat), out)
+}
+
+/// Whether somebody is there.
+pub(super) fn presence(presence: &Presence) -> Arc<Message> {
+    plain(presence_topic(&presence.user), presence.to_json())
 }
 
 /// What the sender is told of a message that is stored.

@@ -1,6 +1,6 @@
 //! What a filter of the server's topics is for, in either dialect.
 
-use bluetick_protocol::{ChatId, Filter, Scope, compact};
+use bluetick_protocol::{ChatId, Filter, Scope, UserId, UserScope, compact};
 
 use crate::engine::SubscriptionKind;
 
@@ -15,6 +15,8 @@ pub(super) enum Wish {
         /// In the compact dialect.
         compact: bool,
     },
+    /// Who is there: a user; `None`: all with whom one shares a chat.
+    Presence(Option<UserId>),
     /// Something of chats that waits for who is away.
     Chats {
         /// What.
@@ -43,14 +45,15 @@ impl Wish {
             Filter::Receipts(scope) => Some(chats(RECEIPTS, scope, false)),
             Filter::Acks | Filter::Errors | Filter::Replies(_) => Some(Self::Notices),
             Filter::Typing(scope) => Some(Self::Typing { chat: one(scope), compact: false }),
-            Filter::Presence(_) => None,
+            Filter::Presence(UserScope::All) => Some(Self::Presence(None)),
+            Filter::Presence(UserScope::User(user)) => Some(Self::Presence(Some(user))),
         }
     }
 
     /// Whether it brings the same of this chat, or where `one` is `None`, of any.
     pub(super) fn overlaps(&self, of: SubscriptionKind, one: Option<&ChatId>) -> bool {
         match self {
-            Self::Notices | Self::Typing { .. } => false,
+            Self::Notices | Self::Typing { .. } | Self::Presence(_) => false,
             Self::Chats { kind, chat, .. } => {
                 *kind == of && (chat.is_none() || one.is_none() || chat.as_ref() == one)
             }

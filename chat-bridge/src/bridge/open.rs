@@ -1,14 +1,11 @@
 //! A session goes on line: what the store has of it, and which session it is.
 
-use std::sync::Arc;
-
 use bluetick_broker::host::{HostEvent, Open, Restored, Resume};
-use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::{FilterRequest, QoS, Reason};
 
-use super::Shared;
-use super::session::Opened;
-use crate::engine::{Command, Millis, SavedSession, SavedSubscription, SessionKey};
+use super::session::{Inner, Opened};
+use crate::engine::{Command, Millis, SavedSession, SavedSubscription};
+use crate::store::StoreError;
 
 /// `u32::MAX` as an expiry: never.
 const NEVER: u32 = u32::MAX;
@@ -27,17 +24,15 @@ impl SavedSession {
 }
 
 /// Reads what there is of the session, decides which one it is, and answers the broker. Blocks.
-pub(super) fn run(
-    shared: &Arc<Shared>,
-    key: &SessionKey,
-    open: &Open,
-    line: Line,
-    opened: impl FnOnce(Opened),
-) {
+pub(super) fn run(inner: &Inner, open: &Open, opened: impl FnOnce(Opened)) {
+    let Inner { shared, key, .. } = inner;
+    let line = inner.line.clone();
     let partition = shared.of_user(&key.user);
-    let saved = match shared.store().session(partition.no(), key) {
-        Ok(saved) => saved,
+    let read = || Ok((shared.store().session(partition.no(), key)?, shared.person(&key.user)?));
+    let (saved, person) = match read() {
+        Ok(read) => read,
         Err(error) => {
+            let error: StoreError = error;
             tracing::error!(%error, "the store cannot be read");
             line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
             return;
@@ -45,7 +40,7 @@ pub(super) fn run(
     };
     let now = shared.now_ms();
     let persistent = open.expiry_s > 0;
-    let kept = saved.filter(|saved| !open.clean_start && !saved.is_over(now));
+    let kept = saved.clone().filter(|saved| !open.clean_start && !saved.is_over(now));
     // The broker's own state and the store's must be of the same session.
     let resumed = open
         .resume
@@ -58,18 +53,28 @@ pub(super) fn run(
         _ => None,
     };
     let inflight = resumed.map(|Resume { inflight, .. }| inflight.clone()).unwrap_or_default();
-    opened(Opened { epoch, persistent, subscriptions: subscriptions.clone(), inflight });
+    opened(Opened { epoch, persistent, subscriptions: subscriptions.clone(), inflight, person });
     let answer = HostEvent::Opened { epoch, restored };
-    let session =
-        SavedSession { epoch, expiry_s: open.expiry_s, disconnected_at_ms: None, subscriptions };
-    if kept.as_ref() == Some(&session) || (kept.is_none() && !persistent && open.resume.is_none()) {
-        if kept.is_none() {
-            // A record of a session that has ended, if there is one, goes with the next batch.
-            forget(shared, key, now);
+    if let (Some(saved), None) = (&saved, &kept) {
+        // The session before has ended: so have its places in the chats.
+        shared.forget_device(key, Some(saved.epoch));
+    }
+    if kept.is_none() && !persistent && open.resume.is_none() {
+        // A record of a session that has ended, if there is one, goes with the next batch.
+        if saved.is_some() {
+            partition.submit(Command::DropSession { key: key.clone() }, now, None);
         }
         line.host(answer);
         return;
     }
+    let session = SavedSession {
+        epoch,
+        expiry_s: open.expiry_s,
+        disconnected_at_ms: None,
+        last_seen_ms: now,
+        client: inner.client.clone(),
+        subscriptions,
+    };
     // Before the client is told that it has a session, the session is stored: what it sends may
     // have to be recognised after a restart.
     let command = match persistent || kept.is_some() {
@@ -81,13 +86,6 @@ pub(super) fn run(
         Err(_) => line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE)),
     };
     partition.submit(command, now, Some(Box::new(reply)));
-}
-
-fn forget(shared: &Shared, key: &SessionKey, now: Millis) {
-    let partition = shared.of_user(&key.user);
-    if let Ok(Some(_)) = shared.store().session(partition.no(), key) {
-        partition.submit(Command::DropSession { key: key.clone() }, now, None);
-    }
 }
 
 fn restore(saved: &SavedSubscription) -> Option<Restored> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bluetick_broker::host::{HostEvent, HostPublish, Token};
 use bluetick_broker::packet::{AckProperties, QoS, Reason};
-use bluetick_protocol::{ChatId, PublishTopic, Refusal, SendAck};
+use bluetick_protocol::{ChatId, ChatKind, PublishTopic, Refusal, SendAck, Seq};
 
 use super::command::{Author, Refused};
-use super::encode;
 use super::session::Inner;
+use super::{encode, quotas};
 use crate::engine::{Outcome, Refused as EngineRefused};
 use crate::partition::Unavailable;
 
@@ -38,7 +38,8 @@ impl Inner {
             return;
         }
         let now = self.shared.now_ms();
-        let author = Author { shared: &self.shared, key: &self.key, epoch: self.epoch() };
+        let person = self.person.get().map(|person| &**person);
+        let author = Author { shared: &self.shared, key: &self.key, epoch: self.epoch(), person };
         match author.command(publish) {
             Ok((chat, command)) => {
                 let partition = self.shared.of_chat(&chat).clone();
@@ -53,6 +54,9 @@ impl Inner {
     fn answer(&self, origin: &Origin, chat: ChatId, outcome: Result<Outcome, Unavailable>) {
         match outcome {
             Ok(Outcome::Sent { id, seq, at_ms, duplicate }) => {
+                if seq == Seq(1) && !duplicate && chat.kind() == ChatKind::Direct {
+                    self.count_stranger();
+                }
                 let properties = self.mqtt5.then(|| {
                     let mut user_properties = vec![
                         ("seq".to_owned(), seq.0.to_string()),
@@ -95,7 +99,15 @@ impl Inner {
                 let text = "there is no reaction to take back".to_owned();
                 self.refuse(origin, Reason::PAYLOAD_FORMAT_INVALID, text);
             }
+            Ok(Outcome::OverQuota(quota)) => {
+                self.shared.quota_stats.count(quota);
+                self.refuse(origin, Reason::QUOTA_EXCEEDED, quotas::explain(quota).to_owned());
+            }
             Ok(Outcome::Refused(_)) => {
+                // Or it is a way to find out who exists.
+                if chat.kind() == ChatKind::Direct {
+                    self.count_stranger();
+                }
                 let text = "not a member, or there is no such chat or user".to_owned();
                 self.refuse(origin, Reason::NOT_AUTHORIZED, text);
             }
@@ -109,6 +121,12 @@ impl Inner {
             Err(Unavailable) => {
                 self.line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
             }
+        }
+    }
+
+    fn count_stranger(&self) {
+        if let Some(person) = self.person.get() {
+            person.usage.begun(&self.shared.options.quotas, self.shared.now_ms());
         }
     }
 

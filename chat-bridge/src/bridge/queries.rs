@@ -60,7 +60,7 @@ impl<'a> View<'a> {
     }
 
     fn new(shared: &'a Shared, partition: PartitionNo, chat: Chat, user: &UserId) -> Option<Self> {
-        let index = chat.member_index(user)?;
+        let index = chat.member_index(user).filter(|_| chat.has_begun())?;
         Some(Self { shared, partition, chat, index, now: shared.now_ms() })
     }
 
@@ -91,14 +91,18 @@ impl<'a> View<'a> {
         let (from, to) = (first.seq, last.seq);
         let store = self.shared.store();
         for (seq, amendments) in store.amendments(self.partition, self.chat.no, from, to)? {
-            let Some(edit) = amendments.edits.last() else { continue };
             let Some(entry) = entries.iter_mut().find(|entry| entry.seq == seq) else { continue };
-            let edit = store.entries(self.partition, self.chat.no, *edit, *edit, 1, 0)?;
-            if let Some(edit) = edit.first() {
-                let mut now = Entry::clone(entry);
-                now.body = edit.body.clone();
-                now.content_type = edit.content_type.clone();
-                *entry = Arc::new(now);
+            // The newest that is for him: what was edited while its author was blocked is not.
+            for edit in amendments.edits.iter().rev() {
+                let edit = store.entries(self.partition, self.chat.no, *edit, *edit, 1, 0)?;
+                let Some(edit) = edit.first() else { continue };
+                if is_for(edit, self.index, self.member(), None, self.now) {
+                    let mut now = Entry::clone(entry);
+                    now.body = edit.body.clone();
+                    now.content_type = edit.content_type.clone();
+                    *entry = Arc::new(now);
+                    break;
+                }
             }
         }
         Ok(entries)
@@ -118,11 +122,15 @@ pub(super) fn info(shared: &Shared, user: &UserId, of: OfChat) -> Answer {
         return Err(Failed::Refused(RpcError::new(RpcError::NOT_AUTHORIZED, text)));
     }
     let members = view.chat.members.iter().filter(|member| member.is_active());
-    let members = members.map(|member| MemberInfo {
-        user: member.user.clone(),
-        role: member.role,
-        delivered: member.marks.delivered,
-        read: member.marks.read,
+    let no = shared.of_user(user).no();
+    let reads = match shared.people.get(user) {
+        Some(person) => !person.hides_reading(),
+        None => !shared.store().user(no, user)?.hides_reading,
+    };
+    let members = members.map(|member| {
+        let marks = member.shown(member.user == *user, reads);
+        let (delivered, read) = (marks.delivered, marks.read);
+        MemberInfo { user: member.user.clone(), role: member.role, delivered, read }
     });
     let info = view.chat.info.clone();
     Ok(answer_ok(&ChatInfo {
@@ -234,7 +242,7 @@ fn summary(view: &View<'_>) -> Result<ChatSummary, StoreError> {
         delivered: member.marks.delivered,
         read,
         unread: unread.count() as u64,
-        muted_until_ms: None,
+        muted_until_ms: member.muted_until_ms.filter(|until| *until > view.now),
         last: last.first().and_then(|entry| view.message(entry)).map(Box::new),
     })
 }

@@ -10,24 +10,28 @@ use bluetick_broker::Message;
 use bluetick_broker::host::{HostEvent, HostPublish, Token};
 use bluetick_broker::packet::{PublishProperties, Reason};
 use bluetick_protocol::rpc::{self, Request, RpcError};
-use bluetick_protocol::{ChatId, MessageId, RequestId, UserId, parse_response_topic, reply_topic};
+use bluetick_protocol::{
+    ChatId, ChatKind, MessageId, RequestId, Role, UserId, parse_response_topic, reply_topic,
+};
 use bytes::Bytes;
 use uuid::Builder;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::command::Refused;
-use super::queries;
 use super::session::Inner;
+use super::{queries, quotas};
 use crate::engine::{
-    Change, ChangeChat, Command, CreateChat, Info, Outcome, Refused as Refusal, RequestKey,
+    Change, ChangeChat, Command, CreateChat, Info, Outcome, Preference, Quota, Refused as Refusal,
+    RequestKey,
 };
 use crate::partition::Unavailable;
+use crate::store::StoreError;
 
 /// Characters of a group's name after `g-`.
 const GROUP_NAME_CHARS: usize = 16;
 
 /// Where an answer goes.
-struct Call {
+pub(super) struct Call {
     token: Token,
     topic: String,
     correlation: Option<Bytes>,
@@ -78,9 +82,16 @@ impl Inner {
     }
 
     fn serve(self: &Arc<Self>, call: Call, request: Request, named: &[u8]) {
+        let (quotas, now) = (&self.shared.options.quotas, self.shared.now_ms());
+        if self.person.get().is_some_and(|person| !person.usage.request(quotas, now)) {
+            return self.reply(&call, self.over_quota(Quota::Rate));
+        }
         let key = request_key(&self.key.user, request.method().as_str(), named);
         match request {
-            Request::GroupsCreate(create) => self.create_group(call, create, &key),
+            Request::GroupsCreate(create) => {
+                let inner = self.clone();
+                self.shared.reads.run(Box::new(move || inner.create_group(call, create, &key)));
+            }
             Request::GroupsAdd(add) => {
                 let unknown = |user: &UserId| !self.shared.directory.exists(user);
                 if add.members.iter().any(unknown) {
@@ -114,13 +125,39 @@ impl Inner {
             Request::ChatsList(list) => {
                 self.query(call, move |inner| queries::list(&inner.shared, &inner.key.user, list));
             }
-            other => {
-                let text = format!("{} is not served yet", other.method());
-                self.reply(&call, RpcError::new(NOT_SERVED, &text).to_json());
+            Request::ChatsMute(mute) => {
+                self.prefer(call, key, mute.chat, Preference::Mute(mute.until_ms));
+            }
+            Request::UsersBlock(of) => self.block(call, key, &of.user, true),
+            Request::UsersUnblock(of) => self.block(call, key, &of.user, false),
+            Request::UsersProfile(of) => self.query(call, move |inner| inner.profile(&of)),
+            Request::ProfileSet(set) => self.set_profile(call, key, set),
+            Request::PrivacySet(set) => self.set_privacy(call, key, set),
+            Request::DevicesList(_) => self.query(call, |inner| inner.devices()),
+            Request::DevicesRemove(remove) => {
+                let inner = self.clone();
+                let job = move || inner.remove_device(call, key, remove.device.into());
+                self.shared.reads.run(Box::new(job));
             }
         }
     }
 
+    fn block(self: &Arc<Self>, call: Call, key: RequestKey, user: &UserId, blocks: bool) {
+        if *user == self.key.user {
+            let text = "'user' has to be somebody else";
+            return self.reply(&call, RpcError::new(RpcError::ARGUMENTS, text).to_json());
+        }
+        let chat = ChatId::direct(&self.key.user, user);
+        self.prefer(call, key, chat, Preference::Block(blocks));
+    }
+
+    /// What is answered where a quota is reached, which is counted.
+    fn over_quota(&self, quota: Quota) -> Vec<u8> {
+        self.shared.quota_stats.count(quota);
+        RpcError::new(RpcError::QUOTA_EXCEEDED, quotas::explain(quota)).to_json()
+    }
+
+    /// Reads from the store: blocks.
     fn create_group(self: &Arc<Self>, call: Call, create: rpc::CreateGroup, key: &RequestKey) {
         // As in a direct chat, whether somebody exists is told to whoever names him, and no more:
         // not which of several does not.
@@ -142,6 +179,13 @@ impl Inner {
                 ttl_s: 0,
             },
             members_max: self.shared.options.group_members_max,
+            over: match self.owns_too_many_groups() {
+                Ok(over) => over.then_some(Quota::Groups),
+                Err(error) => {
+                    tracing::error!(%error, "a request cannot be answered from the store");
+                    return self.line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
+                }
+            },
         };
         self.submit_request(call, &chat, Command::CreateChat(create));
     }
@@ -167,11 +211,31 @@ impl Inner {
             Command::ChangeChat(change) if matches!(change.change, Change::Add(_) | Change::Remove(_))
         );
         let reply = move |outcome: Result<Outcome, Unavailable>| match outcome {
+            Ok(Outcome::OverQuota(quota)) => inner.reply(&call, inner.over_quota(quota)),
             Ok(outcome) => inner.reply(&call, answer(&named, outcome, names_members)),
             Err(Unavailable) => inner.line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE)),
         };
         let now = self.shared.now_ms();
         self.shared.of_chat(chat).submit(command, now, Some(Box::new(reply)));
+    }
+
+    /// Whether he owns as many groups as one may. Reads all his chats, which is no more than he is
+    /// let to make or be drawn into, and only when he makes another one.
+    fn owns_too_many_groups(&self) -> Result<bool, StoreError> {
+        let max = self.shared.options.quotas.groups_owned_max;
+        if max == 0 {
+            return Ok(false);
+        }
+        let (me, store, mut owned) = (&self.key.user, self.shared.store(), 0);
+        for partition in self.shared.pipeline.partitions() {
+            for no in store.chats_of_user(partition.no(), me)? {
+                let Some(chat) = store.chat(partition.no(), no)? else { continue };
+                let mut members = chat.members.iter().filter(|member| member.is_active());
+                let owns = members.any(|member| member.user == *me && member.role == Role::Owner);
+                owned += u32::from(owns && chat.id.kind() == ChatKind::Group);
+            }
+        }
+        Ok(owned >= max)
     }
 
     /// Answers from the store.
@@ -192,7 +256,7 @@ impl Inner {
         self.shared.reads.run(Box::new(job));
     }
 
-    fn reply(&self, call: &Call, answer: Vec<u8>) {
+    pub(super) fn reply(&self, call: &Call, answer: Vec<u8>) {
         let properties = PublishProperties {
             correlation_data: call.correlation.clone(),
             ..PublishProperties::default()
@@ -207,15 +271,11 @@ impl Inner {
     }
 }
 
-/// A method of the contract that this server does not have yet (MQTT's "implementation specific
-/// error").
-const NOT_SERVED: u8 = 0x83;
-
-fn stranger() -> RpcError {
+pub(super) fn stranger() -> RpcError {
     RpcError::new(RpcError::NOT_AUTHORIZED, "not a member, or there is no such chat or user")
 }
 
-fn answer(chat: &ChatId, outcome: Outcome, names_members: bool) -> Vec<u8> {
+pub(super) fn answer(chat: &ChatId, outcome: Outcome, names_members: bool) -> Vec<u8> {
     let refused = match outcome {
         Outcome::Created { .. } => return rpc::answer_ok(&rpc::Created { chat: chat.clone() }),
         Outcome::Changed(members) if names_members => {
@@ -226,7 +286,11 @@ fn answer(chat: &ChatId, outcome: Outcome, names_members: bool) -> Vec<u8> {
         _ => return stranger().to_json(),
     };
     let (code, text) = match refused {
-        Refusal::NotAMember | Refusal::Exists | Refusal::TooManyEdits | Refusal::NoReaction => {
+        Refusal::NotAMember
+        | Refusal::Exists
+        | Refusal::TooManyEdits
+        | Refusal::NoReaction
+        | Refusal::NoDevice => {
             return stranger().to_json();
         }
         Refusal::AdminsOnly => (RpcError::NOT_AUTHORIZED, "only an owner or an admin may do this"),

@@ -1,26 +1,30 @@
 //! The host's side of one session.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bluetick_broker::host::{
-    Delivery, DeliveryId, HostEvent, HostPublish, HostSession, Open, Room, Token,
+    Delivery, DeliveryId, Ended, HostEvent, HostPublish, HostSession, Open, Room, Token,
 };
 use bluetick_broker::mailbox::Line;
-use bluetick_broker::packet::{FilterRequest, QoS, Reason};
-use bluetick_protocol::ChatId;
+use bluetick_broker::packet::{FilterRequest, Reason};
 use parking_lot::Mutex;
 
 use super::command::origin;
 use super::filter::Wish;
+use super::looker::Looker;
 use super::outbox::SessionOutbox;
-use super::outgoing::{inflight_in, parse_id};
+use super::outgoing::parse_id;
+use super::people::Person;
 use super::{Shared, open, session_key};
-use crate::delivery::{Acked, Attach, DeviceKey, Given, Options, Subscriber};
+use crate::delivery::{Acked, Attach, DeviceKey, Given};
 use crate::engine::{
     Command, DeviceId, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey,
-    Subscribe, SubscriptionKind, Unsubscribe,
+    SubscriptionKind,
 };
 use crate::partition::{Outbox, Unavailable};
+
+/// How much is kept of what a client says that it is, characters.
+const CLIENT_CHARS_MAX: usize = 64;
 
 /// One session that is on line.
 pub struct ChatSession {
@@ -33,22 +37,28 @@ pub(super) struct Inner {
     pub(super) mqtt5: bool,
     pub(super) max_packet_bytes: usize,
     expiry_s: u32,
+    /// What the client says that it is.
+    pub(super) client: String,
     pub(super) line: Line,
     outbox: Arc<SessionOutbox>,
-    state: Mutex<State>,
+    /// Its user, once the session is open.
+    pub(super) person: OnceLock<Arc<Person>>,
+    /// Set once it looks at who is there.
+    pub(super) looker: OnceLock<Arc<Looker>>,
+    pub(super) state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     epoch: u64,
     /// Its record is in the store.
     persistent: bool,
-    subscriptions: Vec<SavedSubscription>,
+    pub(super) subscriptions: Vec<SavedSubscription>,
     /// By partition, once it has subscribed to something.
     devices: Vec<DeviceKey>,
     /// What an earlier connection was given and has not acknowledged; the broker sends it again.
-    inflight: Vec<DeliveryId>,
-    closed: bool,
+    pub(super) inflight: Vec<DeliveryId>,
+    pub(super) closed: bool,
 }
 
 /// What was found out when the session went on line.
@@ -57,6 +67,7 @@ pub(super) struct Opened {
     pub(super) persistent: bool,
     pub(super) subscriptions: Vec<SavedSubscription>,
     pub(super) inflight: Vec<DeliveryId>,
+    pub(super) person: Arc<Person>,
 }
 
 impl ChatSession {
@@ -68,14 +79,14 @@ impl ChatSession {
             let user = bluetick_protocol::UserId::try_from("nobody");
             let user = user.unwrap_or_else(|_| unreachable!("\"nobody\" is a valid name"));
             let key = SessionKey { user, device: open.key.client_id.clone() };
-            return Self { inner: Arc::new(Inner::new(shared, key, &open, line)) };
+            return Self { inner: Inner::new(shared, key, &open, line) };
         };
-        let inner = Arc::new(Inner::new(shared, key, &open, line));
+        let inner = Inner::new(shared, key, &open, line);
         let job = {
             let inner = inner.clone();
             move || {
                 let resume = |opened| inner.start(opened);
-                open::run(&inner.shared, &inner.key, &open, inner.line.clone(), resume);
+                open::run(&inner, &open, resume);
             }
         };
         inner.shared.reads.run(Box::new(job));
@@ -84,22 +95,26 @@ impl ChatSession {
 }
 
 impl Inner {
-    fn new(shared: Arc<Shared>, key: SessionKey, open: &Open, line: Line) -> Self {
-        let outbox = Arc::new(SessionOutbox::new(line.clone(), key.user.clone()));
-        Self {
+    fn new(shared: Arc<Shared>, key: SessionKey, open: &Open, line: Line) -> Arc<Self> {
+        Arc::new_cyclic(|inner| Self {
             shared,
-            key,
             mqtt5: open.mqtt5,
             max_packet_bytes: open.max_packet_bytes,
             expiry_s: open.expiry_s,
-            outbox,
+            client: client(open),
+            outbox: Arc::new(SessionOutbox::new(line.clone(), key.user.clone(), inner.clone())),
+            key,
             line,
+            person: OnceLock::new(),
+            looker: OnceLock::new(),
             state: Mutex::default(),
-        }
+        })
     }
 
     /// The session is known: takes its subscriptions up again.
     fn start(self: &Arc<Self>, opened: Opened) {
+        let person = self.person.get_or_init(|| opened.person);
+        self.arrive(person);
         {
             let mut state = self.state.lock();
             state.epoch = opened.epoch;
@@ -107,37 +122,7 @@ impl Inner {
             state.subscriptions = opened.subscriptions.clone();
             state.inflight = opened.inflight.clone();
         }
-        for saved in &opened.subscriptions {
-            let (kind, chat, compact) = match Wish::parse(&saved.filter) {
-                Some(Wish::Chats { kind, chat, compact }) => (kind, chat, compact),
-                Some(Wish::Typing { chat, compact }) => {
-                    let inner = self.clone();
-                    let job = move || {
-                        if let Err(reason) = inner.watch_typing(chat.as_ref(), compact) {
-                            tracing::debug!(?reason, "typing could not be taken up again");
-                        }
-                    };
-                    self.shared.reads.run(Box::new(job));
-                    continue;
-                }
-                Some(Wish::Notices) | None => continue,
-            };
-            let Some(qos) = QoS::from_bits(saved.qos) else { continue };
-            let wanted = Wanted {
-                kind,
-                chat: chat.as_ref(),
-                options: Options { qos: qos as u8, no_local: saved.no_local, compact },
-                ticks: Some(saved.ticks.clone()),
-                inflight: &opened.inflight,
-            };
-            self.subscribe_in_partitions(&wanted, |_| {
-                Box::new(|outcome: Result<Outcome, Unavailable>| {
-                    if outcome.is_err() {
-                        tracing::debug!("a subscription could not be taken up again");
-                    }
-                })
-            });
-        }
+        self.take_up(&opened.subscriptions, &opened.inflight);
     }
 
     /// Whether the session wants its notices on this topic.
@@ -150,19 +135,21 @@ impl Inner {
     }
 
     /// The session, where it keeps cursors that outlive the connection.
-    fn cursor_session(&self) -> Option<(DeviceId, u64)> {
+    pub(super) fn cursor_session(&self) -> Option<(DeviceId, u64)> {
         let state = self.state.lock();
         state.persistent.then(|| (self.key.device.clone(), state.epoch))
     }
 
-    fn device(self: &Arc<Self>, no: PartitionNo) -> Option<DeviceKey> {
+    pub(super) fn device(self: &Arc<Self>, no: PartitionNo) -> Option<DeviceKey> {
         let session = self.cursor_session();
         let mut state = self.state.lock();
         if state.closed {
             return None;
         }
         if state.devices.is_empty() {
-            let attach = Attach { user: self.key.user.clone(), session, origin: origin(&self.key) };
+            let reads = self.person.get().is_none_or(|person| !person.hides_reading());
+            let user = self.key.user.clone();
+            let attach = Attach { user, session, origin: origin(&self.key), reads };
             let outbox: Arc<dyn Outbox> = self.outbox.clone();
             let partitions = self.shared.pipeline.partitions().iter();
             state.devices = partitions
@@ -172,99 +159,23 @@ impl Inner {
         state.devices.get(usize::from(no.0)).copied()
     }
 
-    /// Submits a subscription to the partitions it concerns.
-    fn subscribe_in_partitions(
-        self: &Arc<Self>,
-        wanted: &Wanted<'_>,
-        reply: impl Fn(PartitionNo) -> crate::partition::Reply,
-    ) {
-        let Wanted { kind, chat, .. } = *wanted;
-        let now = self.shared.now_ms();
-        let live = wanted.options.qos == 0;
-        let session = self.cursor_session().filter(|_| !live);
-        for partition in self.shared.pipeline.partitions() {
-            let no = partition.no();
-            if chat.is_some_and(|chat| self.shared.of_chat(chat).no() != no) {
-                continue;
-            }
-            let Some(device) = self.device(no) else { continue };
-            let ticks = wanted.ticks.as_ref();
-            let command = Subscribe {
-                user: self.key.user.clone(),
-                session: session.clone(),
-                kind,
-                chat: chat.cloned(),
-                live,
-                resumed: ticks.and_then(|ticks| ticks.get(usize::from(no.0)).copied()),
-            };
-            let inflight = inflight_in(no, wanted.inflight);
-            let subscriber = Subscriber { device, options: wanted.options, inflight };
-            partition.subscribe(command, now, subscriber, reply(no));
-        }
-    }
-
-    /// Has the device told who is typing, in one chat or all. Reads from the store: blocks.
-    fn watch_typing(self: &Arc<Self>, chat: Option<&ChatId>, compact: bool) -> Result<(), Reason> {
-        let Some(id) = chat else {
-            for partition in self.shared.pipeline.partitions() {
-                if let Some(device) = self.device(partition.no()) {
-                    partition.watch_typing(device, None, compact);
-                }
-            }
-            return Ok(());
-        };
-        let partition = self.shared.of_chat(id);
-        let chat = self.shared.store().chat_by_name(partition.no(), id);
-        let chat = chat.map_err(|_| Reason::UNSPECIFIED)?;
-        let chat = chat.filter(|chat| chat.active_index(&self.key.user).is_some());
-        let chat = chat.ok_or(Reason::NOT_AUTHORIZED)?;
-        if let Some(device) = self.device(partition.no()) {
-            partition.watch_typing(device, Some((chat.no, id.clone())), compact);
-        }
-        Ok(())
-    }
-
-    /// All partitions have decided a subscription: stores it with the session and answers.
-    fn subscribed(&self, token: Token, saved: SavedSubscription, result: Result<(), Reason>) {
-        let qos = saved.qos;
-        let answer = move |reason| HostEvent::Subscribed { token, reason };
-        if let Err(reason) = result {
-            self.line.host(answer(reason));
-            return;
-        }
-        let mut state = self.state.lock();
-        if state.closed {
-            return;
-        }
-        state.subscriptions.retain(|had| had.filter != saved.filter);
-        state.subscriptions.push(saved);
-        self.save(&state, move |stored| match stored {
-            true => answer(Reason(qos)),
-            false => HostEvent::Close(Reason::SERVER_UNAVAILABLE),
-        });
-    }
-
     fn record(&self, state: &State) -> Option<SavedSession> {
         state.persistent.then(|| SavedSession {
             epoch: state.epoch,
             expiry_s: self.expiry_s,
             disconnected_at_ms: None,
+            last_seen_ms: self.shared.now_ms(),
+            client: self.client.clone(),
             subscriptions: state.subscriptions.clone(),
         })
     }
 
-    /// Stores the session's record, if it has one, and then answers. Called with the state
+    /// Stores the session's record, if it has one, and then goes on. Called with the state
     /// locked, so that records are stored in the order they were made.
-    fn save(&self, state: &State, answer: impl FnOnce(bool) -> HostEvent + Send + 'static) {
-        let Some(session) = self.record(state) else {
-            self.line.host(answer(true));
-            return;
-        };
-        let line = self.line.clone();
+    pub(super) fn save(&self, state: &State, then: impl FnOnce(bool) + Send + 'static) {
+        let Some(session) = self.record(state) else { return then(true) };
         let command = Command::SaveSession { key: self.key.clone(), session };
-        let reply = move |outcome: Result<Outcome, Unavailable>| {
-            line.host(answer(outcome.is_ok()));
-        };
+        let reply = move |outcome: Result<Outcome, Unavailable>| then(outcome.is_ok());
         let partition = self.shared.of_user(&self.key.user);
         partition.submit(command, self.shared.now_ms(), Some(Box::new(reply)));
     }
@@ -289,21 +200,12 @@ impl Inner {
     }
 }
 
-struct Wanted<'a> {
-    kind: SubscriptionKind,
-    /// `None`: all.
-    chat: Option<&'a ChatId>,
-    options: Options,
-    /// The session had it before: its ticks by partition.
-    ticks: Option<Vec<u64>>,
-    inflight: &'a [DeliveryId],
-}
-
-/// Collects the partitions' answers to one subscription.
-struct Gather {
-    left: usize,
-    saved: Option<SavedSubscription>,
-    result: Result<(), Reason>,
+/// What a client says that it is: a name, if it gave one, and the protocol.
+fn client(open: &Open) -> String {
+    let protocol = if open.mqtt5 { "MQTT 5" } else { "MQTT 3.1.1" };
+    let said = open.client.as_deref().unwrap_or_default();
+    let said: String = said.chars().filter(|c| !c.is_control()).take(CLIENT_CHARS_MAX).collect();
+    if said.is_empty() { protocol.to_owned() } else { format!("{said}, {protocol}") }
 }
 
 impl HostSession for ChatSession {
@@ -318,96 +220,11 @@ impl HostSession for ChatSession {
         subscription_id: Option<u32>,
         renewed: bool,
     ) {
-        let inner = &self.inner;
-        let refuse = |reason| {
-            inner.line.host(HostEvent::Subscribed { token, reason });
-        };
-        // Whether it is no form of ours or names what is not the user's: the same answer.
-        let Some(wish) = Wish::parse(&request.filter) else {
-            return refuse(Reason::NOT_AUTHORIZED);
-        };
-        let partitions = inner.shared.pipeline.partitions().len();
-        let had = inner
-            .state
-            .lock()
-            .subscriptions
-            .iter()
-            .find(|had| had.filter == request.filter)
-            .filter(|had| renewed && (had.qos == 0) == (request.qos == QoS::AtMostOnce))
-            .map(|had| had.ticks.clone());
-        let saved = SavedSubscription {
-            filter: request.filter.clone(),
-            qos: request.qos as u8,
-            no_local: request.no_local,
-            id: subscription_id,
-            ticks: had.clone().unwrap_or_else(|| vec![0; partitions]),
-        };
-        let (kind, chat, compact) = match &wish {
-            Wish::Chats { kind, chat, compact } => (kind, chat, compact),
-            Wish::Typing { chat, compact } => {
-                let (inner, chat, compact) = (inner.clone(), chat.clone(), *compact);
-                let job = move || {
-                    let result = inner.watch_typing(chat.as_ref(), compact);
-                    inner.subscribed(token, saved, result);
-                };
-                self.inner.shared.reads.run(Box::new(job));
-                return;
-            }
-            Wish::Notices => {
-                inner.subscribed(token, saved, Ok(()));
-                return;
-            }
-        };
-        let left = if chat.is_some() { 1 } else { partitions };
-        let gather = Gather { left, saved: Some(saved), result: Ok(()) };
-        let gather = Arc::new(Mutex::new(gather));
-        // Also where the subscription is new: the connection before may have ended after it was
-        // given something and before the subscription was granted.
-        let inflight = inner.state.lock().inflight.clone();
-        let (qos, no_local) = (request.qos as u8, request.no_local);
-        let wanted = Wanted {
-            kind: *kind,
-            chat: chat.as_ref(),
-            options: Options { qos, no_local, compact: *compact },
-            ticks: had,
-            inflight: &inflight,
-        };
-        inner.subscribe_in_partitions(&wanted, |no| {
-            let (gather, inner) = (gather.clone(), inner.clone());
-            Box::new(move |outcome: Result<Outcome, Unavailable>| {
-                let mut gather = gather.lock();
-                gather.note(no, &outcome);
-                if gather.left == 0
-                    && let Some(saved) = gather.saved.take()
-                {
-                    inner.subscribed(token, saved, gather.result);
-                }
-            })
-        });
+        self.inner.subscribe(token, request, subscription_id, renewed);
     }
 
     fn unsubscribe(&mut self, token: Token, filter: &str) {
-        let inner = &self.inner;
-        let mut state = inner.state.lock();
-        state.subscriptions.retain(|had| *had.filter != *filter);
-        inner.save(&state, move |stored| match stored {
-            true => HostEvent::Unsubscribed { token, reason: Reason::SUCCESS },
-            false => HostEvent::Close(Reason::SERVER_UNAVAILABLE),
-        });
-        drop(state);
-        match Wish::parse(filter) {
-            Some(Wish::Chats { kind, chat, compact }) => {
-                inner.unsubscribe(kind, chat.as_ref(), compact);
-            }
-            Some(Wish::Typing { chat, compact }) => {
-                for partition in inner.shared.pipeline.partitions() {
-                    if let Some(device) = inner.device(partition.no()) {
-                        partition.unwatch_typing(device, chat.as_ref(), compact);
-                    }
-                }
-            }
-            Some(Wish::Notices) | None => {}
-        }
+        self.inner.unsubscribe(token, filter);
     }
 
     fn pull(&mut self, room: Room) -> Vec<Delivery> {
@@ -472,9 +289,10 @@ impl HostSession for ChatSession {
         self.inner.shared.reads.run(Box::new(job));
     }
 
-    fn close(&mut self, lives_on: bool) {
+    fn close(&mut self, ended: Ended) {
         let inner = &self.inner;
         let now = inner.shared.now_ms();
+        inner.depart(ended);
         let mut state = inner.state.lock();
         state.closed = true;
         let devices = std::mem::take(&mut state.devices);
@@ -483,59 +301,21 @@ impl HostSession for ChatSession {
         }
         let key = inner.key.clone();
         let command = match inner.record(&state) {
-            Some(session) if lives_on => {
-                let session = SavedSession { disconnected_at_ms: Some(now), ..session };
+            Some(session) if ended.lives_on => {
+                let silent_ms = if ended.goodbye { 0 } else { ended.silent_ms };
+                let session = SavedSession {
+                    disconnected_at_ms: Some(now),
+                    last_seen_ms: now.saturating_sub(silent_ms),
+                    ..session
+                };
                 Command::SaveSession { key, session }
             }
-            Some(_) => Command::DropSession { key },
+            Some(session) => {
+                inner.shared.forget_device(&key, Some(session.epoch));
+                Command::DropSession { key }
+            }
             None => return,
         };
         inner.shared.of_user(&inner.key.user).submit(command, now, None);
-    }
-}
-
-impl Inner {
-    fn unsubscribe(self: &Arc<Self>, kind: SubscriptionKind, chat: Option<&ChatId>, compact: bool) {
-        // A cursor stays as long as another subscription needs it.
-        let needed = {
-            let state = self.state.lock();
-            let mut others = state.subscriptions.iter();
-            others.any(|had| Wish::parse(&had.filter).is_some_and(|had| had.overlaps(kind, chat)))
-        };
-        let session = self.cursor_session().filter(|_| !needed);
-        let now = self.shared.now_ms();
-        for partition in self.shared.pipeline.partitions() {
-            let no = partition.no();
-            if chat.is_some_and(|chat| self.shared.of_chat(chat).no() != no) {
-                continue;
-            }
-            let Some(device) = self.device(no) else { continue };
-            partition.unsubscribe(device, kind, chat, compact);
-            if let Some(session) = session.clone() {
-                let command = Command::Unsubscribe(Unsubscribe {
-                    user: self.key.user.clone(),
-                    session,
-                    kind,
-                    chat: chat.cloned(),
-                });
-                partition.submit(command, now, None);
-            }
-        }
-    }
-}
-
-impl Gather {
-    fn note(&mut self, no: PartitionNo, outcome: &Result<Outcome, Unavailable>) {
-        self.left -= 1;
-        match outcome {
-            Ok(Outcome::Subscribed { tick, .. }) => {
-                let ticks = self.saved.as_mut().map(|saved| &mut saved.ticks);
-                if let Some(slot) = ticks.and_then(|ticks| ticks.get_mut(usize::from(no.0))) {
-                    *slot = *tick;
-                }
-            }
-            Ok(_) => self.result = Err(Reason::NOT_AUTHORIZED),
-            Err(Unavailable) => self.result = Err(Reason::UNSPECIFIED),
-        }
     }
 }

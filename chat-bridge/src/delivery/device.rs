@@ -17,6 +17,8 @@ pub(super) struct Device {
     pub(super) typing: Scope,
     pub(super) flows: HashMap<ChatNo, Flow>,
     pub(super) ready: VecDeque<ChatNo>,
+    /// It wants to know when the members of its user's chats change.
+    pub(super) watches_members: bool,
 }
 
 /// The subscriptions of a device of one kind.
@@ -76,6 +78,7 @@ impl Device {
             typing: Scope::default(),
             flows: HashMap::new(),
             ready: VecDeque::new(),
+            watches_members: false,
         }
     }
 
@@ -95,7 +98,8 @@ impl Device {
             SubscriptionKind::Messages => start.seq != place,
             SubscriptionKind::Receipts => {
                 let marks = &member.visible;
-                marks.news > start.receipts || marks.read_version > start.receipts
+                let news = if self.attach.reads { marks.news } else { marks.delivered_news };
+                news > start.receipts || marks.read_version > start.receipts
             }
         };
         let mine = inflight.iter().filter(|(of, _)| *of == no).map(|(_, seq)| *seq);
@@ -160,7 +164,8 @@ impl Device {
         let until = chat.member(flow.member).and_then(|member| member.until);
         let last = until.map_or(chat.head, |until| until.min(chat.head));
         let head = self.messages.options(no).map(|_| last);
-        let untold = self.receipts.options(no).is_some() && next_receipt(chat, flow).is_some();
+        let untold = self.receipts.options(no).is_some()
+            && next_receipt(chat, flow, self.attach.reads).is_some();
         if !untold && flow.is_done(head) {
             self.flows.remove(&no);
             release(engine, no);

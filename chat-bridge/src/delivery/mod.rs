@@ -43,6 +43,8 @@ pub struct Attach {
     pub session: Option<(DeviceId, u64)>,
     /// See [`Entry::origin`].
     pub origin: u32,
+    /// He is told what others have read: he has read receipts on.
+    pub reads: bool,
 }
 
 /// The options of a subscription.
@@ -257,6 +259,38 @@ impl Delivery {
         }
     }
 
+    /// A device wants to know when the members of its user's chats change, or no longer.
+    pub fn watch_members(&mut self, key: DeviceKey, watches: bool) {
+        if let Some(device) = self.devices.get_mut(&key) {
+            device.watches_members = watches;
+        }
+    }
+
+    /// A user has read receipts on or off.
+    pub fn set_reads(&mut self, user: &UserId, reads: bool) {
+        for key in self.users.get(user).into_iter().flatten() {
+            if let Some(device) = self.devices.get_mut(key) {
+                device.attach.reads = reads;
+            }
+        }
+    }
+
+    /// Who is to be told that the members of a chat have changed: also who is none any more.
+    #[must_use]
+    pub fn members_changed(&self, batch: &Batch, engine: &Engine) -> Vec<DeviceKey> {
+        let mut told = Vec::new();
+        for effect in &batch.effects {
+            let Effect::Members { chat } = *effect else { continue };
+            let members = engine.chat(chat).into_iter().flat_map(|chat| &chat.members);
+            let keys = members.filter_map(|member| self.users.get(&member.user)).flatten();
+            let watches = |key: &&DeviceKey| {
+                self.devices.get(key).is_some_and(|device| device.watches_members)
+            };
+            told.extend(keys.filter(watches).copied());
+        }
+        told
+    }
+
     /// Who is to be told of whom that he is typing, or no longer.
     #[must_use]
     pub fn typing(&self, batch: &Batch, engine: &Engine) -> Vec<(DeviceKey, IsTyping)> {
@@ -287,7 +321,7 @@ impl Delivery {
                 Effect::Grown { chat, .. } => {
                     self.wake_readers(*chat, engine, &mut woken);
                 }
-                Effect::Typing { .. } => {}
+                Effect::Typing { .. } | Effect::Members { .. } => {}
                 Effect::Marks { chat, member, marks } => {
                     self.wake_authors(*chat, *member, marks, engine, &mut woken);
                 }
@@ -349,13 +383,17 @@ impl Delivery {
     ) {
         let Some(chat) = engine.chat_mut(no) else { return };
         let Some(member) = chat.member(index).filter(|member| member.is_active()) else { return };
-        let news =
-            marks.news > member.visible.news || marks.read_version > member.visible.read_version;
-        let Some(keys) = self.users.get(&member.user).filter(|_| news) else { return };
+        let before = &member.visible;
+        let has_read = marks.read_version > before.read_version;
+        let Some(keys) = self.users.get(&member.user) else { return };
         let mut flows = 0;
         for key in keys {
             let Some(device) = self.devices.get_mut(key) else { continue };
-            if device.receipts.options(no).is_some() {
+            let news = match device.attach.reads {
+                true => marks.news > before.news,
+                false => marks.delivered_news > before.delivered_news,
+            };
+            if (news || has_read) && device.receipts.options(no).is_some() {
                 flows += device.ready_in(chat, index, member);
                 woken.push(*key);
             }

@@ -22,23 +22,24 @@ impl Turn<'_> {
     pub(super) fn give_receipts(&mut self, options: Options) {
         let mut last = None;
         while self.room > 0 {
-            let Some((version, index)) = next_receipt(self.chat, self.flow) else { break };
+            let reads = self.attach.reads;
+            let Some((version, index)) = next_receipt(self.chat, self.flow, reads) else { break };
             let Some(member) = self.chat.member(index) else { break };
-            self.flow.receipts_owed |= has_news(self.chat, self.flow);
+            self.flow.receipts_owed |= has_news(self.chat, self.flow, reads);
             self.flow.give_receipt(version, options.qos > 0);
             last = Some(version);
             self.pulled.given.push(Given::Receipt {
                 no: self.chat.no,
                 chat: self.chat.id.clone(),
                 of: member.user.clone(),
-                marks: member.visible,
+                marks: member.shown(index == self.flow.member, reads),
                 version,
                 qos: options.qos,
                 compact: options.compact,
             });
             self.room -= 1;
         }
-        self.flow.receipts_owed &= next_receipt(self.chat, self.flow).is_some();
+        self.flow.receipts_owed &= next_receipt(self.chat, self.flow, self.attach.reads).is_some();
         // At QoS 0 what was sent counts as told, under the same rule as what is acknowledged.
         if options.qos == 0 && last.is_some() && !self.flow.receipts_owed {
             self.pulled.told.push(Advance {
@@ -114,13 +115,14 @@ impl Turn<'_> {
         let member = self.chat.member(self.flow.member);
         let until = member.and_then(|member| member.until).unwrap_or(self.chat.committed);
         let messages = messages && self.flow.next <= until.min(self.chat.committed);
-        let receipts = receipts && next_receipt(self.chat, self.flow).is_some();
+        let receipts = receipts && next_receipt(self.chat, self.flow, self.attach.reads).is_some();
         (messages && !self.flow.reading) || receipts
     }
 }
 
-/// Whether an entry is for a member's device: he is entitled to it, its time is not over, and the
-/// device did not send it itself (`without` is its origin if it does not want those).
+/// Whether an entry is for a member's device: he is entitled to it and had not blocked its author,
+/// its time is not over, and the device did not send it itself (`without` is its origin if it does
+/// not want those).
 pub(crate) fn is_for(
     entry: &Entry,
     index: u32,
@@ -128,32 +130,37 @@ pub(crate) fn is_for(
     without: Option<u32>,
     now: Millis,
 ) -> bool {
-    let own = entry.author == index && without == Some(entry.origin);
-    !own && !entry.is_expired(now) && member.may_read(entry.seq)
+    let own = entry.author == index;
+    let unwanted = if own { without == Some(entry.origin) } else { entry.hidden };
+    !unwanted && !entry.is_expired(now) && member.may_read(entry.seq)
 }
 
 /// Whether there is news for the flow's member beyond what he was given.
-fn has_news(chat: &Chat, flow: &Flow) -> bool {
-    chat.member(flow.member).is_some_and(|me| me.visible.news > flow.receipts_given)
+fn has_news(chat: &Chat, flow: &Flow, reads: bool) -> bool {
+    chat.member(flow.member).is_some_and(|me| {
+        let news = if reads { me.visible.news } else { me.visible.delivered_news };
+        news > flow.receipts_given
+    })
 }
 
 /// The next receipt for a flow's member: its version and whose it is.
 ///
 /// Another's watermarks count if there is news for this member that he was not given; his own if
 /// it is his `read` that has changed, so that all his devices know.
-pub(super) fn next_receipt(chat: &Chat, flow: &Flow) -> Option<(u64, u32)> {
+pub(super) fn next_receipt(chat: &Chat, flow: &Flow, reads: bool) -> Option<(u64, u32)> {
     let (index, told) = (flow.member, flow.receipts_given);
     // Who is no longer a member learns nothing more; who will be one again, nothing yet.
     let me = chat.member(index).filter(|me| me.is_active() && me.since <= chat.committed)?;
     let own = Some(me.visible.read_version).filter(|version| *version > told);
     let own = own.map(|version| (version, index));
-    if !flow.receipts_owed && !has_news(chat, flow) {
+    if !flow.receipts_owed && !has_news(chat, flow, reads) {
         return own;
     }
     let others = chat.members.iter().enumerate().filter_map(|(at, member)| {
         let at = u32::try_from(at).ok()?;
-        let newer = at != index && member.visible.version > told;
-        newer.then_some((member.visible.version, at))
+        let marks = member.told();
+        let version = if reads { marks.version } else { marks.delivered_version };
+        (at != index && version > told).then_some((version, at))
     });
     others.chain(own).min()
 }

@@ -17,8 +17,10 @@ const EDITS_MAX: usize = 100;
 pub(super) struct Amending {
     amends: Amends,
     amendments: Amendments,
-    /// What a deletion leaves of the message and of its edits.
+    /// What a deletion erases: the message and its edits.
     erased: Vec<Arc<Entry>>,
+    /// When the message's time is over: so is that of what is said of it.
+    pub(super) expires_at_ms: Option<Millis>,
 }
 
 impl Engine {
@@ -41,7 +43,8 @@ impl Engine {
             return unknown;
         }
         let Some(entry) = self.entry(no, target, facts)? else { return unknown };
-        if !entry.is_message() || entry.deleted || entry.is_expired(now) {
+        let hidden = entry.hidden && entry.author != author;
+        if !entry.is_message() || entry.deleted || hidden || entry.is_expired(now) {
             return unknown;
         }
         let mut amendments = self.amendments(no, target, facts)?;
@@ -62,12 +65,10 @@ impl Engine {
                     return unknown;
                 }
                 for seq in std::mem::take(&mut amendments.edits) {
-                    if let Some(edit) = self.entry(no, seq, facts)? {
-                        erased.push(Arc::new(edit.erased()));
-                    }
+                    erased.extend(self.entry(no, seq, facts)?);
                 }
                 amendments.reactions.clear();
-                erased.push(Arc::new(entry.erased()));
+                erased.push(entry.clone());
             }
             Amends::React(_) => {
                 let has = amendments.reactions.iter().any(|(of, _)| *of == author);
@@ -76,7 +77,8 @@ impl Engine {
                 }
             }
         }
-        Ok(Ok(Amending { amends, amendments, erased }))
+        let expires_at_ms = entry.expires_at_ms;
+        Ok(Ok(Amending { amends, amendments, erased, expires_at_ms }))
     }
 
     /// The entry that amends has got its place `seq`: changes what it changes.
@@ -89,7 +91,7 @@ impl Engine {
         takes_back: bool,
         batch: &mut Batch,
     ) {
-        let Amending { amends, mut amendments, erased } = amending;
+        let Amending { amends, mut amendments, erased, .. } = amending;
         match amends {
             Amends::Edit(_) => amendments.edits.push(seq),
             Amends::Delete(_) => {}
@@ -101,9 +103,7 @@ impl Engine {
             }
         }
         for entry in erased {
-            batch.push(Write::Erase { chat: no, entry: entry.clone() });
-            self.uncommitted_erased.insert((no, entry.seq), (self.batch_no, entry.clone()));
-            batch.erased.push((no, entry));
+            self.erase(no, &entry, batch);
         }
         let target = amends.target();
         self.uncommitted_amendments.insert((no, target), (self.batch_no, amendments.clone()));

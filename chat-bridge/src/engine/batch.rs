@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::Counters;
 use super::chat::{ChatNo, Info, Member, Watermarks};
 use super::command::{Answer, RequestKey, SavedSession, SessionKey};
 use super::entry::{Amendments, Entry};
+use super::user::{Seen, User};
+use super::{Counters, Millis};
 
 /// The decisions of one partition that are committed together.
 ///
@@ -37,6 +38,9 @@ pub struct Batch {
     pub(super) grown: BTreeMap<ChatNo, (Seq, Seq)>,
     #[serde(skip)]
     pub(super) moved: Vec<(ChatNo, u32)>,
+    /// By how much what members' messages take in the store has changed, bytes.
+    #[serde(skip)]
+    pub(super) stored: BTreeMap<(ChatNo, u32), i64>,
     #[serde(skip)]
     pub(super) counters_changed: bool,
 }
@@ -46,6 +50,16 @@ impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.touched.is_empty() && !self.counters_changed
+    }
+
+    /// By how much what members' messages take in the store has changed: chat, member's place,
+    /// bytes.
+    pub fn stored(&self) -> impl Iterator<Item = (ChatNo, u32, i64)> {
+        self.stored.iter().map(|((chat, member), bytes)| (*chat, *member, *bytes))
+    }
+
+    pub(super) fn note_stored(&mut self, chat: ChatNo, entry: &Entry, sign: i64) {
+        *self.stored.entry((chat, entry.author)).or_default() += entry.stored_bytes() * sign;
     }
 
     pub(super) fn push(&mut self, write: Write) {
@@ -146,6 +160,32 @@ pub enum Write {
         /// At most [`super::MEMBERS_PER_PAGE`].
         members: Vec<Member>,
     },
+    /// What is kept of a user.
+    User {
+        /// Who.
+        id: UserId,
+        /// What.
+        user: User,
+    },
+    /// What a user's messages take in the store.
+    Stored {
+        /// Whose.
+        user: UserId,
+        /// How much, bytes.
+        bytes: i64,
+    },
+    /// When a user was last seen.
+    Seen {
+        /// Who.
+        user: UserId,
+        /// When.
+        seen: Seen,
+    },
+    /// The server was alive.
+    Alive {
+        /// When, milliseconds since the Unix epoch.
+        at_ms: Millis,
+    },
     /// A persistent session; `None` removes it.
     Session {
         /// Whose.
@@ -177,6 +217,11 @@ pub enum Effect {
         member: u32,
         /// Whether he is.
         typing: bool,
+    },
+    /// Somebody has joined or left a chat, or a direct chat has begun.
+    Members {
+        /// Which.
+        chat: ChatNo,
     },
     /// A member's watermarks stand at `marks`.
     Marks {
@@ -219,6 +264,10 @@ pub enum Need {
     Amendments(ChatNo, Seq),
     /// The answer to a request: [`Facts::answers`].
     Answer(RequestKey),
+    /// What is kept of a user: [`Facts::users`].
+    User(UserId),
+    /// What a user's messages take in the store: [`Facts::stored`].
+    Stored(UserId),
 }
 
 /// What was read from the store for one command; void after it.
@@ -236,6 +285,10 @@ pub struct Facts {
     pub amendments: HashMap<(ChatNo, Seq), Option<Amendments>>,
     /// Answers; `None`: never asked.
     pub answers: HashMap<RequestKey, Option<Answer>>,
+    /// What is kept of users.
+    pub users: HashMap<UserId, User>,
+    /// What their messages take in the store, bytes.
+    pub stored: HashMap<UserId, i64>,
 }
 
 impl Facts {
@@ -248,5 +301,7 @@ impl Facts {
             && self.entries.is_empty()
             && self.answers.is_empty()
             && self.amendments.is_empty()
+            && self.users.is_empty()
+            && self.stored.is_empty()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bluetick_protocol::{ChatId, MessageId, Role, Seq, UserId};
+use bluetick_protocol::{ChatId, ChatKind, MessageId, Role, Seq, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, Write};
@@ -25,15 +25,21 @@ pub struct Watermarks {
     pub delivered: Seq,
     /// Up to here the member said he has read.
     pub read: Seq,
-    /// When the pair last changed.
+    /// Up to here others know that: `read`, except of who has read receipts off.
+    pub read_told: Seq,
+    /// When what others know last changed.
     pub at_ms: Millis,
-    /// The chat's receipt version of the last change of the pair.
+    /// The chat's receipt version of the last change of what others know.
     pub version: u64,
+    /// The chat's receipt version of the last change of `delivered`.
+    pub delivered_version: u64,
     /// The chat's receipt version of the last change of `read`: his own devices are told that.
     pub read_version: u64,
     /// The chat's receipt version at which a watermark of another member last newly covered a
     /// message of this one: beyond his cursor, there is a receipt for him.
     pub news: u64,
+    /// The same of `delivered` alone: all the news there is for who has read receipts off.
+    pub delivered_news: u64,
 }
 
 /// Where a persistent session of a member is in this chat.
@@ -75,7 +81,11 @@ pub struct Member {
     pub last_sent: Seq,
     /// His persistent sessions.
     pub cursors: Vec<Cursor>,
-    /// How far he got, as committed: only this is told to others.
+    /// He wants no notifications of this chat before then.
+    pub muted_until_ms: Option<Millis>,
+    /// He has blocked the other user of this direct chat, who is told how far he had got then.
+    pub blocks: Option<Watermarks>,
+    /// How far he got, as committed: see [`Member::told`].
     #[serde(skip)]
     pub visible: Watermarks,
     /// The batch that last changed `marks`.
@@ -89,7 +99,12 @@ impl Member {
     pub fn new(user: UserId, role: Role, since: Seq, joined_tick: u64) -> Self {
         // What came before he joined counts as delivered: it is not for him.
         let before = Seq(since.0.saturating_sub(1));
-        let marks = Watermarks { delivered: before, read: before, ..Watermarks::default() };
+        let marks = Watermarks {
+            delivered: before,
+            read: before,
+            read_told: before,
+            ..Watermarks::default()
+        };
         Self {
             user,
             role,
@@ -102,9 +117,32 @@ impl Member {
             newest_id: None,
             last_sent: Seq::ZERO,
             cursors: Vec::new(),
+            muted_until_ms: None,
+            blocks: None,
             visible: marks,
             marked_in: 0,
         }
+    }
+
+    /// How far he got, for others to know: as committed, and not beyond where he stood when he
+    /// blocked the one who asks.
+    #[must_use]
+    pub fn told(&self) -> &Watermarks {
+        self.blocks
+            .as_ref()
+            .filter(|then| then.version <= self.visible.version)
+            .unwrap_or(&self.visible)
+    }
+
+    /// How far he got, as it is told: to himself, or to another who has read receipts on
+    /// (`reads`) or off.
+    #[must_use]
+    pub fn shown(&self, to_himself: bool, reads: bool) -> Watermarks {
+        if to_himself {
+            return self.visible;
+        }
+        let told = *self.told();
+        Watermarks { read: if reads { told.read_told } else { Seq::ZERO }, ..told }
     }
 
     /// Whether he is entitled to the entry `seq`.
@@ -262,6 +300,20 @@ impl Chat {
     pub fn member_index(&self, user: &UserId) -> Option<u32> {
         let at = self.members.iter().position(|member| member.user == *user)?;
         u32::try_from(at).ok()
+    }
+
+    /// Whether there is anything in it. A direct chat exists from its first message on; before, it
+    /// may have a record that one of its two has blocked the other, and nobody can tell.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.head > Seq::ZERO
+    }
+
+    /// Whether a member of a direct chat is blocked by the other one.
+    #[must_use]
+    pub fn is_blocked(&self, index: u32) -> bool {
+        self.id.kind() == ChatKind::Direct
+            && self.members.iter().zip(0..).any(|(other, at)| at != index && other.blocks.is_some())
     }
 
     /// A member by place.

@@ -7,7 +7,7 @@ use bluetick_protocol::{ChatId, MessageId, Role, Seq, UserId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Amends, ChatNo, ContentType, Info, SubscriptionStart};
+use super::{Amends, ChatNo, ContentType, Info, Millis, Seen, SubscriptionStart, User, UserChange};
 
 /// A device's name: the MQTT client id. It belongs to one user.
 pub type DeviceId = Arc<str>;
@@ -40,6 +40,43 @@ pub enum Command {
     CreateChat(CreateChat),
     /// Change who is in a chat, or what is said of it.
     ChangeChat(Box<ChangeChat>),
+    /// Set something for oneself in a chat.
+    Prefer(Prefer),
+    /// Change what is kept of a user.
+    ChangeUser(Box<ChangeUser>),
+    /// The cursors of a device that will not come back are forgotten.
+    ForgetDevice {
+        /// Whose.
+        key: SessionKey,
+        /// Only those of this session of it; `None`: of any.
+        epoch: Option<u64>,
+    },
+    /// A user has come or gone.
+    Seen {
+        /// Who.
+        user: UserId,
+        /// When.
+        seen: Seen,
+    },
+    /// The server is alive: who is on line is seen.
+    Alive {
+        /// When.
+        at_ms: Millis,
+    },
+    /// What a user's messages take in the store has changed.
+    Stored {
+        /// Whose.
+        user: UserId,
+        /// By how much, bytes.
+        bytes: i64,
+    },
+    /// Messages of a chat whose time is over are erased.
+    Expire {
+        /// Which chat.
+        chat: ChatNo,
+        /// Which messages.
+        seqs: Vec<Seq>,
+    },
     /// The answer to a request is old enough to be forgotten.
     ForgetAnswer(RequestKey),
     /// Store what has to outlive the server of a persistent session.
@@ -65,6 +102,10 @@ pub struct Send {
     pub chat: ChatId,
     /// The other user of a direct chat is known to exist.
     pub peer_exists: bool,
+    /// The author may begin another direct chat.
+    pub may_begin: bool,
+    /// A quota of his that stands against it, unless it is stored already.
+    pub over: Option<Quota>,
     /// The sender's idempotency key.
     pub id: Option<MessageId>,
     /// Set where there is no id: a hash of session, packet id and content. A publish that is
@@ -100,6 +141,8 @@ pub struct Read {
     pub chat: ChatId,
     /// Up to here, inclusive; beyond the head it means the head.
     pub seq: Seq,
+    /// Others may know.
+    pub told: bool,
 }
 
 /// A member says that he is typing, or no longer.
@@ -182,6 +225,8 @@ pub struct CreateChat {
     pub info: Info,
     /// How many members it may have.
     pub members_max: u32,
+    /// A quota of its owner that stands against it, unless it is there already.
+    pub over: Option<Quota>,
 }
 
 /// Change who is in a chat, or what is said of it.
@@ -225,6 +270,37 @@ pub enum Change {
     SetTtl(u32),
 }
 
+/// Set something for oneself in a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prefer {
+    /// The request, by which a repeat is known.
+    pub request: RequestKey,
+    /// Where. Who asks is in the request.
+    pub chat: ChatId,
+    /// The other user of a direct chat is known to exist.
+    pub peer_exists: bool,
+    /// What.
+    pub preference: Preference,
+}
+
+/// What a member sets for himself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Preference {
+    /// No notifications before then; `None`: as usual.
+    Mute(Option<Millis>),
+    /// Nothing more from the other one of a direct chat, or again.
+    Block(bool),
+}
+
+/// Change what is kept of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeUser {
+    /// The request, by which a repeat is known. The user is in it.
+    pub request: RequestKey,
+    /// What.
+    pub change: UserChange,
+}
+
 /// Names a request of a user, so that a repeat is known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestKey {
@@ -243,6 +319,14 @@ pub struct Answer {
     pub result: Result<Vec<UserId>, Refused>,
 }
 
+impl Answer {
+    /// The outcome of a command that had this answer.
+    #[must_use]
+    pub(super) fn outcome(&self) -> Outcome {
+        self.result.clone().map_or_else(Outcome::Refused, Outcome::Changed)
+    }
+}
+
 /// What has to outlive the server of a persistent session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedSession {
@@ -252,6 +336,10 @@ pub struct SavedSession {
     pub expiry_s: u32,
     /// When its last connection ended; `None` while it is connected.
     pub disconnected_at_ms: Option<u64>,
+    /// When its client was last heard of: at its last packet, if the connection was lost.
+    pub last_seen_ms: u64,
+    /// What its client says that it is.
+    pub client: String,
     /// Its subscriptions to the host's topics.
     pub subscriptions: Vec<SavedSubscription>,
 }
@@ -310,10 +398,32 @@ pub enum Outcome {
     },
     /// The chat is changed, now or by the first attempt: the users whom it concerned.
     Changed(Vec<UserId>),
-    /// The session's record is stored or gone.
+    /// The user is like this now, or was already by the first attempt.
+    UserChanged {
+        /// What is kept of him.
+        user: Box<User>,
+        /// The request was answered before, and nothing changed now.
+        repeated: bool,
+    },
+    /// The record is stored or gone.
     Saved,
     /// Not done.
     Refused(Refused),
+    /// Not done for now: a quota is reached. No answer that a repeat gets.
+    OverQuota(Quota),
+}
+
+/// What a user may not ask without limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Quota {
+    /// Messages at a time.
+    Rate,
+    /// Bytes in the store.
+    StoredBytes,
+    /// Groups.
+    Groups,
+    /// Chats with those he has none with.
+    Strangers,
 }
 
 /// Why a command was not done.
@@ -339,4 +449,6 @@ pub enum Refused {
     TooManyEdits,
     /// There is no reaction to take back.
     NoReaction,
+    /// The user has no such device.
+    NoDevice,
 }

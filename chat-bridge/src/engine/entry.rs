@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Millis;
 
+/// What a message counts against its author's quota beside its body.
+pub const MESSAGE_BYTES: i64 = 100;
+
 /// What a chat's log holds at one `seq`: a message, or an event of the group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -41,6 +44,8 @@ pub struct Entry {
     pub amends: Option<Amends>,
     /// Its body is deleted, here and in the store.
     pub deleted: bool,
+    /// Its author was blocked: nobody but himself gets it, ever.
+    pub hidden: bool,
     /// A hash of the author's device: a subscription without its own messages skips by it. Two
     /// devices of one user with the same hash are one in four thousand million.
     pub origin: u32,
@@ -128,6 +133,15 @@ impl Entry {
             deleted: true,
             ..self.clone()
         }
+    }
+
+    /// What it takes of its author's quota, bytes; nothing once its body is erased.
+    #[must_use]
+    pub fn stored_bytes(&self) -> i64 {
+        if self.deleted || self.event.is_some() {
+            return 0;
+        }
+        i64::try_from(self.body.len()).unwrap_or(i64::MAX).saturating_add(MESSAGE_BYTES)
     }
 
     /// Whether its time is over.

@@ -32,6 +32,9 @@ impl Engine {
                 false => Outcome::Refused(Refused::Exists),
             });
         }
+        if let Some(quota) = create.over {
+            return Ok(Outcome::OverQuota(quota));
+        }
         let mut users = vec![create.owner.clone()];
         for user in &create.members {
             if !users.contains(user) {
@@ -63,15 +66,17 @@ impl Engine {
         // no longer still learns what became of his request.
         let Some(index) = chat.member_index(by) else { return stranger };
         if let Some(answer) = self.answered(&change.request, facts)? {
-            return Ok(outcome(answer.result));
+            return Ok(answer.outcome());
         }
         let result = match chat.active_index(by) {
             // Noted like any other answer: a repeat is refused even if he is a member again.
             None => Err(Refused::NotAMember),
             Some(_) => self.change(change, no, index, now, batch),
         };
-        self.answer(&change.request, Answer { at_ms: now, result: result.clone() }, batch);
-        Ok(outcome(result))
+        let answer = Answer { at_ms: now, result };
+        let outcome = answer.outcome();
+        self.answer(&change.request, answer, batch);
+        Ok(outcome)
     }
 
     fn change(
@@ -307,28 +312,25 @@ impl Engine {
             event: Some(event),
             amends: None,
             deleted: false,
+            hidden: false,
             origin: 0,
             derived: Derived::default(),
         });
         append_entry(chat, entry, batch);
     }
 
-    fn answered(&self, key: &RequestKey, facts: &Facts) -> Result<Option<Answer>, Need> {
+    pub(super) fn answered(&self, key: &RequestKey, facts: &Facts) -> Result<Option<Answer>, Need> {
         match self.uncommitted_answers.get(key) {
             Some(answer) => Ok(Some(answer.clone())),
             None => facts.answers.get(key).cloned().ok_or_else(|| Need::Answer(key.clone())),
         }
     }
 
-    fn answer(&mut self, key: &RequestKey, answer: Answer, batch: &mut Batch) {
+    pub(super) fn answer(&mut self, key: &RequestKey, answer: Answer, batch: &mut Batch) {
         batch.push(Write::Answer { key: key.clone(), answer: Some(answer.clone()) });
         batch.requests.push(key.clone());
         self.uncommitted_answers.insert(key.clone(), answer);
     }
-}
-
-fn outcome(result: Result<Vec<UserId>, Refused>) -> Outcome {
-    result.map_or_else(Outcome::Refused, Outcome::Changed)
 }
 
 /// Those of `users` who are not members yet, each once.

@@ -30,8 +30,12 @@ impl Engine {
         if seq <= member.marks.read {
             return Ok(Outcome::Read);
         }
-        let delivered = seq.max(member.marks.delivered);
-        raise(chat, index, delivered, Some(seq), now, batch_no, batch);
+        let rise = Rise {
+            delivered: seq.max(member.marks.delivered),
+            read: Some(seq),
+            read_told: Some(seq).filter(|_| read.told),
+        };
+        raise(chat, index, rise, now, batch_no, batch);
         self.touch(no, batch);
         Ok(Outcome::Read)
     }
@@ -49,7 +53,9 @@ impl Engine {
         let Some(member) = chat.active_index(&typing.user) else {
             return Ok(Outcome::Refused(Refused::NotAMember));
         };
-        batch.effects.push(Effect::Typing { chat: no, member, typing: typing.typing });
+        if !chat.is_blocked(member) {
+            batch.effects.push(Effect::Typing { chat: no, member, typing: typing.typing });
+        }
         Ok(Outcome::Typing { typing: typing.typing })
     }
 
@@ -90,7 +96,8 @@ impl Engine {
         if let Some(seq) = advance.seq.map(|seq| seq.min(head))
             && delivered.is_some_and(|delivered| seq > delivered)
         {
-            raise(chat, advance.member, seq, None, now, batch_no, batch);
+            let rise = Rise { delivered: seq, read: None, read_told: None };
+            raise(chat, advance.member, rise, now, batch_no, batch);
             changed = true;
         }
         if changed {
@@ -100,40 +107,55 @@ impl Engine {
     }
 }
 
-/// Raises a member's watermarks (neither falls) and notes which authors that is news to.
-fn raise(
-    chat: &mut Chat,
-    index: u32,
+/// How far a member's watermarks rise.
+#[derive(Clone, Copy)]
+struct Rise {
     delivered: Seq,
     read: Option<Seq>,
-    now: Millis,
-    batch_no: u64,
-    batch: &mut Batch,
-) {
+    /// `read` for others to know.
+    read_told: Option<Seq>,
+}
+
+/// Raises a member's watermarks (none falls) and notes which authors that is news to.
+fn raise(chat: &mut Chat, index: u32, rise: Rise, now: Millis, batch_no: u64, batch: &mut Batch) {
     let Some(before) = chat.member(index).map(|member| member.marks) else { return };
-    let covered_from = match read {
-        Some(_) => before.read.min(before.delivered),
-        None => before.delivered,
-    };
-    let covered_to = delivered.max(read.unwrap_or(Seq::ZERO));
+    let delivered = rise.delivered.max(before.delivered);
+    let read_told = rise.read_told.unwrap_or(Seq::ZERO).max(before.read_told);
     chat.version += 1;
     let version = chat.version;
     if let Some(member) = chat.member_mut(index) {
         let marks = &mut member.marks;
-        marks.delivered = delivered.max(marks.delivered);
-        marks.at_ms = now.max(marks.at_ms);
-        marks.version = version;
-        if let Some(read) = read {
+        if let Some(read) = rise.read {
             marks.read = read;
             marks.read_version = version;
         }
+        if delivered > before.delivered {
+            marks.delivered = delivered;
+            marks.delivered_version = version;
+        }
+        marks.read_told = read_told;
+        if (delivered, read_told) != (before.delivered, before.read_told) {
+            marks.at_ms = now.max(marks.at_ms);
+            marks.version = version;
+        }
     }
     chat.mark_moved(index, batch_no, batch);
-    for author in authors_between(chat, index, covered_from, covered_to) {
-        if let Some(member) = chat.member_mut(author) {
+    // He who blocks tells the other nothing.
+    if chat.member(index).is_some_and(|member| member.blocks.is_some()) {
+        return;
+    }
+    let delivered_to = authors_between(chat, index, before.delivered, delivered);
+    let read_from = if read_told > before.read_told { before.read_told } else { read_told };
+    let read_by = authors_between(chat, index, read_from, read_told);
+    for author in delivered_to.iter().chain(read_by.iter().filter(|at| !delivered_to.contains(at)))
+    {
+        if let Some(member) = chat.member_mut(*author) {
             member.marks.news = version;
+            if delivered_to.contains(author) {
+                member.marks.delivered_news = version;
+            }
         }
-        chat.mark_moved(author, batch_no, batch);
+        chat.mark_moved(*author, batch_no, batch);
     }
 }
 

@@ -15,25 +15,29 @@ mod batch;
 mod chat;
 mod command;
 mod entry;
+mod expire;
 mod group;
 mod marks;
+mod preferences;
 mod residents;
 mod send;
 mod subscribe;
+mod user;
 
 pub use batch::{Batch, Effect, Facts, Need, SubscriptionStart, Write};
 pub use chat::{Chat, ChatNo, Cursor, Info, MEMBERS_PER_PAGE, Member, Watermarks};
 pub use command::{
-    Advance, Answer, Change, ChangeChat, Command, CreateChat, DeviceId, Outcome, Read, Refused,
-    RequestKey, SavedSession, SavedSubscription, Send, SessionKey, Subscribe, SubscriptionKind,
-    Typing, Unsubscribe,
+    Advance, Answer, Change, ChangeChat, ChangeUser, Command, CreateChat, DeviceId, Outcome,
+    Prefer, Preference, Quota, Read, Refused, RequestKey, SavedSession, SavedSubscription, Send,
+    SessionKey, Subscribe, SubscriptionKind, Typing, Unsubscribe,
 };
-pub use entry::{Amendments, Amends, ContentType, Derived, Entry};
+pub use entry::{Amendments, Amends, ContentType, Derived, Entry, MESSAGE_BYTES};
+pub use user::{Seen, User, UserChange};
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bluetick_protocol::{ChatId, MessageId, Seq};
+use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 
 use residents::Residents;
 
@@ -69,6 +73,10 @@ pub struct Engine {
     uncommitted_amendments: HashMap<(ChatNo, Seq), (u64, Amendments)>,
     /// Answers to requests, likewise.
     uncommitted_answers: HashMap<RequestKey, Answer>,
+    /// Users changed by batches not yet committed.
+    uncommitted_users: HashMap<UserId, (u64, User)>,
+    /// What their messages take, likewise.
+    uncommitted_stored: HashMap<UserId, (u64, i64)>,
     /// Chats made by batches not yet committed (batch, chat): the store cannot know them.
     uncommitted_chats: Vec<(u64, ChatNo)>,
     /// The batch that is being decided; rises by one with every [`Engine::close_batch`].
@@ -88,6 +96,8 @@ impl Engine {
             uncommitted_erased: HashMap::new(),
             uncommitted_amendments: HashMap::new(),
             uncommitted_answers: HashMap::new(),
+            uncommitted_users: HashMap::new(),
+            uncommitted_stored: HashMap::new(),
             uncommitted_chats: Vec::new(),
             batch_no: 1,
         }
@@ -119,6 +129,21 @@ impl Engine {
             Command::Unsubscribe(unsubscribe) => self.decide_unsubscribe(unsubscribe, facts, batch),
             Command::CreateChat(create) => self.decide_create(create, facts, now, batch),
             Command::ChangeChat(change) => self.decide_change(change, facts, now, batch),
+            Command::Prefer(prefer) => self.decide_prefer(prefer, facts, now, batch),
+            Command::ChangeUser(change) => self.decide_change_user(change, facts, now, batch),
+            Command::ForgetDevice { key, epoch } => {
+                self.decide_forget_device(key, *epoch, facts, batch)
+            }
+            Command::Expire { chat, seqs } => self.decide_expire(*chat, seqs, facts, now, batch),
+            Command::Stored { user, bytes } => self.decide_stored(user, *bytes, facts, batch),
+            Command::Seen { user, seen } => {
+                batch.push(Write::Seen { user: user.clone(), seen: *seen });
+                Ok(Outcome::Saved)
+            }
+            Command::Alive { at_ms } => {
+                batch.push(Write::Alive { at_ms: *at_ms });
+                Ok(Outcome::Saved)
+            }
             Command::ForgetAnswer(key) => {
                 batch.push(Write::Answer { key: key.clone(), answer: None });
                 Ok(Outcome::Saved)
@@ -167,7 +192,7 @@ impl Engine {
                         chat.committed = *last;
                     }
                 }
-                Effect::Typing { .. } => {}
+                Effect::Typing { .. } | Effect::Members { .. } => {}
                 Effect::Marks { chat, member, marks } => {
                     if let Some(member) = self
                         .chats
@@ -192,6 +217,8 @@ impl Engine {
         for request in &batch.requests {
             self.uncommitted_answers.remove(request);
         }
+        self.uncommitted_users.retain(|_, (made_in, _)| *made_in > batch.number);
+        self.uncommitted_stored.retain(|_, (made_in, _)| *made_in > batch.number);
         self.uncommitted_chats.retain(|(made_in, _)| *made_in > batch.number);
         self.chats.committed(batch.number);
         self.chats.evict();
@@ -205,6 +232,8 @@ impl Engine {
         self.uncommitted_erased.clear();
         self.uncommitted_amendments.clear();
         self.uncommitted_answers.clear();
+        self.uncommitted_users.clear();
+        self.uncommitted_stored.clear();
         self.uncommitted_chats.clear();
     }
 
@@ -236,8 +265,14 @@ impl Engine {
         self.chats.len()
     }
 
-    /// Finds a chat by name, in memory or by way of `facts`; `Ok(None)`: there is none.
+    /// Finds a chat by name that has begun; see [`Chat::has_begun`].
     fn find(&self, id: &ChatId, facts: &Facts) -> Result<Option<ChatNo>, Need> {
+        let found = self.find_any(id, facts)?;
+        Ok(found.filter(|no| self.chats.get(*no).is_some_and(Chat::has_begun)))
+    }
+
+    /// Finds a chat by name, in memory or by way of `facts`; `Ok(None)`: there is none.
+    fn find_any(&self, id: &ChatId, facts: &Facts) -> Result<Option<ChatNo>, Need> {
         match self.chats.find(id) {
             Some(no) => Ok(Some(no)),
             None if facts.absent.contains(id) => Ok(None),

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bluetick_protocol::{ChatId, ChatKind, MessageId, Role, Seq, UserId};
+use bluetick_protocol::{ChatId, ChatKind, Event, MessageId, Role, Seq, UserId};
 use uuid::{Builder, Uuid, Variant};
 
-use super::batch::{Batch, Facts, Need, Write};
+use super::batch::{Batch, Effect, Facts, Need, Write};
 use super::chat::{Chat, ChatNo, Member};
-use super::command::{Outcome, Refused, Send};
+use super::command::{Outcome, Quota, Refused, Send};
 use super::entry::{Amends, Derived, Entry};
 use super::{Engine, Millis};
 
@@ -25,7 +25,18 @@ impl Engine {
         batch: &mut Batch,
     ) -> Result<Outcome, Need> {
         let refused = Ok(Outcome::Refused(Refused::NotAMember));
-        let (no, author) = match self.find(&send.chat, facts)? {
+        let found = match send.amends {
+            None => self.find_any(&send.chat, facts)?,
+            // There is nothing to be changed in a chat that does not exist.
+            Some(_) => self.find(&send.chat, facts)?,
+        };
+        let begins = found.is_none_or(|no| !self.chats.get(no).is_some_and(Chat::has_begun));
+        // Whether there is somebody to begin with or not: the same answer.
+        let is_one_of = |(a, b): (UserId, UserId)| a == send.from || b == send.from;
+        if begins && !send.may_begin && send.chat.direct_members().is_some_and(is_one_of) {
+            return Ok(Outcome::OverQuota(Quota::Strangers));
+        }
+        let (no, author) = match found {
             Some(no) => {
                 let chat = self.chats.get(no).ok_or(Need::ChatNo(no))?;
                 let Some(author) = chat.active_index(&send.from) else { return refused };
@@ -36,10 +47,12 @@ impl Engine {
                 }
                 (no, author)
             }
-            // There is nothing to be changed in a chat that does not exist.
             None if send.amends.is_some() => return refused,
             None => match send.chat.direct_members() {
                 Some((a, b)) if send.peer_exists && (a == send.from || b == send.from) => {
+                    if let Some(quota) = send.over {
+                        return Ok(Outcome::OverQuota(quota));
+                    }
                     let no = self.create(&send.chat, &[a, b], batch);
                     let author = self.chats.get(no).and_then(|chat| chat.member_index(&send.from));
                     let Some(author) = author else { return refused };
@@ -51,14 +64,17 @@ impl Engine {
         if let Some((seq, entry)) = self.stored_before(send, no, author, facts)? {
             return Ok(Outcome::Sent { id: entry.id, seq, at_ms: entry.at_ms, duplicate: true });
         }
+        if let Some(quota) = send.over.filter(|_| !matches!(send.amends, Some(Amends::Delete(_)))) {
+            return Ok(Outcome::OverQuota(quota));
+        }
         let Some(amends) = send.amends else {
-            return Ok(self.append(send, no, author, now, batch));
+            return Ok(self.append(send, no, author, None, now, batch));
         };
         let amending = match self.amending(send, amends, no, author, facts, now)? {
             Ok(amending) => amending,
             Err(refused) => return Ok(Outcome::Refused(refused)),
         };
-        let outcome = self.append(send, no, author, now, batch);
+        let outcome = self.append(send, no, author, amending.expires_at_ms, now, batch);
         if let Outcome::Sent { seq, .. } = outcome {
             self.amend(amending, no, author, seq, send.body.is_empty(), batch);
         }
@@ -131,6 +147,7 @@ impl Engine {
         send: &Send,
         no: ChatNo,
         author: u32,
+        expires_at_ms: Option<Millis>,
         now: Millis,
         batch: &mut Batch,
     ) -> Outcome {
@@ -151,7 +168,8 @@ impl Engine {
         chat.mark_dirty(author);
         // The shorter of two lifetimes counts.
         let ttl_s = send.ttl_s.into_iter().chain(Some(chat.info.ttl_s).filter(|ttl_s| *ttl_s > 0));
-        let ttl_s = ttl_s.min();
+        let own_end = ttl_s.min().map(|ttl_s| at_ms + Millis::from(ttl_s) * 1000);
+        let hidden = chat.is_blocked(author);
         let entry = Arc::new(Entry {
             seq,
             id,
@@ -162,11 +180,12 @@ impl Engine {
             body: send.body.clone(),
             reply_to: send.reply_to,
             mentions: send.mentions.clone(),
-            expires_at_ms: ttl_s.map(|ttl_s| at_ms + Millis::from(ttl_s) * 1000),
+            expires_at_ms: own_end.into_iter().chain(expires_at_ms).min(),
             fingerprint: send.fingerprint.filter(|_| send.id.is_none()),
             event: None,
             amends: send.amends,
             deleted: false,
+            hidden,
             origin: send.origin,
             derived: Derived::default(),
         });
@@ -206,6 +225,13 @@ impl Engine {
 
 pub(super) fn append_entry(chat: &mut Chat, entry: Arc<Entry>, batch: &mut Batch) {
     let (no, seq) = (chat.no, entry.seq);
+    let begins = seq == Seq(1);
+    let joins_or_leaves =
+        matches!(entry.event, Some(Event::Added { .. } | Event::Removed { .. } | Event::Left));
+    if begins || joins_or_leaves {
+        batch.effects.push(Effect::Members { chat: no });
+    }
+    batch.note_stored(no, &entry, 1);
     batch.push(Write::Entry { chat: no, entry: entry.clone() });
     chat.append(entry);
     batch.grown.entry(no).or_insert((seq, seq)).1 = seq;

@@ -5,7 +5,7 @@ use bluetick_protocol::{Seq, UserId};
 use super::Engine;
 use super::batch::{Batch, Facts, Need, SubscriptionStart};
 use super::chat::{ChatNo, Member};
-use super::command::{Outcome, Refused, Subscribe, SubscriptionKind, Unsubscribe};
+use super::command::{Outcome, Refused, SessionKey, Subscribe, SubscriptionKind, Unsubscribe};
 
 impl Engine {
     pub(super) fn decide_subscribe(
@@ -71,6 +71,32 @@ impl Engine {
             self.touch(no, batch);
         }
         Ok(Outcome::Unsubscribed)
+    }
+
+    /// Forgets the cursors of a device in all chats of its user.
+    pub(super) fn decide_forget_device(
+        &mut self,
+        key: &SessionKey,
+        epoch: Option<u64>,
+        facts: &Facts,
+        batch: &mut Batch,
+    ) -> Result<Outcome, Need> {
+        let numbers = self.chats_of(&key.user, facts)?;
+        self.all_resident(&numbers)?;
+        for no in numbers {
+            let Some(chat) = self.chats.get_mut(no) else { continue };
+            let Some(index) = chat.member_index(&key.user) else { continue };
+            let Some(member) = chat.member_mut(index) else { continue };
+            let had = member.cursors.len();
+            member.cursors.retain(|cursor| {
+                cursor.device != key.device || epoch.is_some_and(|epoch| epoch != cursor.epoch)
+            });
+            if member.cursors.len() < had {
+                chat.mark_dirty(index);
+                self.touch(no, batch);
+            }
+        }
+        Ok(Outcome::Saved)
     }
 
     fn all_resident(&self, numbers: &[ChatNo]) -> Result<(), Need> {

@@ -3,15 +3,20 @@
 //!
 //! | table | key after the partition (2 bytes) | value |
 //! |---|---|---|
+//! | state | `a` | when the server was last known to be alive |
 //! | state | `c` chat(8) | chat record |
+//! | state | `e` time(8) chat(8) seq(8) | (empty): a message whose time is over then |
 //! | state | `i` chat(8) | what is said of a chat |
 //! | state | `k` | counters |
+//! | state | `l` user | when he was last seen |
 //! | state | `m` chat(8) page(4) | member page |
 //! | state | `n` name | chat number |
+//! | state | `p` user | what is kept of him |
 //! | state | `q` user 0 hash(16) | answer to a request |
 //! | state | `s` user 0 device | session |
 //! | state | `u` user 0 chat(8) | (empty) |
 //! | state | `x` chat(8) seq(8) | what was done to a message |
+//! | state | `y` user | what his messages take |
 //! | log | chat(8) seq(8) | entry |
 //! | ids | id(16) chat(8) author(4) | seq |
 //!
@@ -23,15 +28,20 @@ use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 use super::kv::StoreError;
 use crate::engine::{ChatNo, PartitionNo, RequestKey, SessionKey};
 
+const ALIVE: u8 = b'a';
 const CHAT: u8 = b'c';
+const EXPIRING: u8 = b'e';
 const CHAT_INFO: u8 = b'i';
 const COUNTERS: u8 = b'k';
+const SEEN: u8 = b'l';
 const MEMBER_PAGE: u8 = b'm';
 const CHAT_NAME: u8 = b'n';
+const USER: u8 = b'p';
 const ANSWER: u8 = b'q';
 const SESSION: u8 = b's';
 const CHAT_OF_USER: u8 = b'u';
 const AMENDMENTS: u8 = b'x';
+const STORED: u8 = b'y';
 
 const TRUNCATED: StoreError = StoreError::Corrupt("a key is too short");
 
@@ -40,6 +50,49 @@ pub(super) type Range = (Vec<u8>, Vec<u8>);
 
 pub(super) fn schema() -> Vec<u8> {
     vec![0xFF, 0xFF, b'v']
+}
+
+pub(super) fn alive(partition: PartitionNo) -> Vec<u8> {
+    key(partition, ALIVE, &[])
+}
+
+pub(super) fn user(partition: PartitionNo, id: &UserId) -> Vec<u8> {
+    key(partition, USER, &[id.as_str().as_bytes()])
+}
+
+pub(super) fn stored(partition: PartitionNo, user: &UserId) -> Vec<u8> {
+    key(partition, STORED, &[user.as_str().as_bytes()])
+}
+
+pub(super) fn seen(partition: PartitionNo, user: &UserId) -> Vec<u8> {
+    key(partition, SEEN, &[user.as_str().as_bytes()])
+}
+
+pub(super) fn all_seen(partition: PartitionNo) -> Range {
+    (key(partition, SEEN, &[]), key(partition, SEEN + 1, &[]))
+}
+
+pub(super) fn seen_user(key: &[u8]) -> Result<UserId, StoreError> {
+    let name = key.get(3..).and_then(|name| std::str::from_utf8(name).ok());
+    let user = name.and_then(|name| UserId::try_from(name).ok());
+    user.ok_or(StoreError::Corrupt("a key does not name a user"))
+}
+
+pub(super) fn expiring(partition: PartitionNo, at_ms: u64, chat: ChatNo, seq: Seq) -> Vec<u8> {
+    let parts = [at_ms, chat.0, seq.0].map(u64::to_be_bytes);
+    key(partition, EXPIRING, &parts.each_ref().map(<[u8; 8]>::as_slice))
+}
+
+/// Those whose time is over at `now`.
+pub(super) fn expired(partition: PartitionNo, now: u64) -> Range {
+    let next = now.saturating_add(1).to_be_bytes();
+    (key(partition, EXPIRING, &[]), key(partition, EXPIRING, &[&next]))
+}
+
+/// Chat and place of an expiring message.
+pub(super) fn expiring_place(key: &[u8]) -> Result<(ChatNo, Seq), StoreError> {
+    let (rest, _) = key.split_last_chunk::<8>().ok_or(TRUNCATED)?;
+    Ok((trailing_chat_no(rest)?, trailing_seq(key)?))
 }
 
 pub(super) fn chat(partition: PartitionNo, no: ChatNo) -> Vec<u8> {
@@ -106,6 +159,11 @@ pub(super) fn session(partition: PartitionNo, of: &SessionKey) -> Vec<u8> {
 
 pub(super) fn sessions(partition: PartitionNo) -> Range {
     (key(partition, SESSION, &[]), key(partition, SESSION + 1, &[]))
+}
+
+pub(super) fn sessions_of(partition: PartitionNo, user: &UserId) -> Range {
+    let user = user.as_str().as_bytes();
+    (key(partition, SESSION, &[user, &[0]]), key(partition, SESSION, &[user, &[1]]))
 }
 
 pub(super) fn session_key(key: &[u8]) -> Result<SessionKey, StoreError> {

@@ -22,7 +22,7 @@ use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 
 use crate::engine::{
     Amendments, Answer, Batch, Chat, ChatNo, Counters, Entry, Facts, Member, Need, PartitionNo,
-    RequestKey, SavedSession, SessionKey, Write,
+    RequestKey, SavedSession, Seen, SessionKey, User, Write,
 };
 
 /// How many chats a page of [`Store::chats`] holds at most.
@@ -135,6 +135,14 @@ impl Store {
                 let answer = self.answer(partition, &key)?;
                 facts.answers.insert(key, answer);
             }
+            Need::User(id) => {
+                let user = self.user(partition, &id)?;
+                facts.users.insert(id, user);
+            }
+            Need::Stored(user) => {
+                let bytes = self.stored(partition, &user)?;
+                facts.stored.insert(user, bytes);
+            }
             Need::Entry(chat, seq) => {
                 let bytes = self.kv.get(Table::Log, &keys::entry(partition, chat, seq))?;
                 let entry = bytes.map(|bytes| records::decode_entry(seq, &bytes)).transpose()?;
@@ -204,12 +212,7 @@ impl Store {
         user: &UserId,
     ) -> Result<Vec<ChatNo>, StoreError> {
         let (from, to) = keys::chats_of_user(partition, user);
-        let mut numbers = Vec::new();
-        self.scan(Table::State, &from, &to, |key, _| {
-            numbers.push(keys::trailing_chat_no(key)?);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(numbers)
+        self.page(Table::State, &from, &to, usize::MAX, |key, _| keys::trailing_chat_no(key))
     }
 
     /// Entries of a chat from `from` on, rising, up to `entries_max` of them or until their bodies
@@ -255,6 +258,74 @@ impl Store {
         bytes.map(|bytes| records::decode_id(&bytes)).transpose()
     }
 
+    /// What is kept of a user.
+    ///
+    /// # Errors
+    /// As [`Store::supply`].
+    pub fn user(&self, partition: PartitionNo, id: &UserId) -> Result<User, StoreError> {
+        let bytes = self.kv.get(Table::State, &keys::user(partition, id))?;
+        bytes.map_or(Ok(User::default()), |bytes| records::decode_user(&bytes))
+    }
+
+    /// What a user's messages take in the store, bytes.
+    ///
+    /// # Errors
+    /// As [`Store::supply`].
+    pub fn stored(&self, partition: PartitionNo, user: &UserId) -> Result<i64, StoreError> {
+        let bytes = self.kv.get(Table::State, &keys::stored(partition, user))?;
+        bytes.map_or(Ok(0), |bytes| records::decode_stored(&bytes))
+    }
+
+    /// When a user was last seen; `None`: never.
+    ///
+    /// # Errors
+    /// As [`Store::supply`].
+    pub fn seen(&self, partition: PartitionNo, user: &UserId) -> Result<Option<Seen>, StoreError> {
+        let bytes = self.kv.get(Table::State, &keys::seen(partition, user))?;
+        bytes.map(|bytes| records::decode_seen(&bytes)).transpose()
+    }
+
+    /// Up to `max` of those of a partition who were ever seen, in key order, after `after`.
+    ///
+    /// # Errors
+    /// As [`Store::supply`].
+    pub fn all_seen(
+        &self,
+        partition: PartitionNo,
+        after: Option<&UserId>,
+        max: usize,
+    ) -> Result<Vec<(UserId, Seen)>, StoreError> {
+        let (from, to) = keys::all_seen(partition);
+        let from = after.map_or(from, |after| just_after(keys::seen(partition, after)));
+        self.page(Table::State, &from, &to, max, |key, value| {
+            Ok((keys::seen_user(key)?, records::decode_seen(value)?))
+        })
+    }
+
+    /// When the server was last known to be alive.
+    ///
+    /// # Errors
+    /// As [`Store::supply`].
+    pub fn alive(&self, partition: PartitionNo) -> Result<Option<u64>, StoreError> {
+        let bytes = self.kv.get(Table::State, &keys::alive(partition))?;
+        bytes.map(|bytes| records::decode_time(&bytes)).transpose()
+    }
+
+    /// Up to `max` messages of a partition whose time was over at `now` and that are not erased
+    /// yet, the oldest first.
+    ///
+    /// # Errors
+    /// As [`Store::supply`].
+    pub fn expired(
+        &self,
+        partition: PartitionNo,
+        now: u64,
+        max: usize,
+    ) -> Result<Vec<(ChatNo, Seq)>, StoreError> {
+        let (from, to) = keys::expired(partition, now);
+        self.page(Table::State, &from, &to, max, |key, _| keys::expiring_place(key))
+    }
+
     /// A persistent session.
     ///
     /// # Errors
@@ -278,18 +349,26 @@ impl Store {
         after: Option<&SessionKey>,
         max: usize,
     ) -> Result<Vec<(SessionKey, SavedSession)>, StoreError> {
-        let (mut from, to) = keys::sessions(partition);
-        if let Some(after) = after {
-            from = keys::session(partition, after);
-            from.push(0);
-        }
-        let mut sessions = Vec::new();
-        self.scan(Table::State, &from, &to, |key, value| {
-            sessions.push((keys::session_key(key)?, records::decode_session(value)?));
-            let full = sessions.len() >= max;
-            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
-        Ok(sessions)
+        let (from, to) = keys::sessions(partition);
+        let from = after.map_or(from, |after| just_after(keys::session(partition, after)));
+        self.page(Table::State, &from, &to, max, |key, value| {
+            Ok((keys::session_key(key)?, records::decode_session(value)?))
+        })
+    }
+
+    /// The persistent sessions of a user, by device.
+    ///
+    /// # Errors
+    /// As [`Store::supply`].
+    pub fn sessions_of(
+        &self,
+        partition: PartitionNo,
+        user: &UserId,
+    ) -> Result<Vec<(SessionKey, SavedSession)>, StoreError> {
+        let (from, to) = keys::sessions_of(partition, user);
+        self.page(Table::State, &from, &to, usize::MAX, |key, value| {
+            Ok((keys::session_key(key)?, records::decode_session(value)?))
+        })
     }
 
     /// What was done to messages of a chat from `from` to `to`, rising.
@@ -305,12 +384,9 @@ impl Store {
     ) -> Result<Vec<(Seq, Amendments)>, StoreError> {
         let (start, end) =
             (keys::amendments(partition, chat, from), keys::amendments(partition, chat, to.next()));
-        let mut found = Vec::new();
-        self.scan(Table::State, &start, &end, |key, value| {
-            found.push((keys::trailing_seq(key)?, records::decode_amendments(value)?));
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(found)
+        self.page(Table::State, &start, &end, usize::MAX, |key, value| {
+            Ok((keys::trailing_seq(key)?, records::decode_amendments(value)?))
+        })
     }
 
     /// What a request was answered.
@@ -336,18 +412,11 @@ impl Store {
         after: Option<&RequestKey>,
         max: usize,
     ) -> Result<Vec<(RequestKey, Answer)>, StoreError> {
-        let (mut from, to) = keys::answers(partition);
-        if let Some(after) = after {
-            from = keys::answer(partition, after);
-            from.push(0);
-        }
-        let mut answers = Vec::new();
-        self.scan(Table::State, &from, &to, |key, value| {
-            answers.push((keys::answer_key(key)?, records::decode_answer(value)?));
-            let full = answers.len() >= max;
-            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
-        Ok(answers)
+        let (from, to) = keys::answers(partition);
+        let from = after.map_or(from, |after| just_after(keys::answer(partition, after)));
+        self.page(Table::State, &from, &to, max, |key, value| {
+            Ok((keys::answer_key(key)?, records::decode_answer(value)?))
+        })
     }
 
     /// The numbers of a page of a partition's chats after `after`, rising; empty at the end.
@@ -359,18 +428,27 @@ impl Store {
         partition: PartitionNo,
         after: Option<ChatNo>,
     ) -> Result<Vec<ChatNo>, StoreError> {
-        let (mut from, to) = keys::chats(partition);
-        if let Some(after) = after {
-            from = keys::chat(partition, after);
-            from.push(0);
-        }
-        let mut numbers = Vec::new();
-        self.scan(Table::State, &from, &to, |key, _| {
-            numbers.push(keys::trailing_chat_no(key)?);
-            let full = numbers.len() >= CHATS_PER_SCAN;
+        let (from, to) = keys::chats(partition);
+        let from = after.map_or(from, |after| just_after(keys::chat(partition, after)));
+        self.page(Table::State, &from, &to, CHATS_PER_SCAN, |key, _| keys::trailing_chat_no(key))
+    }
+
+    /// Up to `max` of the records of a range, read by `each`.
+    fn page<T>(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        max: usize,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut page = Vec::new();
+        self.scan(table, from, to, |key, value| {
+            page.push(each(key, value)?);
+            let full = page.len() >= max;
             Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
-        Ok(numbers)
+        Ok(page)
     }
 
     fn scan(
@@ -401,15 +479,37 @@ pub struct CommitStats {
     pub bytes: usize,
 }
 
+/// The key right after this one.
+fn just_after(mut key: Vec<u8>) -> Vec<u8> {
+    key.push(0);
+    key
+}
+
 fn apply(partition: PartitionNo, write: &Write, batch: &mut KvBatch) {
     match write {
-        Write::Entry { chat, entry } | Write::Erase { chat, entry } => {
+        Write::Entry { chat, entry } => {
             let key = keys::entry(partition, *chat, entry.seq);
             batch.put(Table::Log, &key, |out| records::encode_entry(entry, out));
+            if let Some(at_ms) = entry.expires_at_ms {
+                let key = keys::expiring(partition, at_ms, *chat, entry.seq);
+                batch.put(Table::State, &key, |_| ());
+            }
+        }
+        Write::Erase { chat, entry } => {
+            let key = keys::entry(partition, *chat, entry.seq);
+            batch.put(Table::Log, &key, |out| records::encode_entry(entry, out));
+            if let Some(at_ms) = entry.expires_at_ms {
+                let key = keys::expiring(partition, at_ms, *chat, entry.seq);
+                batch.delete(Table::State, &key);
+            }
         }
         Write::Amendments { chat, seq, amendments } => {
             let key = keys::amendments(partition, *chat, *seq);
-            batch.put(Table::State, &key, |out| records::encode_amendments(amendments, out));
+            if *amendments == Amendments::default() {
+                batch.delete(Table::State, &key);
+            } else {
+                batch.put(Table::State, &key, |out| records::encode_amendments(amendments, out));
+            }
         }
         Write::Id { id, chat, author, seq } => {
             let key = keys::id(partition, *id, *chat, *author);
@@ -453,6 +553,22 @@ fn apply(partition: PartitionNo, write: &Write, batch: &mut KvBatch) {
         Write::MemberPage { no, page, members } => {
             let key = keys::member_page(partition, *no, *page);
             batch.put(Table::State, &key, |out| records::encode_members(members, out));
+        }
+        Write::User { id, user } => {
+            let key = keys::user(partition, id);
+            batch.put(Table::State, &key, |out| records::encode_user(user, out));
+        }
+        Write::Stored { user, bytes } => {
+            let key = keys::stored(partition, user);
+            batch.put(Table::State, &key, |out| records::encode_stored(*bytes, out));
+        }
+        Write::Seen { user, seen } => {
+            let key = keys::seen(partition, user);
+            batch.put(Table::State, &key, |out| records::encode_seen(*seen, out));
+        }
+        Write::Alive { at_ms } => {
+            let key = keys::alive(partition);
+            batch.put(Table::State, &key, |out| records::encode_time(*at_ms, out));
         }
         Write::Session { key, session } => {
             let key = keys::session(partition, key);

@@ -82,14 +82,9 @@ pub(crate) fn member(random: &mut Rng, name: &str) -> Member {
     let role = [Role::Owner, Role::Admin, Role::Member][random.usize(..3)];
     let mut member = Member::new(user(name), role, Seq(number(random)), number(random));
     member.until = maybe(random, number).map(Seq);
-    member.marks = Watermarks {
-        delivered: Seq(number(random)),
-        read: Seq(number(random)),
-        at_ms: number(random),
-        version: number(random),
-        read_version: number(random),
-        news: number(random),
-    };
+    member.marks = watermarks(random);
+    member.muted_until_ms = maybe(random, number);
+    member.blocks = maybe(random, watermarks);
     member.visible = member.marks;
     member.receipts_told = number(random);
     member.newest_id = maybe(random, |random| id(random.u128(1..)));
@@ -97,6 +92,20 @@ pub(crate) fn member(random: &mut Rng, name: &str) -> Member {
     let cursors = random.usize(..3);
     member.cursors = (0..cursors).map(|_| cursor(random)).collect();
     member
+}
+
+fn watermarks(random: &mut Rng) -> Watermarks {
+    Watermarks {
+        delivered: Seq(number(random)),
+        read: Seq(number(random)),
+        read_told: Seq(number(random)),
+        at_ms: number(random),
+        version: number(random),
+        delivered_version: number(random),
+        read_version: number(random),
+        news: number(random),
+        delivered_news: number(random),
+    }
 }
 
 fn cursor(random: &mut Rng) -> Cursor {
@@ -126,6 +135,7 @@ pub(crate) fn entry(seq: u64, body: &[u8]) -> Entry {
         origin: 0,
         amends: None,
         deleted: false,
+        hidden: false,
         derived: Derived::default(),
     }
 }
@@ -152,7 +162,8 @@ pub(crate) fn any_entry(random: &mut Rng, seq: Seq) -> Entry {
         event: maybe(random, event),
         origin: random.u32(..),
         amends: None,
-        deleted: false,
+        deleted: random.bool(),
+        hidden: random.bool(),
         derived: Derived::default(),
     }
 }
@@ -172,6 +183,8 @@ pub(crate) fn session(random: &mut Rng) -> SavedSession {
         epoch: number(random),
         expiry_s: random.u32(..),
         disconnected_at_ms: maybe(random, number),
+        last_seen_ms: number(random),
+        client: text(random, 20),
         subscriptions: (0..subscriptions)
             .map(|_| {
                 let ticks = random.usize(..5);

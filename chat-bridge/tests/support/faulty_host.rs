@@ -6,8 +6,8 @@ use bluetick_bridge::Bridge;
 use bluetick_bridge::bridge::ChatSession;
 use bluetick_broker::Message;
 use bluetick_broker::host::{
-    Access, Attempt, Delivery, DeliveryId, Host, HostEvent, HostPublish, HostSession, Open, Room,
-    SessionKey, Token,
+    Access, Attempt, Delivery, DeliveryId, Ended, Host, HostEvent, HostPublish, HostSession, Open,
+    Room, SessionKey, Sessions, Token,
 };
 use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::{FilterRequest, PublishProperties, QoS};
@@ -30,6 +30,10 @@ impl FaultyHost {
 
 impl Host for FaultyHost {
     type Session = FaultySession;
+
+    fn start(&self, sessions: Arc<dyn Sessions>) {
+        self.inner.start(sessions);
+    }
 
     fn authenticate(&self, attempt: Attempt, line: Line) {
         self.inner.authenticate(attempt, line);
@@ -199,10 +203,11 @@ impl HostSession for FaultySession {
         self.inner.fetch(ids);
     }
 
-    fn close(&mut self, lives_on: bool) {
+    fn close(&mut self, mut ended: Ended) {
         if self.sabotage == Some(Sabotage::WritesOffWhatWasUnderWay) {
             self.inner.acked(&std::mem::take(&mut self.unacked));
         }
-        self.inner.close(lives_on && self.sabotage != Some(Sabotage::EndsSessionsEarly));
+        ended.lives_on &= self.sabotage != Some(Sabotage::EndsSessionsEarly);
+        self.inner.close(ended);
     }
 }

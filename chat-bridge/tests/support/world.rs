@@ -175,6 +175,7 @@ struct Server {
     broker: Broker<FaultyHost>,
     pipeline: Arc<Pipeline>,
     reads: Arc<InlineReads>,
+    bridge: Bridge,
     killed: Rc<Killed>,
 }
 
@@ -217,11 +218,12 @@ impl World {
             reads.clone(),
             BridgeOptions::default(),
         );
-        bridge.sweep(true).expect("swept");
+        bridge.recover().expect("recovered");
         self.create_group(&pipeline);
         let limits = Limits { inflight_out_max: 8, ..Limits::default() };
-        let broker = Broker::new(FaultyHost::new(bridge, self.sabotage), limits);
-        *self.server.borrow_mut() = Some(Server { broker, pipeline, reads, killed: Rc::default() });
+        let broker = Broker::new(FaultyHost::new(bridge.clone(), self.sabotage), limits);
+        let killed = Rc::default();
+        *self.server.borrow_mut() = Some(Server { broker, bridge, pipeline, reads, killed });
         self.record.push(Event::ServerStarted);
     }
 
@@ -233,6 +235,7 @@ impl World {
         let create = Command::CreateChat(CreateChat {
             info: Info::default(),
             members_max: 1024,
+            over: None,
             chat,
             id: MessageId::from_bytes([7; 16]).expect("an id"),
             owner: users[0].clone(),
@@ -263,23 +266,28 @@ impl World {
 /// Does the work of the writers and readers, a step at a time, with faults in between.
 async fn pump(world: Rc<World>, mut random: Rng) {
     loop {
-        let parts = world
-            .server
-            .borrow()
-            .as_ref()
-            .map(|server| (server.pipeline.clone(), server.reads.clone()));
-        let Some((pipeline, reads)) = parts else {
+        let parts =
+            world.server.borrow().as_ref().map(|server| {
+                (server.pipeline.clone(), server.reads.clone(), server.bridge.clone())
+            });
+        let Some((pipeline, reads, bridge)) = parts else {
             sleep(Duration::from_millis(random.u64(..2000))).await;
             world.start();
             continue;
         };
-        serve(&world, &pipeline, &reads, &mut random).await;
+        serve(&world, &pipeline, &reads, &bridge, &mut random).await;
         world.crash();
     }
 }
 
 /// Serves until the server is to crash.
-async fn serve(world: &World, pipeline: &Pipeline, reads: &InlineReads, random: &mut Rng) {
+async fn serve(
+    world: &World,
+    pipeline: &Pipeline,
+    reads: &InlineReads,
+    bridge: &Bridge,
+    random: &mut Rng,
+) {
     let mut deciding = pipeline.begin();
     let mut some = false;
     let mut syncing: Option<Batches> = None;
@@ -288,6 +296,10 @@ async fn serve(world: &World, pipeline: &Pipeline, reads: &InlineReads, random: 
         let calm = world.calm.get();
         if !calm && random.u16(..4000) == 0 {
             return;
+        }
+        if random.u8(..64) == 0 {
+            bridge.tick();
+            bridge.expire().expect("memory can be read");
         }
         for _ in 0..random.usize(..3) {
             reads.step(pipeline);

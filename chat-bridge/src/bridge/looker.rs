@@ -1,0 +1,191 @@
+//! A session that looks at who is there: at users it names, or at all with whom its user shares a
+//! chat.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bluetick_broker::mailbox::Line;
+use bluetick_protocol::{ChatId, UserId};
+use parking_lot::Mutex;
+
+use super::Shared;
+use super::people::Person;
+use crate::store::StoreError;
+
+/// A session that looks at others.
+pub(super) struct Looker {
+    pub(super) line: Line,
+    /// Whose session it is.
+    pub(super) me: Arc<Person>,
+    wanted: Mutex<Wanted>,
+    /// At whom it looks. Held while that is changed: by one reader at a time.
+    watched: Mutex<HashSet<UserId>>,
+    /// Its user's chats have changed since it was last found out who is in them.
+    stale: AtomicBool,
+}
+
+/// Of whom it is told although it was before.
+pub(super) enum Again {
+    /// Of nobody.
+    Nobody,
+    /// Of everybody.
+    Everybody,
+    /// Of one.
+    One(UserId),
+}
+
+impl Again {
+    fn is_for(&self, user: &UserId) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Everybody => true,
+            Self::One(one) => one == user,
+        }
+    }
+}
+
+/// What it has subscribed to.
+#[derive(Default)]
+struct Wanted {
+    all: bool,
+    named: HashSet<UserId>,
+}
+
+impl Looker {
+    pub(super) fn new(line: Line, me: Arc<Person>) -> Arc<Self> {
+        Arc::new(Self {
+            line,
+            me,
+            wanted: Mutex::default(),
+            watched: Mutex::default(),
+            stale: AtomicBool::new(false),
+        })
+    }
+
+    /// It wants to look at a user, or at all (`None`), or no longer. Gives whether it looks at
+    /// anybody.
+    pub(super) fn want(&self, user: Option<UserId>, wants: bool) -> bool {
+        let mut wanted = self.wanted.lock();
+        match user {
+            None => wanted.all = wants,
+            Some(user) if wants => {
+                wanted.named.insert(user);
+            }
+            Some(user) => {
+                wanted.named.remove(&user);
+            }
+        }
+        wanted.all || !wanted.named.is_empty()
+    }
+
+    /// Notes that its user's chats have changed; `true`: nobody else looks into it yet.
+    pub(super) fn set_stale(&self) -> bool {
+        !self.stale.swap(true, Ordering::AcqRel)
+    }
+
+    /// Has [`Looker::refresh`] done where blocking is allowed.
+    pub(super) fn show(self: &Arc<Self>, shared: &Arc<Shared>, again: Again) {
+        let (looker, of) = (self.clone(), shared.clone());
+        shared.reads.run(Box::new(move || {
+            if let Err(error) = looker.refresh(&of, again) {
+                tracing::error!(%error, "the store cannot be read");
+            }
+        }));
+    }
+
+    /// Looks at whom it may, of those it wants to, and is told of who is new among them; also of
+    /// those it looked at already, if they are asked for again. Reads from the store: blocks.
+    fn refresh(self: &Arc<Self>, shared: &Shared, again: Again) -> Result<(), StoreError> {
+        let mut watched = self.watched.lock();
+        self.stale.store(false, Ordering::Release);
+        let (all, named) = {
+            let wanted = self.wanted.lock();
+            (wanted.all, wanted.named.clone())
+        };
+        let mut may = if all { contacts(shared, &self.me.user)? } else { HashSet::new() };
+        for user in named {
+            if may.contains(&user) || shares_chat(shared, &self.me.user, &user)? {
+                may.insert(user);
+            }
+        }
+        watched.retain(|user| {
+            let keeps = may.contains(user);
+            if !keeps && let Some(person) = shared.people.get(user) {
+                person.unwatch(self);
+            }
+            keeps
+        });
+        for user in may {
+            if watched.contains(&user) {
+                if again.is_for(&user)
+                    && let Some(person) = shared.people.get(&user)
+                {
+                    person.tell_again(self);
+                }
+            } else {
+                let person = shared.person(&user)?;
+                person.watch(self);
+                let blocked = has_blocked(shared, &user, &self.me.user)?;
+                person.watched(self, blocked);
+                watched.insert(user);
+            }
+        }
+        self.me.looks(self, !watched.is_empty());
+        Ok(())
+    }
+
+    /// The session ends. May wait for a reader that is just looking into it.
+    pub(super) fn end(self: &Arc<Self>, shared: &Shared) {
+        *self.wanted.lock() = Wanted::default();
+        for user in std::mem::take(&mut *self.watched.lock()) {
+            if let Some(person) = shared.people.get(&user) {
+                person.unwatch(self);
+            }
+        }
+        self.me.looks(self, false);
+    }
+}
+
+/// All with whom a user shares a chat.
+fn contacts(shared: &Shared, user: &UserId) -> Result<HashSet<UserId>, StoreError> {
+    let mut contacts = HashSet::new();
+    let store = shared.store();
+    for partition in shared.pipeline.partitions() {
+        for no in store.chats_of_user(partition.no(), user)? {
+            let Some(chat) = store.chat(partition.no(), no)? else { continue };
+            if !chat.has_begun() || chat.active_index(user).is_none() {
+                continue;
+            }
+            let others = chat.members.into_iter().filter(|member| member.is_active());
+            contacts.extend(others.map(|member| member.user).filter(|other| other != user));
+        }
+    }
+    Ok(contacts)
+}
+
+/// Whether two users are members of one chat.
+pub(super) fn shares_chat(shared: &Shared, a: &UserId, b: &UserId) -> Result<bool, StoreError> {
+    let store = shared.store();
+    for partition in shared.pipeline.partitions() {
+        let no = partition.no();
+        let of_a: HashSet<_> = store.chats_of_user(no, a)?.into_iter().collect();
+        for chat in store.chats_of_user(no, b)?.into_iter().filter(|chat| of_a.contains(chat)) {
+            let Some(chat) = store.chat(no, chat)? else { continue };
+            let both = [a, b].iter().all(|user| chat.active_index(user).is_some());
+            if both && chat.has_begun() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether `by` has blocked `user`.
+fn has_blocked(shared: &Shared, by: &UserId, user: &UserId) -> Result<bool, StoreError> {
+    let id = ChatId::direct(by, user);
+    let chat = shared.store().chat_by_name(shared.of_chat(&id).no(), &id)?;
+    Ok(chat.is_some_and(|chat| {
+        chat.members.iter().any(|member| member.user == *by && member.blocks.is_some())
+    }))
+}

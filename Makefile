@@ -14,6 +14,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make sim SEEDS=10000 | make sim SEED=17 | make torture KILLS=100 | make bench ONLY=50x50"
+	@echo "  bench: 1x1 50x50 window1 idle fan-out offline chats-list a-million-chats dialects"
 
 # The dev profile is optimised a little (Cargo.toml): a first look should not wait for `release`.
 run: setup ## install what is missing, build, and serve on 127.0.0.1:1883 (data in ./data)

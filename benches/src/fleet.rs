@@ -29,6 +29,8 @@ pub struct Client {
     pub user: String,
     /// Filters, all at QoS 1; none means no SUBSCRIBE.
     pub filters: Vec<String>,
+    /// Whether the session outlives the connection.
+    pub persistent: bool,
 }
 
 /// What a workload does with each packet.
@@ -89,7 +91,8 @@ impl Fleet {
         let mut handshake = Handshake { version, clients, window, ready: 0 };
         for (number, client) in clients.iter().enumerate() {
             fleet.open(address, deadline)?;
-            put_connect(fleet.out(number), version, &client.id, &client.user, window);
+            let out = fleet.out(number);
+            put_connect(out, version, &client.id, &client.user, window, client.persistent);
             fleet.flush()?;
             let least = if number + 1 == clients.len() {
                 clients.len()

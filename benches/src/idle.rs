@@ -4,27 +4,21 @@
 //! chat with each of ten before and ten behind him, all delivered. Then the server is started anew, so that
 //! memory left over from making them is not there to be used again unseen.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::error::{Deadline, Error};
 use crate::fleet::{Fleet, Traffic};
 use crate::message::{Body, Ids, body_index};
-use crate::peer::{Delivery, Peer, send_topic};
-use crate::process::Process;
+use crate::peer::{Peer, send_topic};
+use crate::quiet::{acknowledge, wait_until_quiet};
 use crate::server::Server;
 use crate::settings::{CHATS_PER_IDLER, Settings, Workload};
-use crate::wire::{Packet, Version, put_puback, put_publish};
+use crate::wire::{Packet, Version, put_publish};
 
 /// How long each step (connecting, making the chats) may take.
 const STEP_LIMIT: Duration = Duration::from_secs(120);
-/// How long a server may take to become quiet.
-const QUIET_LIMIT: Duration = Duration::from_secs(60);
-/// What quiet means: this long with hardly any CPU time.
-const QUIET_TIME: Duration = Duration::from_secs(1);
-/// CPU time in [`QUIET_TIME`] that still counts as quiet: one tick, which a periodic timer may take.
-const QUIET_CPU: Duration = Duration::from_millis(10);
 
 /// One run's figures.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -82,33 +76,6 @@ fn drive(server: &mut Server, peer: Peer, settings: &Settings) -> Result<IdleRun
             / f64::from(settings.connections),
         redelivered,
     })
-}
-
-/// Returns once the server has used no CPU time for a while; serves `fleet` meanwhile, and counts what it got.
-fn wait_until_quiet(
-    server: Process,
-    mut fleet: Option<&mut Fleet>,
-    what: &str,
-) -> Result<u64, Error> {
-    let deadline = Deadline::new(what, QUIET_LIMIT);
-    let mut listener = Listener::default();
-    loop {
-        deadline.check(|| "one quiet second of the server".into())?;
-        let before = server.cpu()?;
-        let window = Instant::now();
-        while let Some(left) =
-            QUIET_TIME.checked_sub(window.elapsed()).filter(|left| !left.is_zero())
-        {
-            match &mut fleet {
-                Some(fleet) => fleet.turn(left, &mut listener)?,
-                // Time itself is what is waited for here.
-                None => std::thread::sleep(left),
-            }
-        }
-        if server.cpu()? - before <= QUIET_CPU {
-            return Ok(listener.messages);
-        }
-    }
 }
 
 fn make_chats(
@@ -173,37 +140,4 @@ impl Traffic for Chats {
             ref other => Err(Error::Wrong(format!("user {conn}: {other:?}"))),
         }
     }
-}
-
-/// Takes what comes to connections that only listen.
-#[derive(Default)]
-struct Listener {
-    messages: u64,
-}
-
-impl Traffic for Listener {
-    fn handle_packet(
-        &mut self,
-        conn: usize,
-        packet: &Packet<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        match *packet {
-            Packet::Publish { topic, packet_id, .. }
-                if Delivery::of(topic) == Delivery::Message =>
-            {
-                self.messages += 1;
-                acknowledge(packet_id, out)
-            }
-            ref other => Err(Error::Wrong(format!("idle user {conn}: {other:?}"))),
-        }
-    }
-}
-
-fn acknowledge(packet_id: u16, out: &mut Vec<u8>) -> Result<(), Error> {
-    if packet_id == 0 {
-        return Err(Error::Wrong("a QoS 0 delivery to a QoS 1 filter".into()));
-    }
-    put_puback(out, packet_id);
-    Ok(())
 }

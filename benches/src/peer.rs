@@ -59,6 +59,15 @@ impl Peer {
         self == Peer::Bluetick
     }
 
+    /// Member `number` of a group; with mosquitto, one of many subscribers to the topic of pair 0.
+    pub fn member(self, number: usize) -> Client {
+        let filter = match self {
+            Peer::Bluetick => "chats/+/messages",
+            Peer::Mosquitto => "t/0",
+        };
+        client(member_name(number), vec![filter.into()])
+    }
+
     /// User `number` of the idle crowd.
     pub fn idler(self, number: usize) -> Client {
         let filter = match self {
@@ -67,6 +76,17 @@ impl Peer {
         };
         client(format!("u{number}"), vec![filter])
     }
+}
+
+/// The user name of member `number` of a group.
+pub fn member_name(number: usize) -> String {
+    format!("m{number}")
+}
+
+/// Where one sends to `chat` with bluetick; with an id, the id is to be appended.
+pub fn chat_topic(chat: &str, with_id: bool) -> Vec<u8> {
+    let slash = if with_id { "/" } else { "" };
+    format!("chats/{chat}/send{slash}").into_bytes()
 }
 
 /// Where one sends to `user` with bluetick; with an id, the id is to be appended.
@@ -99,6 +119,7 @@ impl Delivery {
     }
 }
 
-fn client(user: String, filters: Vec<String>) -> Client {
-    Client { id: format!("{user}-device"), user, filters }
+/// The device of `user`, with a clean session.
+pub(crate) fn client(user: String, filters: Vec<String>) -> Client {
+    Client { id: format!("{user}-device"), user, filters, persistent: false }
 }

@@ -4,11 +4,15 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::chats_list::ChatsListRun;
+use crate::dialects::DialectRun;
+use crate::fan_out::FanOutRun;
 use crate::idle::IdleRun;
 use crate::machine::Machine;
+use crate::million::MillionRun;
+use crate::offline::OfflineRun;
 use crate::pairs::PairsRun;
-use crate::peer::Peer;
-use crate::settings::{Settings, Workload};
+use crate::settings::{Case, Settings, Workload};
 use crate::stats::{Latency, Spread};
 
 /// All figures of one bench.
@@ -26,15 +30,26 @@ pub struct Report {
     pub window1: Vec<Runs<Latency>>,
     /// Memory.
     pub idle: Vec<Runs<IdleRun>>,
+    /// Deliveries to a large group and a small one.
+    pub fan_out: Vec<Runs<FanOutRun>>,
+    /// Messages to a large group that is away, and a small one.
+    pub offline: Vec<Runs<OfflineRun>>,
+    /// Many chats listed, and few.
+    pub chats_list: Vec<Runs<ChatsListRun>>,
+    /// First messages among very many chats, and among some.
+    pub million: Vec<Runs<MillionRun>>,
+    /// Bytes on the wire: one run with all dialects in it.
+    pub dialects: Vec<Runs<Vec<DialectRun>>>,
 }
 
-/// The runs of one workload against one server.
+/// The runs of one workload in one case.
 #[derive(Debug, Serialize)]
 pub struct Runs<T> {
     /// Which work.
     pub workload: Workload,
-    /// Which server.
-    pub peer: Peer,
+    /// Which server, and how much of what the workload compares.
+    #[serde(flatten)]
+    pub case: Case,
     /// In the order they were run.
     pub runs: Vec<T>,
 }
@@ -67,6 +82,48 @@ const IDLE: &[Column<IdleRun>] = &[
     ("after KiB", 0, |run| run.after_bytes as f64 / 1024.0),
     ("redelivered", 0, |run| run.redelivered as f64),
 ];
+const FAN_OUT: &[Column<FanOutRun>] = &[
+    ("deliveries/s", 0, |run| run.deliveries_per_s),
+    ("server CPU us/del", 1, |run| run.server_cpu_us),
+    ("generator CPU us/del", 1, |run| run.generator_cpu_us),
+    ("1: last has it p50 us", 0, |run| run.last_member.p50_us),
+    ("1: p99 us", 0, |run| run.last_member.p99_us),
+    ("1: server CPU us/del", 1, |run| run.alone_server_cpu_us),
+    ("before KiB", 0, |run| run.before_bytes as f64 / 1024.0),
+    ("after KiB", 0, |run| run.after_bytes as f64 / 1024.0),
+];
+const OFFLINE: &[Column<OfflineRun>] = &[
+    ("PUBACK p50 us", 0, |run| run.puback.p50_us),
+    ("p99 us", 0, |run| run.puback.p99_us),
+    ("1: server CPU us/msg", 1, |run| run.alone_server_cpu_us),
+    ("100: messages/s", 0, |run| run.messages_per_s),
+    ("100: server CPU us/msg", 1, |run| run.server_cpu_us),
+];
+const CHATS_LIST: &[Column<ChatsListRun>] = &[
+    ("page p50 us", 0, |run| run.page.p50_us),
+    ("page p99 us", 0, |run| run.page.p99_us),
+    ("server CPU us/page", 0, |run| run.server_cpu_us),
+    ("pages", 0, |run| f64::from(run.pages_per_list)),
+    ("whole list ms", 1, |run| run.list_ms),
+    ("other's msg p50 us", 0, |run| run.message_quiet.p50_us),
+    ("  p99 us", 0, |run| run.message_quiet.p99_us),
+    ("  meanwhile p50 us", 0, |run| run.message_meanwhile.p50_us),
+    ("  meanwhile p99 us", 0, |run| run.message_meanwhile.p99_us),
+];
+const MILLION: &[Column<MillionRun>] = &[
+    ("cold PUBACK p50 us", 0, |run| run.cold.p50_us),
+    ("cold p99 us", 0, |run| run.cold.p99_us),
+    ("warm PUBACK p50 us", 0, |run| run.warm.p50_us),
+    ("warm p99 us", 0, |run| run.warm.p99_us),
+    ("new PUBACK p50 us", 0, |run| run.new.p50_us),
+    ("new p99 us", 0, |run| run.new.p99_us),
+    ("made in s", 1, |run| run.make_s),
+    ("disk MiB", 1, |run| run.disk_bytes as f64 / 1_048_576.0),
+    ("restart s", 2, |run| run.restart_s),
+    ("memory: made MiB", 1, |run| run.made_bytes as f64 / 1_048_576.0),
+    ("memory: restarted MiB", 1, |run| run.restarted_bytes as f64 / 1_048_576.0),
+    ("memory: after MiB", 1, |run| run.after_bytes as f64 / 1_048_576.0),
+];
 
 impl Report {
     /// The report as text.
@@ -74,12 +131,19 @@ impl Report {
         let mut text = String::new();
         self.put_head(&mut text);
         for workload in [Workload::OnePair, Workload::FiftyPairs] {
-            let rows: Vec<_> = self.pairs.iter().filter(|runs| runs.workload == workload).collect();
-            put_table(&mut text, workload, &rows, PAIRS);
+            let rows = self.pairs.iter().filter(|runs| runs.workload == workload);
+            put_table(&mut text, rows, PAIRS);
         }
-        put_table(&mut text, Workload::Window1, &self.window1.iter().collect::<Vec<_>>(), WINDOW1);
+        put_table(&mut text, &self.window1, WINDOW1);
         self.put_fdatasync(&mut text);
-        put_table(&mut text, Workload::Idle, &self.idle.iter().collect::<Vec<_>>(), IDLE);
+        put_table(&mut text, &self.idle, IDLE);
+        put_table(&mut text, &self.fan_out, FAN_OUT);
+        put_table(&mut text, &self.offline, OFFLINE);
+        put_table(&mut text, &self.chats_list, CHATS_LIST);
+        put_table(&mut text, &self.million, MILLION);
+        for run in self.dialects.iter().flat_map(|runs| &runs.runs) {
+            put_dialects(&mut text, run);
+        }
         text
     }
 
@@ -120,7 +184,7 @@ impl Report {
                     text,
                     format_args!(
                         "  {}: PUBACK p50 - fdatasync p50 = {:.0} us\n",
-                        runs.peer.name(),
+                        runs.case.peer.name(),
                         p50.median - sync.p50_us
                     ),
                 );
@@ -129,24 +193,29 @@ impl Report {
     }
 }
 
-/// One line per figure, one column per server, and the ratio of the first to mosquitto.
-fn put_table<T>(text: &mut String, workload: Workload, rows: &[&Runs<T>], columns: &[Column<T>]) {
-    if rows.is_empty() {
-        return;
-    }
+/// One line per figure, one column per case, and the ratio of the first to the last.
+fn put_table<'a, T: 'a>(
+    text: &mut String,
+    rows: impl IntoIterator<Item = &'a Runs<T>>,
+    columns: &[Column<T>],
+) {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let Some(workload) = rows.first().map(|row| row.workload) else { return };
     put(text, format_args!("\n{:<24}", workload.name()));
-    for row in rows {
-        put(text, format_args!("{:>30}", row.peer.name()));
+    for row in &rows {
+        put(text, format_args!("{:>30}", row.case.name()));
     }
-    let measure = rows.iter().find(|row| row.peer == Peer::Mosquitto);
-    let ours = rows.iter().find(|row| row.peer == Peer::Bluetick);
-    if measure.is_some() && ours.is_some() {
+    let ends = match rows[..] {
+        [first, .., last] => Some((first, last)),
+        _ => None,
+    };
+    if ends.is_some() {
         put(text, format_args!("{:>10}", "ratio"));
     }
     text.push('\n');
     for &(heading, decimals, figure) in columns {
         put(text, format_args!("  {heading:<22}"));
-        for row in rows {
+        for row in &rows {
             let cell = row.spread(figure).map_or("-".to_owned(), |spread| {
                 format!(
                     "{:.decimals$} ({:.decimals$}..{:.decimals$})",
@@ -155,10 +224,26 @@ fn put_table<T>(text: &mut String, workload: Workload, rows: &[&Runs<T>], column
             });
             put(text, format_args!("{cell:>30}"));
         }
-        let medians =
-            ours.and_then(|row| row.spread(figure)).zip(measure.and_then(|row| row.spread(figure)));
-        if let Some((ours, measure)) = medians.filter(|(_, measure)| measure.median != 0.0) {
-            put(text, format_args!("{:>10.2}", ours.median / measure.median));
+        let medians = ends.and_then(|(first, last)| first.spread(figure).zip(last.spread(figure)));
+        if let Some((first, last)) = medians.filter(|(_, last)| last.median != 0.0) {
+            put(text, format_args!("{:>10.2}", first.median / last.median));
+        }
+        text.push('\n');
+    }
+}
+
+/// One line per dialect, one column per place in the chat.
+fn put_dialects(text: &mut String, run: &[DialectRun]) {
+    put(text, format_args!("\n{:<24}", Workload::Dialects.name()));
+    for (seq, _) in run.first().iter().flat_map(|dialect| &dialect.bytes) {
+        put(text, format_args!("{:>14}", format!("seq {seq}")));
+    }
+    text.push_str("   bytes of a message sent, delivered and read\n");
+    for dialect in run {
+        let id = if dialect.with_id { ", with id" } else { "" };
+        put(text, format_args!("  {:<22}", format!("{}{id}", dialect.dialect)));
+        for (_, bytes) in &dialect.bytes {
+            put(text, format_args!("{bytes:>14}"));
         }
         text.push('\n');
     }

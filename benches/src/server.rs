@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -13,20 +14,32 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
+use crate::disk::disk_bytes;
 use crate::error::Error;
 use crate::peer::Peer;
 use crate::process::Process;
 use crate::settings::Settings;
 
-/// How long a server may take until it listens.
-const START_LIMIT: Duration = Duration::from_secs(20);
+/// How long a server may take until it listens: with a million chats it has hundreds of MB of log to read.
+const START_LIMIT: Duration = Duration::from_secs(90);
 /// Last lines of a server's output that an error shows.
 const LINES_KEPT: usize = 20;
+
+/// What the workloads need of bluetick, whatever its defaults are: the generator's users are few and each is as
+/// fast as a crowd, so every limit on what one user may do is lifted here, and only here.
+const BLUETICK_CONFIG: &str = "\
+[limits]
+# The windows of the workloads.
+inflight_in_max = 100
+[chat]
+# A group of a thousand and its sender.
+group_members_max = 1024
+";
 
 /// A running server with a data directory of its own; ended, and the directory removed, when dropped.
 pub struct Server {
     peer: Peer,
-    bluetick: std::path::PathBuf,
+    bluetick: PathBuf,
     window: u16,
     dir: TempDir,
     running: Running,
@@ -80,6 +93,14 @@ impl Server {
         Error::during(format!("{} printed last:{lines}\nand", self.peer.name()))(error)
     }
 
+    /// Bytes that bluetick's data takes of the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn disk_bytes(&self) -> Result<u64, Error> {
+        disk_bytes(&data_dir(&self.dir))
+    }
+
     /// What it costs is read here.
     pub fn process(&self) -> Process {
         Process::new(self.running.child.id())
@@ -104,14 +125,9 @@ impl Drop for Running {
     }
 }
 
-fn launch(
-    peer: Peer,
-    bluetick: &std::path::Path,
-    dir: &TempDir,
-    window: u16,
-) -> Result<Running, Error> {
+fn launch(peer: Peer, bluetick: &Path, dir: &TempDir, window: u16) -> Result<Running, Error> {
     let (mut command, port) = match peer {
-        Peer::Bluetick => (bluetick_command(bluetick, dir), None),
+        Peer::Bluetick => (bluetick_command(bluetick, dir)?, None),
         Peer::Mosquitto => {
             let port = free_port()?;
             (mosquitto_command(dir, port, window)?, Some(port))
@@ -172,12 +188,21 @@ fn last_lines(lines: &Lines) -> String {
     text
 }
 
-fn bluetick_command(program: &std::path::Path, dir: &TempDir) -> Command {
+fn bluetick_command(program: &Path, dir: &TempDir) -> Result<Command, Error> {
+    let config = dir.path().join("bluetick.toml");
+    fs::write(&config, BLUETICK_CONFIG).map_err(Error::io("write bluetick's configuration"))?;
     let mut command = Command::new(program);
     command
         .args(["serve", "--dev", "--mqtt", "127.0.0.1:0", "--data-dir"])
-        .arg(dir.path().join("data"));
-    command
+        .arg(data_dir(dir))
+        .arg("--config")
+        .arg(config);
+    Ok(command)
+}
+
+/// Where bluetick stores everything.
+fn data_dir(dir: &TempDir) -> PathBuf {
+    dir.path().join("data")
 }
 
 fn mosquitto_command(dir: &TempDir, port: u16, window: u16) -> Result<Command, Error> {
@@ -199,7 +224,7 @@ fn mosquitto_command(dir: &TempDir, port: u16, window: u16) -> Result<Command, E
     );
     fs::write(&path, config).map_err(Error::io("write mosquitto's configuration"))?;
     // Debian keeps it where only an administrator's PATH looks.
-    let debian = std::path::Path::new("/usr/sbin/mosquitto");
+    let debian = Path::new("/usr/sbin/mosquitto");
     let mut command =
         if debian.exists() { Command::new(debian) } else { Command::new("mosquitto") };
     command.arg("-c").arg(path);

@@ -13,7 +13,7 @@ use crate::wire::Version;
 
 /// A kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Workload {
     /// One sender, one receiver, window 100.
     #[value(name = "1x1")]
@@ -27,6 +27,16 @@ pub enum Workload {
     Window1,
     /// Many connections with 20 chats each and nothing to say: memory.
     Idle,
+    /// A group whose members are all there: what each delivery costs.
+    FanOut,
+    /// The same group with nobody there: what each message costs.
+    Offline,
+    /// A user with many chats asks for them, page by page.
+    ChatsList,
+    /// The first message in one of very many chats.
+    AMillionChats,
+    /// Bytes on the wire of one message, in each dialect.
+    Dialects,
 }
 
 impl Workload {
@@ -37,6 +47,11 @@ impl Workload {
             Workload::FiftyPairs => "50x50",
             Workload::Window1 => "window1",
             Workload::Idle => "idle",
+            Workload::FanOut => "fan-out",
+            Workload::Offline => "offline",
+            Workload::ChatsList => "chats-list",
+            Workload::AMillionChats => "a-million-chats",
+            Workload::Dialects => "dialects",
         }
     }
 
@@ -48,15 +63,46 @@ impl Workload {
     /// What a sender may leave unacknowledged.
     pub fn window(self) -> u16 {
         match self {
-            Workload::OnePair | Workload::FiftyPairs => 100,
             Workload::Window1 => 1,
             Workload::Idle => 10,
+            _ => WINDOW,
         }
     }
 }
 
+/// A full window: as many unacknowledged messages as bluetick takes of a client.
+pub const WINDOW: u16 = 100;
+
+/// Members of the small group of `fan-out`.
+const FEW_ONLINE: u32 = 50;
+/// Members of the small group of `offline`.
+const FEW_OFFLINE: u32 = 10;
+/// Chats of the user of `chats-list` who has few.
+const FEW_LISTED: u32 = 10;
+/// Chats of the small data directory of `a-million-chats`.
+const FEW_STORED: u32 = 1_000;
+
 /// Chats that each user of the `idle` workload has.
 pub const CHATS_PER_IDLER: usize = 20;
+
+/// One of the things that a workload compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Case {
+    /// Which server.
+    pub peer: Peer,
+    /// How many members or chats, where the workload compares many with few; else 0.
+    pub size: u32,
+}
+
+impl Case {
+    /// The heading of its figures.
+    pub fn name(self) -> String {
+        match self.size {
+            0 => self.peer.name().to_owned(),
+            size => format!("{} {size}", self.peer.name()),
+        }
+    }
+}
 
 /// Runs the same work against bluetick and mosquitto on loopback and prints what it costs.
 ///
@@ -95,6 +141,34 @@ pub struct Settings {
     /// Connections of the idle workload.
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u32).range(21..=100_000))]
     pub connections: u32,
+
+    /// Members of the large group of fan-out and offline, beside its sender.
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_023))]
+    pub members: u32,
+
+    /// Deliveries of a run of fan-out with a full window, and of one message at a time a twentieth.
+    #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub deliveries: u64,
+
+    /// Chats of the user of chats-list.
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub listed: u32,
+
+    /// Pages that a run of chats-list asks for.
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub pages: u32,
+
+    /// Chats of the large data directory of a-million-chats.
+    #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = clap::value_parser!(u32).range(40..=100_000_000))]
+    pub stored: u32,
+
+    /// Chats in which a run of a-million-chats sends.
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub probes: u32,
+
+    /// Messages to which dialects fills a chat at most.
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u32).range(7..=10_000_000))]
+    pub seq_max: u32,
 
     /// Send to bluetick without a message id.
     #[arg(long)]
@@ -139,34 +213,81 @@ impl Settings {
             self.latencies = 100;
             self.syncs = 50;
             self.connections = 24;
+            self.members = 6;
+            self.deliveries = 240;
+            self.listed = 60;
+            self.pages = 4;
+            self.stored = 200;
+            self.probes = 5;
+            self.seq_max = 40;
         }
-        let files = self.connections as usize + 200;
-        if self.workloads().contains(&Workload::Idle)
-            && open_files_max().is_some_and(|most| most < files)
-        {
-            return Err(Error::Setting(format!(
-                "idle needs {files} open files: `ulimit -n {files}`, or fewer --connections"
-            )));
+        let needs = [
+            (Workload::Idle, self.connections, "--connections"),
+            (Workload::FanOut, self.members, "--members"),
+            (Workload::ChatsList, self.listed, "--listed"),
+            (Workload::AMillionChats, self.senders(self.stored), "--stored"),
+        ];
+        for (workload, connections, flag) in needs {
+            let files = connections as usize + 200;
+            if self.workloads().contains(&workload)
+                && open_files_max().is_some_and(|most| most < files)
+            {
+                return Err(Error::Setting(format!(
+                    "{} needs {files} open files: `ulimit -n {files}`, or a smaller {flag}",
+                    workload.name()
+                )));
+            }
         }
         Ok(self)
+    }
+
+    /// Users who each begin an equal share of `stored` chats: of twenty each where that is enough for few, and
+    /// never more than a thousand.
+    pub fn senders(&self, stored: u32) -> u32 {
+        (stored / CHATS_PER_IDLER as u32).clamp(CHATS_PER_IDLER as u32, 1_000)
+    }
+
+    /// What `workload` is run with, in the order of the turns: which server, and how many members or chats where
+    /// it compares many with few.
+    pub fn cases(&self, workload: Workload) -> Vec<Case> {
+        let two_sizes = |many: u32, few: u32| {
+            [many, few.min(many / 2)].map(|size| Case { peer: Peer::Bluetick, size })
+        };
+        let bluetick = Case { peer: Peer::Bluetick, size: 0 };
+        let mosquitto = Case { peer: Peer::Mosquitto, size: 0 };
+        let mut cases: Vec<Case> = match workload {
+            Workload::OnePair | Workload::FiftyPairs | Workload::Window1 | Workload::Idle => {
+                vec![bluetick, mosquitto]
+            }
+            Workload::FanOut => {
+                let [many, few] = two_sizes(self.members, FEW_ONLINE);
+                vec![many, few, Case { size: self.members, ..mosquitto }]
+            }
+            Workload::Offline => two_sizes(self.members, FEW_OFFLINE).into(),
+            Workload::ChatsList => two_sizes(self.listed, FEW_LISTED).into(),
+            Workload::AMillionChats => two_sizes(self.stored, FEW_STORED).into(),
+            Workload::Dialects => vec![bluetick],
+        };
+        cases.retain(|case| match case.peer {
+            Peer::Bluetick => !self.no_bluetick,
+            Peer::Mosquitto => !self.no_mosquitto,
+        });
+        cases
+    }
+
+    /// How often each case of `workload` is run.
+    pub fn runs(&self, workload: Workload) -> u16 {
+        match workload {
+            // Two minutes a run, and a count that is the same each time.
+            Workload::AMillionChats | Workload::Dialects => 1,
+            _ => self.runs,
+        }
     }
 
     /// The workloads to run, in order.
     pub fn workloads(&self) -> Vec<Workload> {
         let all = Workload::value_variants().iter().copied();
         all.filter(|workload| self.only.is_empty() || self.only.contains(workload)).collect()
-    }
-
-    /// The servers to run, in the order of their turns.
-    pub fn peers(&self) -> Vec<Peer> {
-        let mut peers = Vec::new();
-        if !self.no_bluetick {
-            peers.push(Peer::Bluetick);
-        }
-        if !self.no_mosquitto {
-            peers.push(Peer::Mosquitto);
-        }
-        peers
     }
 
     /// Which MQTT to speak.

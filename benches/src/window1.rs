@@ -4,12 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::blocking::Blocking;
 use crate::error::{Deadline, Error};
-use crate::ledger::refused;
 use crate::message::{Body, Ids, body_index};
-use crate::peer::{Delivery, Peer};
+use crate::peer::Peer;
 use crate::server::Server;
 use crate::settings::{Settings, Workload};
-use crate::wire::{Packet, put_puback, put_publish};
+use crate::wire::Packet;
 
 /// How long a run may take beyond its time to send.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
@@ -60,7 +59,7 @@ fn send_all(mut sender: Blocking, peer: Peer, settings: &Settings) -> Result<Vec
     let with_id = peer.takes_id() && !settings.no_id;
     let base = peer.pair_topic(0, with_id);
     let (mut body, mut ids) = (Body::default(), Ids::default());
-    let (mut topic, mut out) = (Vec::new(), Vec::new());
+    let mut topic = Vec::new();
     let mut times = Vec::new();
     let start = Instant::now();
     let mut last = false;
@@ -74,14 +73,9 @@ fn send_all(mut sender: Blocking, peer: Peer, settings: &Settings) -> Result<Vec
             ids.tick();
             ids.put(&mut topic);
         }
-        let packet_id = (index % 1000) as u16 + 1;
-        out.clear();
-        put_publish(&mut out, settings.version(), &topic, packet_id, body.fill(index, last));
-        let sent_at = Instant::now();
-        sender.send(&out)?;
-        wait_for_puback(&mut sender, packet_id)?;
+        let took = sender.publish(&topic, body.fill(index, last))?;
         if index >= WARM_UP {
-            times.push(sent_at.elapsed());
+            times.push(took);
         }
         index += 1;
     }
@@ -89,28 +83,8 @@ fn send_all(mut sender: Blocking, peer: Peer, settings: &Settings) -> Result<Vec
     Ok(times)
 }
 
-/// Acknowledges receipts that come in between.
-fn wait_for_puback(sender: &mut Blocking, expected: u16) -> Result<(), Error> {
-    loop {
-        let receipt = match sender.receive("a PUBACK")? {
-            Packet::PubAck { packet_id, reason: 0 } if packet_id == expected => return Ok(()),
-            Packet::Publish { topic, packet_id, payload } => match Delivery::of(topic) {
-                Delivery::Refusal => return Err(refused(payload)),
-                _ => packet_id,
-            },
-            other => {
-                return Err(Error::Wrong(format!("{other:?} in place of PUBACK {expected}")));
-            }
-        };
-        let mut out = Vec::with_capacity(4);
-        put_puback(&mut out, receipt);
-        sender.send(&out)?;
-    }
-}
-
 /// Receives and acknowledges up to the last message; how many there were.
 fn receive_all(mut receiver: Blocking) -> Result<u64, Error> {
-    let mut out = Vec::with_capacity(4);
     let mut received = 0;
     loop {
         let (packet_id, last) = match receiver.receive("a message")? {
@@ -123,9 +97,7 @@ fn receive_all(mut receiver: Blocking) -> Result<u64, Error> {
             other => return Err(Error::Wrong(format!("{other:?} in place of a message"))),
         };
         received += 1;
-        out.clear();
-        put_puback(&mut out, packet_id);
-        receiver.send(&out)?;
+        receiver.acknowledge(packet_id)?;
         if last {
             receiver.close()?;
             return Ok(received);

@@ -54,16 +54,29 @@ pub enum Packet<'a> {
 
 /// Seconds of keep-alive: longer than any run, so that no PINGREQ disturbs a figure.
 const KEEP_ALIVE_S: u16 = 3600;
+/// Seconds that a persistent session of MQTT 5 outlives its connection: longer than any run as well.
+const SESSION_EXPIRY_S: u32 = 3600;
 
-/// Appends a CONNECT: clean session, user name without password, `window` as the receive maximum of MQTT 5.
-pub fn put_connect(out: &mut Vec<u8>, version: Version, client_id: &str, user: &str, window: u16) {
+/// Appends a CONNECT: user name without password, `window` as the receive maximum of MQTT 5; a clean session,
+/// or one that outlives the connection.
+pub fn put_connect(
+    out: &mut Vec<u8>,
+    version: Version,
+    client_id: &str,
+    user: &str,
+    window: u16,
+    persistent: bool,
+) {
     let mut body = Vec::with_capacity(64);
     put_str(&mut body, b"MQTT");
     body.push(if version == Version::V5 { 5 } else { 4 });
-    body.push(0x82);
+    body.push(if persistent { 0x80 } else { 0x82 });
     body.extend_from_slice(&KEEP_ALIVE_S.to_be_bytes());
     if version == Version::V5 {
-        body.extend_from_slice(&[3, 0x21]);
+        let expiry_s = if persistent { SESSION_EXPIRY_S } else { 0 };
+        body.extend_from_slice(&[8, 0x11]);
+        body.extend_from_slice(&expiry_s.to_be_bytes());
+        body.push(0x21);
         body.extend_from_slice(&window.to_be_bytes());
     }
     put_str(&mut body, client_id.as_bytes());
@@ -193,13 +206,13 @@ fn receive_max(properties: &[u8]) -> Option<u16> {
     None
 }
 
-fn put_frame(out: &mut Vec<u8>, first: u8, body: &[u8]) {
+pub(crate) fn put_frame(out: &mut Vec<u8>, first: u8, body: &[u8]) {
     out.push(first);
     put_length(out, body.len());
     out.extend_from_slice(body);
 }
 
-fn put_str(out: &mut Vec<u8>, text: &[u8]) {
+pub(crate) fn put_str(out: &mut Vec<u8>, text: &[u8]) {
     let length = u16::try_from(text.len()).expect("the generator's strings are short");
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(text);

@@ -1,0 +1,304 @@
+//! `fan-out`: one sender, a group whose members are all online; what each delivery costs.
+//!
+//! Each member has one connection with one wildcard filter and acknowledges at once. First one message at a time,
+//! the next when all have the one before: how long until the last has it. Then a window of messages that not all
+//! have yet: how many deliveries a second. The order is checked at every member.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::error::{Deadline, Error};
+use crate::fleet::{Fleet, Traffic};
+use crate::group::{SENDER, make_group};
+use crate::ledger::refused;
+use crate::message::{Body, Ids, body_index};
+use crate::peer::{Delivery, Peer, chat_topic, client};
+use crate::process::Process;
+use crate::quiet::{acknowledge, wait_until_quiet};
+use crate::server::Server;
+use crate::settings::{Settings, Workload};
+use crate::stats::Latency;
+use crate::wire::{Packet, Version, put_publish};
+
+/// How long connecting may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+/// How long each of the two parts may take beyond its time.
+const PART_LIMIT: Duration = Duration::from_secs(30);
+/// Of the deliveries of a run, those that are made one message at a time.
+const ALONE_SHARE: u64 = 20;
+
+/// One run's figures.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct FanOutRun {
+    /// Members who get each message.
+    pub members: u32,
+    /// Messages sent with a full window.
+    pub messages: u64,
+    /// Deliveries by the time from the first PUBLISH to the last delivery, with a full window.
+    pub deliveries_per_s: f64,
+    /// User and system time of the server per delivery, with a full window: its acknowledgement and the message's
+    /// own cost, by the members, are in it.
+    pub server_cpu_us: f64,
+    /// The same of the generator.
+    pub generator_cpu_us: f64,
+    /// One message at a time: from its PUBLISH until the last member has it.
+    pub last_member: Latency,
+    /// User and system time of the server per delivery, one message at a time.
+    pub alone_server_cpu_us: f64,
+    /// Resident memory of the server with everybody connected.
+    pub before_bytes: u64,
+    /// Resident memory at the end.
+    pub after_bytes: u64,
+}
+
+/// Runs once against a fresh server.
+///
+/// # Errors
+/// Whatever the server does wrong or too late.
+pub fn run_fan_out(peer: Peer, members: u32, settings: &Settings) -> Result<FanOutRun, Error> {
+    let server = Server::start(peer, settings, Workload::FanOut.window())?;
+    drive(&server, peer, members, settings).map_err(|error| server.explain(error))
+}
+
+fn drive(
+    server: &Server,
+    peer: Peer,
+    members: u32,
+    settings: &Settings,
+) -> Result<FanOutRun, Error> {
+    let what = format!("fan-out to {members} against {}", peer.name());
+    let (window, version) = (Workload::FanOut.window(), settings.version());
+    let deadline = Deadline::new(&what, CONNECT_LIMIT);
+    let (topic, with_id) = match peer {
+        Peer::Bluetick => {
+            let chat = make_group(server.address(), settings, members, &deadline)?;
+            (chat_topic(&chat, !settings.no_id), !settings.no_id)
+        }
+        Peer::Mosquitto => (peer.pair_topic(0, false), false),
+    };
+    let filters = match peer {
+        Peer::Bluetick => vec!["me/errors".into()],
+        Peer::Mosquitto => Vec::new(),
+    };
+    let mut clients = vec![client(SENDER.into(), filters)];
+    clients.extend((0..members as usize).map(|number| peer.member(number)));
+    let mut fleet = Fleet::connect(server.address(), version, &clients, window, &deadline)?;
+    // The members are told that they are some; that is not of the workload.
+    wait_until_quiet(server.process(), Some(&mut fleet), &what)?;
+    let before_bytes = server.process().resident_bytes()?;
+
+    let mut fan = Fan::new(members, version, topic, with_id);
+    let messages = |deliveries: u64| deliveries.div_ceil(u64::from(members));
+    let alone = fan.run_part(
+        &mut fleet,
+        server.process(),
+        1,
+        messages(settings.deliveries / ALONE_SHARE),
+        settings.time(),
+        &Deadline::new(&what, settings.time() + PART_LIMIT),
+    )?;
+    let last_member = Latency::of(std::mem::take(&mut fan.times))
+        .ok_or_else(|| Error::Wrong("no message was sent alone".into()))?;
+    let full = fan.run_part(
+        &mut fleet,
+        server.process(),
+        u64::from(window),
+        messages(settings.deliveries),
+        settings.time(),
+        &Deadline::new(&what, settings.time() + PART_LIMIT),
+    )?;
+    let after_bytes = server.process().resident_bytes()?;
+    fleet.close()?;
+    Ok(FanOutRun {
+        members,
+        messages: full.deliveries / u64::from(members),
+        deliveries_per_s: full.deliveries as f64 / full.wall.as_secs_f64(),
+        server_cpu_us: full.per_delivery_us(full.server_cpu),
+        generator_cpu_us: full.per_delivery_us(full.generator_cpu),
+        last_member,
+        alone_server_cpu_us: alone.per_delivery_us(alone.server_cpu),
+        before_bytes,
+        after_bytes,
+    })
+}
+
+/// What one part of the run took.
+struct Part {
+    deliveries: u64,
+    wall: Duration,
+    server_cpu: Duration,
+    generator_cpu: Duration,
+}
+
+impl Part {
+    fn per_delivery_us(&self, time: Duration) -> f64 {
+        time.as_secs_f64() * 1e6 / self.deliveries as f64
+    }
+}
+
+/// Connection 0 sends, the others are the members.
+struct Fan {
+    version: Version,
+    topic: Vec<u8>,
+    with_id: bool,
+    /// The next message of each member.
+    next: Vec<u64>,
+    /// How many members have a message that not all have, the oldest first, and when it was sent.
+    on_the_way: VecDeque<(usize, Instant)>,
+    /// Messages that all have; the number of the first in `on_the_way`.
+    complete: u64,
+    sent: u64,
+    acked: u64,
+    /// From each message's PUBLISH until all had it.
+    times: Vec<Duration>,
+    body: Body,
+    ids: Ids,
+}
+
+impl Fan {
+    fn new(members: u32, version: Version, topic: Vec<u8>, with_id: bool) -> Self {
+        Self {
+            version,
+            topic,
+            with_id,
+            next: vec![0; members as usize],
+            on_the_way: VecDeque::new(),
+            complete: 0,
+            sent: 0,
+            acked: 0,
+            times: Vec::new(),
+            body: Body::default(),
+            ids: Ids::default(),
+        }
+    }
+
+    /// Sends `messages`, or as many as `time` allows, at most `window` at a time that not all have; returns when
+    /// all have all.
+    fn run_part(
+        &mut self,
+        fleet: &mut Fleet,
+        server: Process,
+        window: u64,
+        messages: u64,
+        time: Duration,
+        deadline: &Deadline,
+    ) -> Result<Part, Error> {
+        let first = self.sent;
+        let mut end = first + messages;
+        let (server_before, own_before) = (server.cpu()?, Process::own().cpu()?);
+        let start = Instant::now();
+        loop {
+            self.ids.tick();
+            if start.elapsed() >= time {
+                end = self.sent;
+            }
+            while self.sent < end && self.sent - self.complete.min(self.acked) < window {
+                self.send(fleet.out(0));
+            }
+            fleet.flush()?;
+            if self.complete == end && self.acked == end {
+                break;
+            }
+            deadline.check(|| {
+                format!("{} PUBACKs, {} messages to all", end - self.acked, end - self.complete)
+            })?;
+            if window == 1 {
+                fleet.turn(deadline.left(), self)?;
+            } else {
+                fleet.paced_turn(deadline.left(), self)?;
+            }
+        }
+        Ok(Part {
+            deliveries: (end - first) * self.next.len() as u64,
+            wall: start.elapsed(),
+            server_cpu: server.cpu()? - server_before,
+            generator_cpu: Process::own().cpu()? - own_before,
+        })
+    }
+
+    fn send(&mut self, out: &mut Vec<u8>) {
+        let topic_bytes = self.topic.len();
+        if self.with_id {
+            self.ids.put(&mut self.topic);
+        }
+        let packet_id = (self.sent % u64::from(u16::MAX)) as u16 + 1;
+        put_publish(out, self.version, &self.topic, packet_id, self.body.fill(self.sent, false));
+        self.topic.truncate(topic_bytes);
+        self.on_the_way.push_back((0, Instant::now()));
+        self.sent += 1;
+    }
+
+    fn handle_message(&mut self, member: usize, payload: &[u8]) -> Result<(), Error> {
+        let next = &mut self.next[member];
+        let index = body_index(payload).map(|(index, _)| index);
+        let place = next.checked_sub(self.complete).map(|place| place as usize);
+        let message = place.and_then(|place| self.on_the_way.get_mut(place));
+        let Some((arrived, _)) = message.filter(|_| index == Some(*next)) else {
+            return Err(Error::Wrong(format!("member {member}: {index:?} in place of {next}")));
+        };
+        *arrived += 1;
+        *next += 1;
+        while let Some((_, sent_at)) =
+            self.on_the_way.pop_front_if(|(arrived, _)| *arrived == self.next.len())
+        {
+            self.times.push(sent_at.elapsed());
+            self.complete += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Traffic for Fan {
+    fn handle_packet(
+        &mut self,
+        conn: usize,
+        packet: &Packet<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        match (packet, conn.checked_sub(1)) {
+            (&Packet::PubAck { reason: 0, .. }, None) => {
+                self.acked += 1;
+                Ok(())
+            }
+            (&Packet::Publish { topic, packet_id, payload }, Some(member))
+                if Delivery::of(topic) == Delivery::Message =>
+            {
+                self.handle_message(member, payload)?;
+                acknowledge(packet_id, out)
+            }
+            (&Packet::Publish { payload, .. }, None) => Err(refused(payload)),
+            (other, _) => Err(Error::Wrong(format!("connection {conn}: {other:?}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deliver(fan: &mut Fan, conn: usize, index: u64) -> Result<(), Error> {
+        let body = Body::default().fill(index, false).to_vec();
+        let packet = Packet::Publish { topic: b"chats/g/messages", packet_id: 3, payload: &body };
+        fan.handle_packet(conn, &packet, &mut Vec::new())
+    }
+
+    #[test]
+    fn a_message_is_complete_when_all_have_it_and_holes_and_doubles_end_the_run() {
+        let mut fan = Fan::new(2, Version::V311, b"chats/g/send/".to_vec(), true);
+        assert!(deliver(&mut fan, 1, 0).is_err(), "never sent");
+        let mut out = Vec::new();
+        fan.send(&mut out);
+        fan.send(&mut out);
+        assert!(deliver(&mut fan, 1, 1).is_err(), "a hole");
+        deliver(&mut fan, 1, 0).unwrap();
+        deliver(&mut fan, 1, 1).unwrap();
+        assert_eq!(fan.complete, 0);
+        assert!(deliver(&mut fan, 1, 1).is_err(), "a double");
+        deliver(&mut fan, 2, 0).unwrap();
+        assert_eq!((fan.complete, fan.times.len()), (1, 1));
+        deliver(&mut fan, 2, 1).unwrap();
+        assert_eq!((fan.complete, fan.times.len()), (2, 2));
+    }
+}

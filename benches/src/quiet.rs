@@ -1,0 +1,77 @@
+//! Waiting until a server has nothing more to do, so that what is measured next is not of before.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Deadline, Error};
+use crate::fleet::{Fleet, Traffic};
+use crate::peer::Delivery;
+use crate::process::Process;
+use crate::wire::{Packet, put_puback};
+
+/// How long a server may take to become quiet.
+const QUIET_LIMIT: Duration = Duration::from_secs(60);
+/// What quiet means: this long with hardly any CPU time.
+const QUIET_TIME: Duration = Duration::from_secs(1);
+/// CPU time in [`QUIET_TIME`] that still counts as quiet: one tick, which a periodic timer may take.
+const QUIET_CPU: Duration = Duration::from_millis(10);
+
+/// Returns once the server has used no CPU time for a while; serves `fleet` meanwhile, and counts what it got.
+pub(crate) fn wait_until_quiet(
+    server: Process,
+    mut fleet: Option<&mut Fleet>,
+    what: &str,
+) -> Result<u64, Error> {
+    let deadline = Deadline::new(what, QUIET_LIMIT);
+    let mut listener = Listener::default();
+    loop {
+        deadline.check(|| "one quiet second of the server".into())?;
+        let before = server.cpu()?;
+        let window = Instant::now();
+        while let Some(left) =
+            QUIET_TIME.checked_sub(window.elapsed()).filter(|left| !left.is_zero())
+        {
+            match &mut fleet {
+                Some(fleet) => fleet.turn(left, &mut listener)?,
+                // Time itself is what is waited for here.
+                None => std::thread::sleep(left),
+            }
+        }
+        if server.cpu()? - before <= QUIET_CPU {
+            return Ok(listener.messages);
+        }
+    }
+}
+
+/// Takes what comes to connections that only listen.
+#[derive(Default)]
+struct Listener {
+    messages: u64,
+}
+
+impl Traffic for Listener {
+    fn handle_packet(
+        &mut self,
+        conn: usize,
+        packet: &Packet<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        match *packet {
+            Packet::Publish { topic, packet_id, .. }
+                if Delivery::of(topic) == Delivery::Message =>
+            {
+                self.messages += 1;
+                acknowledge(packet_id, out)
+            }
+            ref other => Err(Error::Wrong(format!("quiet user {conn}: {other:?}"))),
+        }
+    }
+}
+
+/// Appends the PUBACK of a delivery that has to be at QoS 1.
+pub(crate) fn acknowledge(packet_id: u16, out: &mut Vec<u8>) -> Result<(), Error> {
+    if packet_id == 0 {
+        return Err(Error::Wrong("a QoS 0 delivery to a QoS 1 filter".into()));
+    }
+    put_puback(out, packet_id);
+    Ok(())
+}

@@ -77,8 +77,7 @@ impl ChatServer {
             .map(|no| {
                 let no = PartitionNo(no);
                 let counters = store.counters(no)?;
-                let tail = config.bridge.tail_bytes_max;
-                Ok(Arc::new(Partition::new(no, counters, tail, reads.clone())))
+                Ok(Arc::new(Partition::new(no, counters, &config.partition, reads.clone())))
             })
             .collect();
         let pipeline = Arc::new(Pipeline::new(parts.map_err(store_failure)?, store));

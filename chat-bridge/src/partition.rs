@@ -65,6 +65,22 @@ pub trait Worker: Send + Sync {
     fn read(&self, partition: PartitionNo, job: ReadJob);
 }
 
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct PartitionOptions {
+    /// How much of the newest bodies is kept in memory for those who read along, bytes.
+    pub tail_bytes_max: usize,
+    /// In groups with more members than this, an author is told how many have his newest message,
+    /// and not who.
+    pub receipts_members_max: u32,
+}
+
+impl Default for PartitionOptions {
+    fn default() -> Self {
+        Self { tail_bytes_max: 32 << 20, receipts_members_max: 64 }
+    }
+}
+
 struct Submission {
     command: Command,
     now: Millis,
@@ -114,22 +130,21 @@ impl Decided {
 }
 
 impl Partition {
-    /// A partition as the store has it. Up to about `tail_bytes_max` of the newest bodies are
-    /// kept in memory for those who read along.
+    /// A partition as the store has it.
     #[must_use]
     pub fn new(
         no: PartitionNo,
         counters: Counters,
-        tail_bytes_max: usize,
+        options: &PartitionOptions,
         worker: Arc<dyn Worker>,
     ) -> Self {
         let core = Core {
             engine: Engine::new(no, counters, RESIDENT_CHATS_MAX),
-            delivery: Delivery::default(),
+            delivery: Delivery::new(options.receipts_members_max as usize),
             outboxes: BTreeMap::new(),
             tail: VecDeque::new(),
             tail_bytes: 0,
-            tail_bytes_max,
+            tail_bytes_max: options.tail_bytes_max,
         };
         let observer = OnceLock::new();
         Self { no, core: Mutex::new(core), inbox: Mutex::default(), worker, observer }

@@ -258,6 +258,13 @@ pub(super) const KEYS: &[Key] = &[
          1024: what people can follow; each member costs a message that he reads one delivery.",
     ),
     key(
+        "chat.receipts_members_max",
+        number(2, 100_000),
+        &["64"],
+        "In a group with more members, an author is told how many have his newest message, not who
+         (chats.info says who). 64: a list that people still look through.",
+    ),
+    key(
         "chat.tail_bytes_max",
         number(0, 68_719_476_736),
         &["33554432"],

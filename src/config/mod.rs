@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bluetick_bridge::BridgeOptions;
 use bluetick_bridge::bridge::Quotas;
+use bluetick_bridge::partition::PartitionOptions;
 use bluetick_bridge::store::RocksOptions;
 use bluetick_broker::Limits;
 
@@ -31,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) grace: Duration,
     pub(crate) limits: Limits,
     pub(crate) bridge: BridgeOptions,
+    pub(crate) partition: PartitionOptions,
     pub(crate) store: RocksOptions,
     pub(crate) partitions: u16,
     values: Values,
@@ -116,10 +118,15 @@ impl Config {
             limits,
             bridge: BridgeOptions {
                 message_bytes_max: size("chat.message_bytes_max"),
-                tail_bytes_max: size("chat.tail_bytes_max"),
                 edit_window_s: number("chat.edit_window_s").try_into().unwrap_or(u32::MAX),
                 group_members_max: number("chat.group_members_max").try_into().unwrap_or(u32::MAX),
                 quotas: Self::quotas(&values),
+            },
+            partition: PartitionOptions {
+                tail_bytes_max: size("chat.tail_bytes_max"),
+                receipts_members_max: number("chat.receipts_members_max")
+                    .try_into()
+                    .unwrap_or(u32::MAX),
             },
             store: RocksOptions {
                 write_buffer_bytes: size("store.write_buffer_bytes"),
@@ -256,6 +263,8 @@ mod tests {
         let config = load(&Settings::default(), &[]).expect("valid");
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
         assert_eq!(format!("{:?}", config.bridge), format!("{:?}", BridgeOptions::default()));
+        let partition = PartitionOptions::default();
+        assert_eq!(format!("{:?}", config.partition), format!("{partition:?}"));
         assert_eq!(format!("{:?}", config.store), format!("{:?}", RocksOptions::default()));
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use bluetick_broker::Message;
 use bluetick_broker::packet::PublishProperties;
 use bluetick_protocol::{
-    ChatId, MessageRef, Presence, Receipt, Refusal, SendAck, Seq, Typing, UserId, compact,
-    messages_topic, presence_topic, receipts_topic, typing_topic,
+    ChatId, MessageRef, Presence, Receipt, ReceiptCount, Refusal, SendAck, Seq, Typing, UserId,
+    compact, messages_topic, presence_topic, receipts_topic, typing_topic,
 };
 use bytes::Bytes;
 
@@ -129,6 +129,16 @@ pub(super) fn receipt(
     let mut out = Vec::new();
     receipt.write_compact(reader, &mut out);
     plain(compact::receipts_topic(chat), out)
+}
+
+/// How many have the author's newest message.
+pub(super) fn receipt_count(count: &ReceiptCount, in_compact: bool) -> Arc<Message> {
+    if !in_compact {
+        return plain(receipts_topic(&count.chat), count.to_json());
+    }
+    let mut out = Vec::new();
+    count.write_compact(&mut out);
+    plain(compact::receipts_topic(&count.chat), out)
 }
 
 /// That somebody is typing, or no longer, for `reader`.

@@ -75,8 +75,6 @@ pub trait Directory: Send + Sync + 'static {
 pub struct BridgeOptions {
     /// The largest body of a message, bytes. A larger one is refused (0x95).
     pub message_bytes_max: usize,
-    /// How much of the newest bodies is kept in memory for those who read along, bytes.
-    pub tail_bytes_max: usize,
     /// How many members a group may have. One more is refused (0x97).
     pub group_members_max: u32,
     /// How long after it was sent a message can be edited, seconds. Then it is refused (0x87).
@@ -89,7 +87,6 @@ impl Default for BridgeOptions {
     fn default() -> Self {
         Self {
             message_bytes_max: 256 << 10,
-            tail_bytes_max: 32 << 20,
             group_members_max: 1024,
             edit_window_s: 3600,
             quotas: Quotas::default(),

@@ -25,6 +25,11 @@ impl Inner {
                     message: outgoing.message(self.max_packet_bytes, now),
                 }
             }
+            Given::Count { no, count, version, qos, compact } => Delivery {
+                id: DeliveryId(part + 1, no.0, version),
+                qos: QoS::from_bits(qos).unwrap_or(QoS::AtMostOnce),
+                message: encode::receipt_count(&count, compact),
+            },
             Given::Receipt { no, chat, of, marks, version, qos, compact } => Delivery {
                 id: DeliveryId(part + 1, no.0, version),
                 qos: QoS::from_bits(qos).unwrap_or(QoS::AtMostOnce),

@@ -23,6 +23,9 @@ const LOOKED_AT_MAX: u64 = 2_000;
 /// How many unread messages are counted, at most.
 const UNREAD_MAX: u64 = 1_000;
 
+/// How far back the last message of a chat is looked for that is for the caller.
+const LAST_LOOKBACK: u64 = 64;
+
 /// Bytes of bodies in one answer, give or take one.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 
@@ -73,13 +76,32 @@ impl<'a> View<'a> {
         self.member().until.map_or(self.chat.head, |until| until.min(self.chat.head))
     }
 
+    fn is_for(&self, entry: &Entry) -> bool {
+        is_for(entry, self.index, self.member(), None, self.now)
+    }
+
+    /// The newest entry up to `head` that is for him, of the last few.
+    fn last(&self, head: Seq) -> Result<Vec<Arc<Entry>>, StoreError> {
+        let newest = self.entries(head, head)?;
+        if !newest.is_empty() {
+            return Ok(newest);
+        }
+        let from = Seq(head.0.saturating_sub(LAST_LOOKBACK).max(1));
+        let store = self.shared.store();
+        let heads = store.entry_heads(self.partition, self.chat.no, from, head)?;
+        match heads.iter().rfind(|entry| self.is_for(entry)) {
+            Some(last) => self.entries(last.seq, last.seq),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Entries of [`from`, `to`] that are for him, rising.
     fn entries(&self, from: Seq, to: Seq) -> Result<Vec<Arc<Entry>>, StoreError> {
         let (entries_max, bytes_max) = (LOOKED_AT_MAX as usize, ANSWER_BYTES_MAX);
         let store = self.shared.store();
         let mut entries =
             store.entries(self.partition, self.chat.no, from, to, entries_max, bytes_max)?;
-        entries.retain(|entry| is_for(entry, self.index, self.member(), None, self.now));
+        entries.retain(|entry| self.is_for(entry));
         Ok(entries)
     }
 
@@ -96,7 +118,7 @@ impl<'a> View<'a> {
             for edit in amendments.edits.iter().rev() {
                 let edit = store.entries(self.partition, self.chat.no, *edit, *edit, 1, 0)?;
                 let Some(edit) = edit.first() else { continue };
-                if is_for(edit, self.index, self.member(), None, self.now) {
+                if self.is_for(edit) {
                     let mut now = Entry::clone(entry);
                     now.body = edit.body.clone();
                     now.content_type = edit.content_type.clone();
@@ -232,9 +254,12 @@ fn summary(view: &View<'_>) -> Result<ChatSummary, StoreError> {
     let head = view.head();
     let read = member.marks.read;
     let counted = Seq(read.0.saturating_add(UNREAD_MAX)).min(head);
-    let unread = view.entries(read.next(), counted)?;
-    let unread = unread.iter().filter(|entry| entry.author != view.index && entry.is_message());
-    let last = view.edited(view.entries(head, head)?)?;
+    let heads =
+        view.shared.store().entry_heads(view.partition, view.chat.no, read.next(), counted)?;
+    let unread = heads.iter().filter(|entry| {
+        entry.author != view.index && entry.is_message() && !entry.deleted && view.is_for(entry)
+    });
+    let last = view.edited(view.last(head)?)?;
     Ok(ChatSummary {
         chat: view.chat.id.clone(),
         title: view.chat.info.title.clone(),

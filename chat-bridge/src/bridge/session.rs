@@ -16,7 +16,7 @@ use super::outbox::SessionOutbox;
 use super::outgoing::parse_id;
 use super::people::Person;
 use super::{Shared, open, session_key};
-use crate::delivery::{Acked, Attach, DeviceKey, Given};
+use crate::delivery::{Acked, Attach, DeviceKey};
 use crate::engine::{
     Command, DeviceId, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey,
     SubscriptionKind,
@@ -247,9 +247,7 @@ impl HostSession for ChatSession {
             let given = partition.pull(device, messages_left, bytes_left, now);
             let before = bytes;
             for given in &given {
-                if let Given::Message { entry, .. } = given {
-                    bytes += entry.body.len();
-                }
+                bytes += given.body_bytes();
             }
             if given.len() == messages_left || bytes - before >= bytes_left {
                 inner.outbox.news(no);

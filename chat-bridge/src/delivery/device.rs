@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use bluetick_protocol::{ChatId, Seq};
 
 use super::flow::Flow;
-use super::turn::next_receipt;
+use super::turn::{Wants, next_receipt};
 use super::{Attach, Options};
 use crate::engine::{Chat, ChatNo, Engine, Member, SubscriptionKind, SubscriptionStart};
 
@@ -158,14 +158,20 @@ impl Device {
         }
     }
 
-    pub(super) fn forget_if_done(&mut self, no: ChatNo, engine: &mut Engine) {
+    pub(super) fn forget_if_done(
+        &mut self,
+        no: ChatNo,
+        receipts_members_max: usize,
+        engine: &mut Engine,
+    ) {
         let Some(chat) = engine.chat(no) else { return };
         let Some(flow) = self.flows.get(&no) else { return };
         let until = chat.member(flow.member).and_then(|member| member.until);
         let last = until.map_or(chat.head, |until| until.min(chat.head));
         let head = self.messages.options(no).map(|_| last);
         let untold = self.receipts.options(no).is_some()
-            && next_receipt(chat, flow, self.attach.reads).is_some();
+            && next_receipt(chat, flow, Wants::new(&self.attach, chat, receipts_members_max))
+                .is_some();
         if !untold && flow.is_done(head) {
             self.flows.remove(&no);
             release(engine, no);

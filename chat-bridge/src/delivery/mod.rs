@@ -11,15 +11,15 @@ mod turn;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use bluetick_protocol::{ChatId, Seq, UserId};
+use bluetick_protocol::{ChatId, ReceiptCount, Seq, UserId};
 
 use crate::engine::{
     Advance, Batch, ChatNo, DeviceId, Effect, Engine, Entry, Millis, SubscriptionKind,
     SubscriptionStart, Watermarks,
 };
 use device::{Device, release};
-use turn::Turn;
 pub(crate) use turn::is_for;
+use turn::{Turn, Wants};
 
 /// How many messages of one chat a device is given before its next chat has its turn.
 const TURN: usize = 32;
@@ -107,6 +107,30 @@ pub enum Given {
         /// In the compact dialect.
         compact: bool,
     },
+    /// How many members of a large group have the author's newest message.
+    Count {
+        /// Which chat.
+        no: ChatNo,
+        /// How many, of what.
+        count: ReceiptCount,
+        /// To acknowledge it by.
+        version: u64,
+        /// At which QoS to send it.
+        qos: u8,
+        /// In the compact dialect.
+        compact: bool,
+    },
+}
+
+impl Given {
+    /// How many bytes of bodies it has.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        match self {
+            Self::Message { entry, .. } => entry.body.len(),
+            Self::Receipt { .. } | Self::Count { .. } => 0,
+        }
+    }
 }
 
 /// That a member is typing, or no longer, for one device.
@@ -161,9 +185,18 @@ pub struct Delivery {
     devices: BTreeMap<DeviceKey, Device>,
     users: HashMap<UserId, Vec<DeviceKey>>,
     last_key: u64,
+    /// In chats with more members than this, authors are told counts in place of receipts.
+    receipts_members_max: usize,
 }
 
 impl Delivery {
+    /// Nobody is attached. In chats with more members than `receipts_members_max`, authors are told
+    /// counts in place of receipts.
+    #[must_use]
+    pub fn new(receipts_members_max: usize) -> Self {
+        Self { receipts_members_max, ..Self::default() }
+    }
+
     /// A device goes on line; it is given nothing before it subscribes.
     pub fn attach(&mut self, attach: Attach) -> DeviceKey {
         self.last_key += 1;
@@ -420,8 +453,9 @@ impl Delivery {
             let Some(chat) = engine.chat(no) else { continue };
             let room = (messages_max - pulled.given.len()).min(TURN);
             let scopes = (device.receipts.options(no), device.messages.options(no));
+            let wants = Wants::new(&device.attach, chat, self.receipts_members_max);
             let mut turn =
-                Turn { chat, flow, attach: &device.attach, key, room, pulled: &mut pulled };
+                Turn { chat, flow, attach: &device.attach, wants, key, room, pulled: &mut pulled };
             if let Some(options) = scopes.0 {
                 turn.give_receipts(options);
             }
@@ -433,7 +467,7 @@ impl Delivery {
                 flow.queued = true;
                 device.ready.push_back(no);
             }
-            device.forget_if_done(no, engine);
+            device.forget_if_done(no, self.receipts_members_max, engine);
         }
         if device.ready.is_empty() {
             device.ready = VecDeque::new();
@@ -457,7 +491,7 @@ impl Delivery {
         }
         flow.fetched = entries.into_iter().filter(|entry| entry.seq >= flow.next).collect();
         device.queue(job.chat);
-        device.forget_if_done(job.chat, engine);
+        device.forget_if_done(job.chat, self.receipts_members_max, engine);
         true
     }
 
@@ -496,7 +530,7 @@ impl Delivery {
             }
         }
         for advance in &advances {
-            device.forget_if_done(advance.chat, engine);
+            device.forget_if_done(advance.chat, self.receipts_members_max, engine);
         }
         advances
     }

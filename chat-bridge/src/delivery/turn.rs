@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bluetick_protocol::Seq;
+use bluetick_protocol::{ChatKind, ReceiptCount, Seq};
 
 use super::flow::Flow;
 use super::{Attach, DeviceKey, Given, Options, Pulled, ReadJob};
@@ -13,6 +13,7 @@ pub(super) struct Turn<'a> {
     pub(super) chat: &'a Chat,
     pub(super) flow: &'a mut Flow,
     pub(super) attach: &'a Attach,
+    pub(super) wants: Wants,
     pub(super) key: DeviceKey,
     pub(super) room: usize,
     pub(super) pulled: &'a mut Pulled,
@@ -20,31 +21,37 @@ pub(super) struct Turn<'a> {
 
 impl Turn<'_> {
     pub(super) fn give_receipts(&mut self, options: Options) {
+        let Options { qos, compact, .. } = options;
+        let (no, index) = (self.chat.no, self.flow.member);
         let mut last = None;
         while self.room > 0 {
-            let reads = self.attach.reads;
-            let Some((version, index)) = next_receipt(self.chat, self.flow, reads) else { break };
-            let Some(member) = self.chat.member(index) else { break };
-            self.flow.receipts_owed |= has_news(self.chat, self.flow, reads);
-            self.flow.give_receipt(version, options.qos > 0);
+            let Some(next) = next_receipt(self.chat, self.flow, self.wants) else { break };
+            let chat = self.chat.id.clone();
+            let (version, given) = match next {
+                Next::Of(version, at) => {
+                    let Some(member) = self.chat.member(at) else { break };
+                    let marks = member.shown(at == index, self.wants.reads);
+                    let of = member.user.clone();
+                    (version, Given::Receipt { no, chat, of, marks, version, qos, compact })
+                }
+                Next::Count(version) => {
+                    let count = count(self.chat, index, self.wants.reads);
+                    (version, Given::Count { no, count, version, qos, compact })
+                }
+            };
+            self.flow.receipts_owed |=
+                !self.wants.counts && has_news(self.chat, self.flow, self.wants);
+            self.flow.give_receipt(version, qos > 0);
             last = Some(version);
-            self.pulled.given.push(Given::Receipt {
-                no: self.chat.no,
-                chat: self.chat.id.clone(),
-                of: member.user.clone(),
-                marks: member.shown(index == self.flow.member, reads),
-                version,
-                qos: options.qos,
-                compact: options.compact,
-            });
+            self.pulled.given.push(given);
             self.room -= 1;
         }
-        self.flow.receipts_owed &= next_receipt(self.chat, self.flow, self.attach.reads).is_some();
+        self.flow.receipts_owed &= next_receipt(self.chat, self.flow, self.wants).is_some();
         // At QoS 0 what was sent counts as told, under the same rule as what is acknowledged.
-        if options.qos == 0 && last.is_some() && !self.flow.receipts_owed {
+        if qos == 0 && last.is_some() && !self.flow.receipts_owed {
             self.pulled.told.push(Advance {
-                chat: self.chat.no,
-                member: self.flow.member,
+                chat: no,
+                member: index,
                 session: self.attach.session.clone(),
                 seq: None,
                 receipts: last,
@@ -115,7 +122,7 @@ impl Turn<'_> {
         let member = self.chat.member(self.flow.member);
         let until = member.and_then(|member| member.until).unwrap_or(self.chat.committed);
         let messages = messages && self.flow.next <= until.min(self.chat.committed);
-        let receipts = receipts && next_receipt(self.chat, self.flow, self.attach.reads).is_some();
+        let receipts = receipts && next_receipt(self.chat, self.flow, self.wants).is_some();
         (messages && !self.flow.reading) || receipts
     }
 }
@@ -135,32 +142,87 @@ pub(crate) fn is_for(
     !unwanted && !entry.is_expired(now) && member.may_read(entry.seq)
 }
 
-/// Whether there is news for the flow's member beyond what he was given.
-fn has_news(chat: &Chat, flow: &Flow, reads: bool) -> bool {
-    chat.member(flow.member).is_some_and(|me| {
-        let news = if reads { me.visible.news } else { me.visible.delivered_news };
-        news > flow.receipts_given
-    })
+/// What receipts a device wants of a chat.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wants {
+    /// Its user may know what others have read.
+    reads: bool,
+    /// The chat is so large that only counts are told.
+    counts: bool,
 }
 
-/// The next receipt for a flow's member: its version and whose it is.
+impl Wants {
+    pub(super) fn new(attach: &Attach, chat: &Chat, receipts_members_max: usize) -> Self {
+        let large = chat.active_members() > receipts_members_max;
+        Self { reads: attach.reads, counts: large && chat.id.kind() == ChatKind::Group }
+    }
+}
+
+/// Whether there is news for the flow's member beyond what he was given.
+fn has_news(chat: &Chat, flow: &Flow, wants: Wants) -> bool {
+    chat.member(flow.member).is_some_and(|me| news(me, wants) > flow.receipts_given)
+}
+
+/// The version of the newest news for a member.
+fn news(me: &Member, wants: Wants) -> u64 {
+    if wants.reads { me.visible.news } else { me.visible.delivered_news }
+}
+
+/// The receipt that is next, by its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Next {
+    /// Of a member, by his place.
+    Of(u64, u32),
+    /// Of all of a large group.
+    Count(u64),
+}
+
+impl Next {
+    fn version(&self) -> u64 {
+        match self {
+            Self::Of(version, _) | Self::Count(version) => *version,
+        }
+    }
+}
+
+/// The next receipt for a flow's member.
 ///
 /// Another's watermarks count if there is news for this member that he was not given; his own if
 /// it is his `read` that has changed, so that all his devices know.
-pub(super) fn next_receipt(chat: &Chat, flow: &Flow, reads: bool) -> Option<(u64, u32)> {
+pub(super) fn next_receipt(chat: &Chat, flow: &Flow, wants: Wants) -> Option<Next> {
     let (index, told) = (flow.member, flow.receipts_given);
     // Who is no longer a member learns nothing more; who will be one again, nothing yet.
     let me = chat.member(index).filter(|me| me.is_active() && me.since <= chat.committed)?;
     let own = Some(me.visible.read_version).filter(|version| *version > told);
-    let own = own.map(|version| (version, index));
-    if !flow.receipts_owed && !has_news(chat, flow, reads) {
+    let own = own.map(|version| Next::Of(version, index));
+    if wants.counts {
+        // The count is the one of the moment: one for all the news there is.
+        let count = has_news(chat, flow, wants) && me.last_sent <= chat.committed;
+        let count = count.then(|| Next::Count(news(me, wants)));
+        return own.into_iter().chain(count).min_by_key(Next::version);
+    }
+    if !flow.receipts_owed && !has_news(chat, flow, wants) {
         return own;
     }
     let others = chat.members.iter().enumerate().filter_map(|(at, member)| {
         let at = u32::try_from(at).ok()?;
         let marks = member.told();
-        let version = if reads { marks.version } else { marks.delivered_version };
-        (at != index && version > told).then_some((version, at))
+        let version = if wants.reads { marks.version } else { marks.delivered_version };
+        (at != index && version > told).then_some(Next::Of(version, at))
     });
-    others.chain(own).min()
+    others.chain(own).min_by_key(Next::version)
+}
+
+/// How many members have the newest message of the one at `index`.
+fn count(chat: &Chat, index: u32, reads: bool) -> ReceiptCount {
+    let seq = chat.member(index).map_or(Seq::ZERO, |me| me.last_sent);
+    let (mut delivered_by, mut read_by) = (0, 0);
+    for (member, at) in chat.members.iter().zip(0..) {
+        if at != index && member.is_active() && member.may_read(seq) {
+            let marks = member.shown(false, reads);
+            delivered_by += u64::from(marks.delivered >= seq);
+            read_by += u64::from(marks.read >= seq);
+        }
+    }
+    ReceiptCount { chat: chat.id.clone(), seq, delivered_by, read_by }
 }

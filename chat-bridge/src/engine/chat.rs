@@ -258,6 +258,8 @@ pub struct Chat {
     pub info: Info,
     /// Flows of attached devices: while there are any, the chat stays in memory.
     pub flows: u32,
+    /// How many of its members are so now.
+    active: usize,
     /// The newest entries, in order, without a hole, up to `head`.
     tail: VecDeque<Arc<Entry>>,
     /// The batch that last touched it.
@@ -281,6 +283,7 @@ impl Chat {
             members: Vec::new(),
             info: Info::default(),
             flows: 0,
+            active: 0,
             tail: VecDeque::new(),
             touched_in: 0,
             dirty_pages: Vec::new(),
@@ -293,6 +296,7 @@ impl Chat {
             member.visible = member.marks;
             member
         }));
+        self.count_members();
     }
 
     /// The place of a user who is or was a member.
@@ -300,6 +304,17 @@ impl Chat {
     pub fn member_index(&self, user: &UserId) -> Option<u32> {
         let at = self.members.iter().position(|member| member.user == *user)?;
         u32::try_from(at).ok()
+    }
+
+    /// How many members it has now.
+    #[must_use]
+    pub fn active_members(&self) -> usize {
+        self.active
+    }
+
+    /// Counts its members anew, after some have joined or left.
+    pub(super) fn count_members(&mut self) {
+        self.active = self.members.iter().filter(|member| member.is_active()).count();
     }
 
     /// Whether there is anything in it. A direct chat exists from its first message on; before, it

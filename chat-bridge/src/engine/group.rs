@@ -172,6 +172,7 @@ impl Engine {
             };
             chat.mark_dirty(at);
         }
+        chat.count_members();
         self.tell(no, by, id, Event::Added { members: users.clone() }, now, batch);
         Ok(users)
     }
@@ -341,8 +342,7 @@ fn added(chat: &Chat, users: &[UserId], members_max: u32) -> Result<Vec<UserId>,
             fresh.push(user.clone());
         }
     }
-    let active = chat.members.iter().filter(|member| member.is_active()).count();
-    if active + fresh.len() > members_max as usize {
+    if chat.active_members() + fresh.len() > members_max as usize {
         return Err(Refused::TooManyMembers);
     }
     Ok(fresh)
@@ -398,6 +398,7 @@ fn end_membership(chat: &mut Chat, user: &UserId, until: Seq) {
     if let Some(member) = chat.member_mut(at) {
         member.until = Some(until);
     }
+    chat.count_members();
     chat.mark_dirty(at);
 }
 

@@ -215,6 +215,7 @@ impl Engine {
                 batch.push(Write::ChatOfUser { user: user.clone(), no });
             }
         }
+        chat.count_members();
         batch.push(Write::ChatName { id: id.clone(), no });
         self.chats.insert(chat);
         self.uncommitted_chats.push((self.batch_no, no));

@@ -243,6 +243,24 @@ impl Store {
         Ok(entries)
     }
 
+    /// The entries of a chat from `from` to `to`, rising, without their bodies.
+    ///
+    /// # Errors
+    /// As [`Store::supply`].
+    pub fn entry_heads(
+        &self,
+        partition: PartitionNo,
+        chat: ChatNo,
+        from: Seq,
+        to: Seq,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let (start, end) =
+            (keys::entry(partition, chat, from), keys::entry(partition, chat, to.next()));
+        self.page(Table::Log, &start, &end, usize::MAX, |key, value| {
+            records::decode_entry_head(keys::trailing_seq(key)?, value)
+        })
+    }
+
     /// Where the message with this id of the author at `author` is.
     ///
     /// # Errors

@@ -10,7 +10,9 @@ mod user;
 pub(super) use chat::{
     ChatFields, decode_chat, decode_info, decode_members, encode_chat, encode_info, encode_members,
 };
-pub(super) use log::{decode_amendments, decode_entry, encode_amendments, encode_entry};
+pub(super) use log::{
+    decode_amendments, decode_entry, decode_entry_head, encode_amendments, encode_entry,
+};
 pub(super) use user::{
     decode_answer, decode_seen, decode_session, decode_user, encode_answer, encode_seen,
     encode_session, encode_user,

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    IteratorMode, MemtableFactory, Options, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB,
+    DBCompressionType, IteratorMode, MemtableFactory, Options, ReadOptions, SliceTransform,
+    WriteBatch, WriteOptions,
 };
 
 use super::kv::{Kv, KvBatch, StoreError, Table, Visit};
@@ -23,6 +24,9 @@ const WRITE_BUFFER_PER_ID_BUCKET: usize = 128;
 /// No more than these: they are there from the start, also where the buffer is never filled. A
 /// bucket with many ids is made a skip list by RocksDB.
 const ID_BUCKETS_MAX: usize = 1 << 20;
+
+/// Bytes of a piece of an index or filter: as RocksDB's documentation has it.
+const METADATA_BLOCK_BYTES: usize = 4096;
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -192,6 +196,12 @@ fn table_options(table: Table, settings: &RocksOptions, cache: &Cache) -> Option
     blocks.set_format_version(5);
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // In pieces: the cache is divided into shards of a few MiB, and a whole filter of a large file
+    // fits none of them, so that each look-up read it anew.
+    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    blocks.set_partition_filters(true);
+    blocks.set_metadata_block_size(METADATA_BLOCK_BYTES);
+    blocks.set_pin_top_level_index_and_filter(true);
     let mut options = Options::default();
     options.set_write_buffer_size(settings.write_buffer_bytes);
     options.set_level_compaction_dynamic_level_bytes(true);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bluetick_bridge::bridge::{Environment, InlineReads};
 use bluetick_bridge::engine::{Command, CreateChat, Info, PartitionNo};
-use bluetick_bridge::partition::{Partition, Reply};
+use bluetick_bridge::partition::{Partition, PartitionOptions, Reply};
 use bluetick_bridge::store::{Fault, Store};
 use bluetick_bridge::writer::{Batches, Pipeline};
 use bluetick_bridge::{Bridge, BridgeOptions, Directory};
@@ -208,7 +208,9 @@ impl World {
         let partitions = (0..partitions).map(|no| {
             let no = PartitionNo(no);
             // Hardly anything stays in memory: most is read from the store.
-            Arc::new(Partition::new(no, store.counters(no).expect("counters"), 200, reads.clone()))
+            let options = PartitionOptions { tail_bytes_max: 200, ..PartitionOptions::default() };
+            let counters = store.counters(no).expect("counters");
+            Arc::new(Partition::new(no, counters, &options, reads.clone()))
         });
         let pipeline = Arc::new(Pipeline::new(partitions.collect(), store));
         let bridge = Bridge::new(

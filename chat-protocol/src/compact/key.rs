@@ -27,11 +27,13 @@ pub(super) enum Key {
     Delivered,
     Unread,
     Typing,
+    DeliveredBy,
+    ReadBy,
 }
 
 impl Key {
     /// All, in the order of their numbers, with what JSON calls them.
-    const ALL: [(Self, &'static str); 20] = [
+    const ALL: [(Self, &'static str); 22] = [
         (Self::Seq, "seq"),
         (Self::At, "at"),
         (Self::Body, "body"),
@@ -52,6 +54,8 @@ impl Key {
         (Self::Delivered, "delivered"),
         (Self::Unread, "unread"),
         (Self::Typing, "typing"),
+        (Self::DeliveredBy, "delivered_by"),
+        (Self::ReadBy, "read_by"),
     ];
 
     pub(super) const fn number(self) -> u8 {
@@ -80,7 +84,7 @@ mod tests {
             assert_eq!((usize::from(key.number()), Key::of(at as u64)), (at, Some(*key)));
         }
         assert!(Key::ALL.len() <= 24);
-        assert_eq!((Key::of(20), Key::of(u64::MAX)), (None, None));
+        assert_eq!((Key::of(22), Key::of(u64::MAX)), (None, None));
         assert_eq!(Key::ReplyTo.to_string(), "'reply_to' (key 6)");
     }
 }

@@ -165,7 +165,12 @@ impl<'b> Fields<'b> {
             Key::DeleteOf => self.delete_of = Some(Seq(input.number(key)?)),
             Key::ReactTo => self.react_to = Some(Seq(input.number(key)?)),
             Key::Event => self.event = read_event(input)?,
-            Key::TtlS | Key::Delivered | Key::Unread | Key::Typing => input.skip()?,
+            Key::TtlS
+            | Key::Delivered
+            | Key::Unread
+            | Key::Typing
+            | Key::DeliveredBy
+            | Key::ReadBy => input.skip()?,
         }
         Ok(())
     }

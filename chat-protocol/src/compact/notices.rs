@@ -7,7 +7,7 @@ use super::error::Error;
 use super::key::Key;
 use super::who::Reading;
 use crate::names::{ChatId, UserId};
-use crate::payload::Receipt;
+use crate::payload::{Receipt, ReceiptCount};
 use crate::seq::Seq;
 
 const PAYLOAD: &str = "the payload";
@@ -93,6 +93,46 @@ impl Receipt {
             delivered: Seq(delivered),
             read: delivered.checked_sub(unread).map(Seq).ok_or(Error::Unread)?,
             at_ms: required(at_ms, Key::At)?,
+        })
+    }
+}
+
+/// The other payload of `c/{chat}/r`, told from a receipt by its keys: a map of seq, delivered_by
+/// and read_by.
+impl ReceiptCount {
+    /// Appends the CBOR.
+    pub fn write_compact(&self, out: &mut Vec<u8>) {
+        write_map(out, |map| {
+            map.number(Key::Seq, self.seq.0);
+            map.number(Key::DeliveredBy, self.delivered_by);
+            map.number(Key::ReadBy, self.read_by);
+        });
+    }
+
+    /// Reads the CBOR: `chat` is the topic's. Keys it does not know are passed over: a later server
+    /// may add some.
+    ///
+    /// # Errors
+    /// [`Error`]: it is something else.
+    pub fn from_compact(chat: &ChatId, payload: &[u8]) -> Result<Self, Error> {
+        let mut input = Reader::new(payload);
+        let (mut seq, mut delivered_by, mut read_by) = (None, None, None);
+        let mut seen = Seen::default();
+        for _ in 0..input.map(PAYLOAD)? {
+            let Some(key) = input.key_or_skip(&mut seen)? else { continue };
+            match Key::of(key) {
+                Some(key @ Key::Seq) => seq = Some(input.number(key)?),
+                Some(key @ Key::DeliveredBy) => delivered_by = Some(input.number(key)?),
+                Some(key @ Key::ReadBy) => read_by = Some(input.number(key)?),
+                _ => input.skip()?,
+            }
+        }
+        input.finish()?;
+        Ok(Self {
+            chat: chat.clone(),
+            seq: Seq(required(seq, Key::Seq)?),
+            delivered_by: required(delivered_by, Key::DeliveredBy)?,
+            read_by: required(read_by, Key::ReadBy)?,
         })
     }
 }
@@ -192,6 +232,21 @@ mod tests {
             assert_eq!(out, [&[head], &at[..], rest].concat(), "{receipt:?}");
             assert_eq!(Receipt::from_compact(&receipt.chat, &user(reader), &out), Ok(receipt));
         }
+    }
+
+    #[test]
+    fn a_count_is_told_in_few_bytes() {
+        let chat = ChatId::try_from("g-7k2m9x4q1zrt").expect("a chat");
+        let count =
+            ReceiptCount { chat: chat.clone(), seq: Seq(7), delivered_by: 900, read_by: 12 };
+        let mut out = Vec::new();
+        count.write_compact(&mut out);
+        assert_eq!(out, b"\xa3\x00\x07\x14\x19\x03\x84\x15\x0c");
+        assert_eq!(ReceiptCount::from_compact(&chat, &out), Ok(count));
+        // The two share a topic, and are told apart by their keys.
+        let alice = UserId::try_from("alice").expect("a user");
+        assert!(Receipt::from_compact(&chat, &alice, &out).is_err());
+        assert!(ReceiptCount::from_compact(&chat, &out[..8]).is_err());
     }
 
     #[test]

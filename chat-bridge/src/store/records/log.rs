@@ -107,6 +107,16 @@ pub(in crate::store) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
 
 pub(in crate::store) fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, StoreError> {
     let record: EntryRecord<'_> = borrow_decode(bytes)?;
+    entry(seq, record)
+}
+
+/// As [`decode_entry`], without its body.
+pub(in crate::store) fn decode_entry_head(seq: Seq, bytes: &[u8]) -> Result<Entry, StoreError> {
+    let record: EntryRecord<'_> = borrow_decode(bytes)?;
+    entry(seq, EntryRecord { body: &[], ..record })
+}
+
+fn entry(seq: Seq, record: EntryRecord<'_>) -> Result<Entry, StoreError> {
     Ok(Entry {
         seq,
         id: message_id(record.id)?,

@@ -137,6 +137,7 @@ async fn serve(config: &Config, engine: &ChatServer) -> Result<u64, Failure> {
     tokio::spawn(tick(bridge.clone()));
     tokio::spawn(sweep_now_and_then(bridge.clone()));
     tokio::spawn(expire_now_and_then(bridge.clone()));
+    tokio::spawn(drop_erased_now_and_then(bridge.clone(), config.erase_every));
     tokio::spawn(report::limits(broker.clone(), bridge.clone()));
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
@@ -198,6 +199,19 @@ async fn sweep_now_and_then(bridge: Bridge) {
             Ok(Ok(ended)) => tracing::debug!(ended, "sessions whose time was over"),
             Ok(Err(error)) => tracing::error!(%error, "sessions cannot be looked through"),
             Err(error) => tracing::error!(%error, "the sweep of sessions has failed"),
+        }
+    }
+}
+
+async fn drop_erased_now_and_then(bridge: Bridge, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let bridge = bridge.clone();
+        match tokio::task::spawn_blocking(move || bridge.drop_erased()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(chats)) => tracing::debug!(chats, "erased bodies have left the disk"),
+            Ok(Err(error)) => tracing::error!(%error, "erased bodies are still on the disk"),
+            Err(error) => tracing::error!(%error, "erased bodies are still on the disk"),
         }
     }
 }

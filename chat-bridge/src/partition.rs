@@ -54,6 +54,9 @@ pub trait Outbox: Send + Sync {
 pub trait Observer: Send + Sync {
     /// What a user's messages take in the store has changed by so many bytes. Must not block.
     fn stored(&self, user: &UserId, bytes: i64);
+
+    /// An entry's body was erased. Must not block.
+    fn erased(&self, partition: PartitionNo, chat: ChatNo, seq: Seq);
 }
 
 /// Wakes who works for the partitions.
@@ -374,6 +377,9 @@ impl Partition {
                     if let Some(member) = member.filter(|_| bytes != 0) {
                         observer.stored(&member.user, bytes);
                     }
+                }
+                for (chat, entry) in &decided.batch.erased {
+                    observer.erased(self.no, *chat, entry.seq);
                 }
             }
             let outboxes = &core.outboxes;

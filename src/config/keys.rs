@@ -316,6 +316,14 @@ pub(super) const KEYS: &[Key] = &[
          Each has its own lock: as many as cores, for a start.",
     ),
     key(
+        "store.erase_every_s",
+        number(1, 31_536_000),
+        &["3600"],
+        "Seconds after which bodies of deleted and expired messages have left the disk, at the latest
+         (a restart in between begins anew). 3600: each time the files that hold them are written
+         again.",
+    ),
+    key(
         "store.write_buffer_bytes",
         number(1_048_576, 4_294_967_296),
         &["67108864"],

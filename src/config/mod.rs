@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) bridge: BridgeOptions,
     pub(crate) partition: PartitionOptions,
+    pub(crate) erase_every: Duration,
     pub(crate) store: RocksOptions,
     pub(crate) partitions: u16,
     values: Values,
@@ -128,6 +129,7 @@ impl Config {
                     .try_into()
                     .unwrap_or(u32::MAX),
             },
+            erase_every: Duration::from_secs(number("store.erase_every_s")),
             store: RocksOptions {
                 write_buffer_bytes: size("store.write_buffer_bytes"),
                 block_cache_bytes: size("store.block_cache_bytes"),

@@ -41,6 +41,7 @@ use bluetick_broker::host::{
 use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::{QoS, Reason};
 use bluetick_protocol::{ChatId, Seq, UserId, is_reserved};
+use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::{ChatNo, Command, PartitionNo, SavedSession, Seen, SessionKey, Typing};
@@ -110,6 +111,8 @@ pub(crate) struct Shared {
     people: People,
     quota_stats: QuotaStats,
     unsaved: Unsaved,
+    /// Where bodies were erased that may still be on the disk: the first and the last by chat.
+    erased: Mutex<BTreeMap<(PartitionNo, ChatNo), (Seq, Seq)>>,
     /// When an earlier run of the server was last known to be alive, by partition.
     alive_before: OnceLock<Vec<u64>>,
     /// When this one is next to say that it is.
@@ -128,6 +131,13 @@ impl Observer for Bookkeeper {
             person.usage.stored(bytes);
         }
         shared.unsaved.add(user, bytes);
+    }
+
+    fn erased(&self, partition: PartitionNo, chat: ChatNo, seq: Seq) {
+        let Some(shared) = self.0.upgrade() else { return };
+        let mut erased = shared.erased.lock();
+        let (first, last) = erased.entry((partition, chat)).or_insert((seq, seq));
+        (*first, *last) = (seq.min(*first), seq.max(*last));
     }
 }
 
@@ -151,6 +161,7 @@ impl Bridge {
             people: People::default(),
             quota_stats: QuotaStats::default(),
             unsaved: Unsaved::default(),
+            erased: Mutex::default(),
             alive_before: OnceLock::new(),
             alive_due_ms: AtomicU64::new(0),
             sessions: OnceLock::new(),
@@ -272,6 +283,25 @@ impl Bridge {
             }
         }
         Ok(erased)
+    }
+
+    /// Has erased bodies leave the disk; gives in how many chats. Blocks on the disk, maybe for long;
+    /// to be called now and then.
+    ///
+    /// # Errors
+    /// The store says no: the next call tries it again.
+    pub fn drop_erased(&self) -> Result<usize, StoreError> {
+        let erased = std::mem::take(&mut *self.shared.erased.lock());
+        let ranges = erased.iter().map(|((no, chat), (first, last))| (*no, *chat, *first, *last));
+        let dropped = self.shared.store().drop_erased(ranges);
+        if dropped.is_err() {
+            let mut again = self.shared.erased.lock();
+            for (key, (first, last)) in &erased {
+                let range = again.entry(*key).or_insert((*first, *last));
+                *range = (range.0.min(*first), range.1.max(*last));
+            }
+        }
+        dropped.map(|()| erased.len())
     }
 
     /// Has what is only counted in memory stored. To be called before the writer stops.

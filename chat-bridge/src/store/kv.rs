@@ -58,6 +58,13 @@ pub trait Kv: Send + Sync + 'static {
     /// Whether they were applied is unknown; further commits fail until [`Kv::recover`].
     fn commit(&self, batch: &KvBatch) -> Result<(), StoreError>;
 
+    /// Has what was overwritten or removed in these ranges leave the disk: until then a database
+    /// keeps it beside what is new. Blocks, maybe for long.
+    ///
+    /// # Errors
+    /// The disk or the database says no; what was overwritten may still be there.
+    fn drop_overwritten(&self, ranges: &[(Table, Vec<u8>, Vec<u8>)]) -> Result<(), StoreError>;
+
     /// Gets a store whose commit failed to work again, if the cause is gone.
     ///
     /// # Errors

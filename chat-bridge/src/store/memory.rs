@@ -90,6 +90,10 @@ impl Kv for MemoryKv {
         if fault.is_some() { Err(failure()) } else { Ok(()) }
     }
 
+    fn drop_overwritten(&self, _: &[(Table, Vec<u8>, Vec<u8>)]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn recover(&self) -> Result<(), StoreError> {
         self.inner.lock().failed = false;
         Ok(())

@@ -88,6 +88,24 @@ impl Store {
         Ok(stats)
     }
 
+    /// Has the bodies of entries that were erased in these ranges of chats leave the disk. Blocks,
+    /// maybe for long.
+    ///
+    /// # Errors
+    /// As [`Kv::drop_overwritten`].
+    pub fn drop_erased(
+        &self,
+        erased: impl IntoIterator<Item = (PartitionNo, ChatNo, Seq, Seq)>,
+    ) -> Result<(), StoreError> {
+        let range = |(partition, chat, first, last): (_, _, _, Seq)| {
+            let (from, to) =
+                (keys::entry(partition, chat, first), keys::entry(partition, chat, last.next()));
+            (Table::Log, from, to)
+        };
+        let ranges: Vec<_> = erased.into_iter().map(range).collect();
+        if ranges.is_empty() { Ok(()) } else { self.kv.drop_overwritten(&ranges) }
+    }
+
     /// Tries to get a store that refused a commit to work again.
     ///
     /// # Errors

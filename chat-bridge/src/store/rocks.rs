@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB,
-    DBCompressionType, IteratorMode, MemtableFactory, Options, ReadOptions, SliceTransform,
-    WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor,
+    CompactOptions, DB, DBCompressionType, IteratorMode, MemtableFactory, Options, ReadOptions,
+    SliceTransform, WriteBatch, WriteOptions,
 };
 
 use super::kv::{Kv, KvBatch, StoreError, Table, Visit};
@@ -143,6 +143,23 @@ impl Kv for RocksKv {
             self.broken.store(true, Ordering::Release);
             store_error(&error)
         })
+    }
+
+    fn drop_overwritten(&self, ranges: &[(Table, Vec<u8>, Vec<u8>)]) -> Result<(), StoreError> {
+        let db = self.db()?;
+        // The log goes once all tables are written out that it is for.
+        for table in Table::ALL {
+            db.flush_cf(family(&db, table)?).map_err(|error| store_error(&error))?;
+        }
+        let mut options = CompactOptions::default();
+        options.set_exclusive_manual_compaction(false);
+        for (table, from, to) in ranges {
+            let family = family(&db, *table)?;
+            // The first moves what is new down to what is old; others in the same files find
+            // nothing left to do.
+            db.compact_range_cf_opt(family, Some(from), Some(to), &options);
+        }
+        Ok(())
     }
 
     /// RocksDB refuses writes after a failed one. Opening the database again replays its log

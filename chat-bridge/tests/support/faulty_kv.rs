@@ -201,6 +201,10 @@ impl Kv for FaultyKv {
         }
     }
 
+    fn drop_overwritten(&self, ranges: &[(Table, Vec<u8>, Vec<u8>)]) -> Result<(), StoreError> {
+        self.inner.drop_overwritten(ranges)
+    }
+
     fn recover(&self) -> Result<(), StoreError> {
         self.inner.recover()
     }

@@ -2,7 +2,7 @@
 //!
 //! From the wire up: [`wire`] speaks MQTT on byte buffers, [`fleet`] drives many connections on one thread,
 //! [`blocking`] one connection for latencies; [`peer`] says what each server calls the same work, [`server`]
-//! starts and ends it, [`process`] reads what it costs. The workloads are [`pairs`], [`window1`] and [`idle`];
+//! starts and ends it, [`process`] reads what it costs. The workloads are [`pairs`], [`window1`], [`idle`] and [`handshakes`];
 //! [`run`](fn@run) interleaves them and [`report`] prints what came out.
 //!
 //! Everything stays on loopback, and every wait has a [`Deadline`](error::Deadline) that says what was missing.
@@ -11,6 +11,7 @@ pub mod blocking;
 pub mod disk;
 pub mod error;
 pub mod fleet;
+pub mod handshakes;
 pub mod idle;
 mod ledger;
 pub mod machine;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::handshakes::HandshakesRun;
 use crate::idle::IdleRun;
 use crate::machine::Machine;
 use crate::pairs::PairsRun;
@@ -26,6 +27,8 @@ pub struct Report {
     pub window1: Vec<Runs<Latency>>,
     /// Memory.
     pub idle: Vec<Runs<IdleRun>>,
+    /// Being let in.
+    pub handshakes: Vec<Runs<HandshakesRun>>,
 }
 
 /// The runs of one workload against one server.
@@ -67,6 +70,12 @@ const IDLE: &[Column<IdleRun>] = &[
     ("after KiB", 0, |run| run.after_bytes as f64 / 1024.0),
     ("redelivered", 0, |run| run.redelivered as f64),
 ];
+const HANDSHAKES: &[Column<HandshakesRun>] = &[
+    ("TCP connects/s", 0, |run| run.tcp_per_s),
+    ("server CPU us each", 0, |run| run.tcp_server_cpu_us),
+    ("TLS 1.3 connects/s", 0, |run| run.tls_per_s),
+    ("server CPU us each", 0, |run| run.tls_server_cpu_us),
+];
 
 impl Report {
     /// The report as text.
@@ -80,6 +89,8 @@ impl Report {
         put_table(&mut text, Workload::Window1, &self.window1.iter().collect::<Vec<_>>(), WINDOW1);
         self.put_fdatasync(&mut text);
         put_table(&mut text, Workload::Idle, &self.idle.iter().collect::<Vec<_>>(), IDLE);
+        let handshakes: Vec<_> = self.handshakes.iter().collect();
+        put_table(&mut text, Workload::Handshakes, &handshakes, HANDSHAKES);
         text
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::disk::sync_times;
 use crate::error::Error;
+use crate::handshakes::run_handshakes;
 use crate::idle::run_idle;
 use crate::machine::Machine;
 use crate::pairs::run_pairs;
@@ -26,6 +27,7 @@ pub fn run(settings: Settings, mut progress: impl FnMut(&str)) -> Result<Report,
         pairs: Vec::new(),
         window1: Vec::new(),
         idle: Vec::new(),
+        handshakes: Vec::new(),
         settings,
     };
     let settings = &report.settings;
@@ -48,6 +50,11 @@ pub fn run(settings: Settings, mut progress: impl FnMut(&str)) -> Result<Report,
             Workload::Idle => {
                 report.idle = in_turns(settings, workload, &mut progress, |peer, _| {
                     run_idle(peer, settings)
+                })?;
+            }
+            Workload::Handshakes => {
+                report.handshakes = in_turns(settings, workload, &mut progress, |peer, _| {
+                    run_handshakes(peer, settings)
                 })?;
             }
         }

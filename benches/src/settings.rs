@@ -27,6 +27,8 @@ pub enum Workload {
     Window1,
     /// Many connections with 20 chats each and nothing to say: memory.
     Idle,
+    /// Connections that are let in and leave, over TCP and TLS.
+    Handshakes,
 }
 
 impl Workload {
@@ -37,6 +39,7 @@ impl Workload {
             Workload::FiftyPairs => "50x50",
             Workload::Window1 => "window1",
             Workload::Idle => "idle",
+            Workload::Handshakes => "handshakes",
         }
     }
 
@@ -50,7 +53,7 @@ impl Workload {
         match self {
             Workload::OnePair | Workload::FiftyPairs => 100,
             Workload::Window1 => 1,
-            Workload::Idle => 10,
+            Workload::Idle | Workload::Handshakes => 10,
         }
     }
 }
@@ -92,7 +95,7 @@ pub struct Settings {
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub syncs: u32,
 
-    /// Connections of the idle workload.
+    /// Connections of the workloads idle and handshakes.
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u32).range(21..=100_000))]
     pub connections: u32,
 

@@ -390,6 +390,46 @@ mod tests {
     }
 
     #[test]
+    fn the_default_port_is_for_those_who_name_no_listener() {
+        let config = load(&Settings::default(), &[]).expect("valid");
+        assert_eq!(config.mqtt.len(), 1);
+        let sockets = vec!["/run/mqtt.sock+proxy".to_owned()];
+        let settings = Settings { unix: sockets, ..Settings::default() };
+        let config = load(&settings, &[]).expect("valid");
+        assert_eq!((config.mqtt.len(), config.unix.len()), (0, 1));
+        assert!(config.unix[0].proxy && config.unix[0].at.ends_with("mqtt.sock"));
+        let (_file, again) = file(&config.to_toml());
+        assert_eq!(load(&again, &[]).expect("valid").mqtt, []);
+        let (_file, nowhere) = file("[listen]\nmqtt = []\n");
+        let mistakes = load(&nowhere, &[]).expect_err("nowhere");
+        assert!(mistakes.concat().contains("there has to be a listener"), "{mistakes:?}");
+        let config = load(&settings, &[("BLUETICK_LISTEN__MQTT", "[::1]:1883+proxy")]);
+        assert_eq!(config.expect("valid").mqtt[0].at.port(), 1883);
+    }
+
+    #[test]
+    fn tls_needs_a_key_for_each_certificate() {
+        let mut settings = Settings { dev: true, ..Settings::default() };
+        settings.wss = vec!["127.0.0.1:0".to_owned(), "0.0.0.0:0+proxy".to_owned()];
+        let mistakes = load(&settings, &[]).expect_err("no certificate");
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert!(mistakes[0].contains("needs a certificate"), "{mistakes:?}");
+        assert!(mistakes[1].contains("only loopback"), "{mistakes:?}");
+        settings.wss.pop();
+        settings.cert = vec!["a.pem".to_owned(), "b.pem".to_owned()];
+        settings.key = vec!["a.key".to_owned()];
+        let mistakes = load(&settings, &[]).expect_err("a key is missing");
+        assert!(mistakes.concat().contains("as many as tls.certs: 2"), "{mistakes:?}");
+        let environment =
+            [("BLUETICK_TLS__KEYS", "c.key, d.key"), ("BLUETICK_TLS__CLIENT_CAS", "ca.pem")];
+        settings.key.clear();
+        let tls = load(&settings, &environment).expect("valid").tls.expect("certificates");
+        assert_eq!(tls.certificates[1].key, PathBuf::from("d.key"));
+        assert_eq!(tls.paths().count(), 5);
+        assert!(tls.clients.is_some_and(|clients| !clients.required));
+    }
+
+    #[test]
     fn a_body_has_to_fit_its_packet() {
         let environment = [("BLUETICK_LIMITS__PACKET_BYTES_MAX", "4096")];
         let mistakes = load(&Settings::default(), &environment).expect_err("refused");

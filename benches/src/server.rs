@@ -244,6 +244,9 @@ fn mosquitto_command(dir: &TempDir, port: u16, window: u16, tls: bool) -> Result
     );
     if tls {
         let file = |name: &str| dir.path().join(name).display().to_string();
+        // Started by root it would become a user who may not read them; by anybody else, this
+        // counts for nothing.
+        config += "user root\n";
         config += &format!("certfile {}\nkeyfile {}\n", file(CHAIN_FILE), file(KEY_FILE));
     }
     fs::write(&path, config).map_err(Error::io("write mosquitto's configuration"))?;

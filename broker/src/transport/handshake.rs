@@ -27,6 +27,16 @@ pub(super) enum HandshakeError {
     WebSocket(u16, String),
 }
 
+impl HandshakeError {
+    /// Not if it is only gone: balancers look whether a port is open.
+    fn is_clients_fault(&self) -> bool {
+        match self {
+            Self::Io(error) => error.kind() == io::ErrorKind::InvalidData,
+            Self::Proxy(_) | Self::WebSocket(..) => true,
+        }
+    }
+}
+
 /// A connection whose layers are being opened.
 pub(super) struct Handshake<H: Host> {
     shared: Arc<Shared<H>>,
@@ -120,7 +130,9 @@ impl<H: Host> Handshake<H> {
         match ended {
             Ok(Ok(opened)) => return Some(opened),
             Ok(Err(error)) => {
-                Stats::add(&self.shared.stats.handshakes_failed, 1);
+                if error.is_clients_fault() {
+                    Stats::add(&self.shared.stats.handshakes_failed, 1);
+                }
                 tracing::debug!(%address, %error, "the handshake failed");
             }
             Err(_) => {

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use parking_lot::Mutex;
 
 use crate::Failure;
 use crate::data_dir;
+use crate::stamp::Stamp;
 
 /// How old what is known of the file may be where it is asked for every message.
 const FRESH: Duration = Duration::from_secs(1);
@@ -29,17 +29,6 @@ pub(crate) const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// Users with the argon2id hashes of their passwords.
 pub(crate) type Table = BTreeMap<UserId, Arc<str>>;
-
-/// Tells one state of the file from the next. Its place on the disk is part of it: two changes
-/// within one tick of the file system's clock may have the same length, but never the same inode
-/// and change time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    bytes: u64,
-    changed_s: i64,
-    changed_ns: i64,
-}
 
 /// The accounts as the server sees them.
 pub(crate) struct Accounts {
@@ -63,7 +52,7 @@ impl Accounts {
     pub(crate) fn open(dir: &Path) -> Result<Self, Failure> {
         let path = file(dir);
         // Before the file is read: a change in between is then seen the next time, not missed.
-        let stamp = stamp(&path);
+        let stamp = Stamp::of(&path);
         let table = Arc::new(read(&path)?);
         let seen = Seen { table, stamp, told: None, looked_at: Instant::now() };
         Ok(Self { path, seen: Mutex::new(seen) })
@@ -87,7 +76,7 @@ impl Accounts {
 
     fn look(&self, seen: &mut Seen) {
         seen.looked_at = Instant::now();
-        let now = stamp(&self.path);
+        let now = Stamp::of(&self.path);
         if now == seen.stamp {
             return;
         }
@@ -154,16 +143,6 @@ pub(crate) fn verify(hash: &str, password: &[u8]) -> bool {
 
 fn file(dir: &Path) -> PathBuf {
     dir.join("accounts")
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = fs::metadata(path).ok()?;
-    Some(Stamp {
-        inode: metadata.ino(),
-        bytes: metadata.len(),
-        changed_s: metadata.ctime(),
-        changed_ns: metadata.ctime_nsec(),
-    })
 }
 
 /// Puts a table in place of what is there, on stable storage: either the old or the new one is

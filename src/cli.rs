@@ -15,11 +15,15 @@ const SERVE_HELP: &str = "\
 Examples:
   bluetick serve --dev --data-dir data
   bluetick serve --config /etc/bluetick.toml --mqtt 0.0.0.0:1883 --mqtt '[::]:1883'
+  bluetick serve --mqtts 0.0.0.0:8883 --wss 0.0.0.0:8084 --cert chain.pem --key key.pem
+  bluetick serve --mqtts 0.0.0.0:8883+proxy --cert chain.pem --key key.pem
   BLUETICK_LIMITS__CONNECTIONS_MAX=1000 bluetick serve
 
-Once it listens, a line `listening mqtt ADDRESS` for each address goes to standard output; logs go
-to standard error. `bluetick config` shows every key there is. SIGTERM lets clients take their last
-packets and ends with exit code 0.";
+Once it listens, a line `listening mqtt ADDRESS` (or mqtts, ws, wss, unix) for each address goes to
+standard output; logs go to standard error. Behind a load balancer, +proxy after an address expects
+a PROXY protocol v2 header in front of each connection. `bluetick config` shows every key there is.
+SIGTERM lets clients take their last packets and ends with exit code 0; SIGHUP reads the
+certificates again.";
 
 const CONFIG_HELP: &str = "\
 A flag outweighs a variable of the environment, and that the file. The variable of a key is
@@ -107,6 +111,28 @@ pub(crate) struct Settings {
     /// Listen here for MQTT over TCP; may be repeated. Port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub(crate) mqtt: Vec<String>,
+    /// Listen here for MQTT over TLS; may be repeated. Needs --cert and --key.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) mqtts: Vec<String>,
+    /// Listen here for MQTT over WebSocket; may be repeated.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) ws: Vec<String>,
+    /// Listen here for MQTT over WebSocket and TLS; may be repeated. Needs --cert and --key.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) wss: Vec<String>,
+    /// Listen for MQTT on a Unix socket; may be repeated.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) unix: Vec<String>,
+    /// The server's certificate with its chain, in PEM; may be repeated, for other names.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Vec<String>,
+    /// The private key of the certificate, in PEM; as many as --cert, in the same order.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Vec<String>,
+    /// Let in whose certificate is of this authority (PEM) as the user its common name says,
+    /// without a password; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_ca: Vec<String>,
     /// Let everybody in without a password; only on loopback addresses.
     #[arg(long)]
     pub(crate) dev: bool,

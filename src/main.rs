@@ -2,15 +2,18 @@
 
 mod accounts;
 mod allocator;
+mod certificates;
 mod cli;
 mod config;
 mod data_dir;
 mod directory;
 mod inspect;
+mod listeners;
 mod logging;
 mod output;
 mod report;
 mod serve;
+mod stamp;
 mod users;
 
 use std::process::ExitCode;

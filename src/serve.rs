@@ -1,6 +1,5 @@
 //! `bluetick serve`: opens the store, starts the writer, binds the ports, waits for the end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,17 +11,18 @@ use bluetick_bridge::store::{RocksKv, Store, StoreError};
 use bluetick_bridge::writer::{Pipeline, Writer, WriterSignal};
 use bluetick_bridge::{Bridge, Directory};
 use bluetick_broker::Broker;
-use tokio::net::TcpListener;
+use bluetick_broker::transport::Tls;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
 use crate::accounts::Accounts;
+use crate::certificates;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::directory::{Everybody, Members};
+use crate::listeners::Listeners;
 use crate::logging;
-use crate::output;
 use crate::report;
 
 /// How often sessions that nobody comes back for are looked for in the store.
@@ -38,10 +38,11 @@ const TICK: Duration = Duration::from_millis(250);
 /// Runs the server until it is told to stop.
 pub(crate) fn run(config: &Config) -> Result<(), Failure> {
     logging::start(config)?;
+    let tls = config.tls.clone().map(certificates::load).transpose()?;
     let data_dir = DataDir::take(&config.data_dir)?;
     let engine = ChatServer::open(config, &data_dir)?;
     let runtime = Runtime::new().map_err(Failure::other)?;
-    let left = runtime.block_on(serve(config, &engine))?;
+    let left = runtime.block_on(serve(config, tls, &engine))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     let failing = engine.stop();
     if left > 0 {
@@ -101,7 +102,11 @@ impl ChatServer {
 }
 
 /// Accepts connections until a signal; gives how many did not end in time.
-async fn serve(config: &Config, engine: &ChatServer) -> Result<u64, Failure> {
+async fn serve(
+    config: &Config,
+    tls: Option<Arc<Tls>>,
+    engine: &ChatServer,
+) -> Result<u64, Failure> {
     let directory: Arc<dyn Directory> = if config.dev {
         Arc::new(Everybody)
     } else {
@@ -123,15 +128,13 @@ async fn serve(config: &Config, engine: &ChatServer) -> Result<u64, Failure> {
     // Before anybody is told of the ports: who stops the server right then must be heard.
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
-    let listeners = bind(config).await?;
-    let broker = Broker::new(bridge.clone(), config.limits.clone());
-    let mut addresses = Vec::new();
-    for listener in listeners {
-        addresses.push(listener.local_addr().map_err(Failure::other)?);
-        let broker = broker.clone();
-        tokio::spawn(async move { broker.serve_tcp(listener).await });
+    let listeners = Listeners::bind(config, tls.as_ref()).await?;
+    if let Some(tls) = tls {
+        certificates::watch(tls)?;
     }
-    announce(config, &addresses)?;
+    let broker = Broker::new(bridge.clone(), config.limits.clone());
+    listeners.announce(config.dev)?;
+    listeners.serve(&broker);
     let expiring = broker.clone();
     tokio::spawn(async move { expiring.expire_sessions().await });
     tokio::spawn(tick(bridge.clone()));
@@ -147,39 +150,6 @@ async fn serve(config: &Config, engine: &ChatServer) -> Result<u64, Failure> {
     bridge.flush();
     report::totals(broker.stats(), engine.pipeline.stats());
     Ok(left)
-}
-
-async fn bind(config: &Config) -> Result<Vec<TcpListener>, Failure> {
-    let mut listeners = Vec::new();
-    for address in &config.mqtt {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| Failure::Other(format!("cannot listen on {address}: {error}")))?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
-}
-
-/// Says on standard output where the server listens, for people and scripts.
-fn announce(config: &Config, addresses: &[SocketAddr]) -> Result<(), Failure> {
-    let mut text = String::new();
-    for address in addresses {
-        text += &format!("listening mqtt {address}\n");
-    }
-    if let (true, Some(address)) = (config.dev, addresses.first()) {
-        let at = format!("-h {} -p {}", address.ip(), address.port());
-        text += &format!(
-            "\nIn a second terminal, receive as bob:\n  \
-             mosquitto_sub {at} -u bob -i bob-phone -c -q 1 -t 'chats/+/messages'\n\
-             In a third, send as alice:\n  \
-             mosquitto_pub {at} -u alice -i alice-phone -q 1 -t users/bob/send -m 'hi bob'\n\n"
-        );
-    }
-    match output::bytes(text.as_bytes()) {
-        // Nobody wants to know; that is no reason not to serve.
-        Err(Failure::OutputClosed) => Ok(()),
-        other => other,
-    }
 }
 
 async fn tick(bridge: Bridge) {

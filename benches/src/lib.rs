@@ -3,7 +3,8 @@
 //! From the wire up: [`wire`] speaks MQTT on byte buffers, [`fleet`] drives many connections on one thread,
 //! [`blocking`] one connection for latencies; [`peer`] says what each server calls the same work, [`server`]
 //! starts and ends it, [`process`] reads what it costs. The workloads against both servers are [`pairs`], [`window1`],
-//! [`idle`] and [`fan_out`]; those of bluetick's own chats are [`offline`], [`chats_list`], [`million`] and [`dialects`].
+//! [`idle`],
+//! [`handshakes`] and [`fan_out`]; those of bluetick's own chats are [`offline`], [`chats_list`], [`million`] and [`dialects`].
 //! [`run`](fn@run) interleaves them and [`report`] prints what came out.
 //!
 //! Everything stays on loopback, and every wait has a [`Deadline`](error::Deadline) that says what was missing.
@@ -17,6 +18,7 @@ pub mod fan_out;
 mod feed;
 pub mod fleet;
 mod group;
+pub mod handshakes;
 pub mod idle;
 mod ledger;
 pub mod machine;

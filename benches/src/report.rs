@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::chats_list::ChatsListRun;
 use crate::dialects::DialectRun;
 use crate::fan_out::FanOutRun;
+use crate::handshakes::HandshakesRun;
 use crate::idle::IdleRun;
 use crate::machine::Machine;
 use crate::million::MillionRun;
@@ -40,6 +41,8 @@ pub struct Report {
     pub million: Vec<Runs<MillionRun>>,
     /// Bytes on the wire: one run with all dialects in it.
     pub dialects: Vec<Runs<Vec<DialectRun>>>,
+    /// Being let in.
+    pub handshakes: Vec<Runs<HandshakesRun>>,
 }
 
 /// The runs of one workload in one case.
@@ -124,6 +127,12 @@ const MILLION: &[Column<MillionRun>] = &[
     ("memory: restarted MiB", 1, |run| run.restarted_bytes as f64 / 1_048_576.0),
     ("memory: after MiB", 1, |run| run.after_bytes as f64 / 1_048_576.0),
 ];
+const HANDSHAKES: &[Column<HandshakesRun>] = &[
+    ("TCP connects/s", 0, |run| run.tcp_per_s),
+    ("server CPU us each", 0, |run| run.tcp_server_cpu_us),
+    ("TLS 1.3 connects/s", 0, |run| run.tls_per_s),
+    ("server CPU us each", 0, |run| run.tls_server_cpu_us),
+];
 
 impl Report {
     /// The report as text.
@@ -144,6 +153,7 @@ impl Report {
         for run in self.dialects.iter().flat_map(|runs| &runs.runs) {
             put_dialects(&mut text, run);
         }
+        put_table(&mut text, &self.handshakes, HANDSHAKES);
         text
     }
 

@@ -7,6 +7,7 @@ use crate::dialects::run_dialects;
 use crate::disk::sync_times;
 use crate::error::Error;
 use crate::fan_out::run_fan_out;
+use crate::handshakes::run_handshakes;
 use crate::idle::run_idle;
 use crate::machine::Machine;
 use crate::million::run_million;
@@ -35,6 +36,7 @@ pub fn run(settings: Settings, mut progress: impl FnMut(&str)) -> Result<Report,
         chats_list: Vec::new(),
         million: Vec::new(),
         dialects: Vec::new(),
+        handshakes: Vec::new(),
         settings,
     };
     let settings = &report.settings;
@@ -83,6 +85,11 @@ pub fn run(settings: Settings, mut progress: impl FnMut(&str)) -> Result<Report,
             Workload::Dialects => {
                 report.dialects =
                     in_turns(settings, workload, progress, |_, _| run_dialects(settings))?;
+            }
+            Workload::Handshakes => {
+                report.handshakes = in_turns(settings, workload, progress, |case, _| {
+                    run_handshakes(case.peer, settings)
+                })?;
             }
         }
     }

@@ -42,8 +42,21 @@ pub struct Server {
     bluetick: PathBuf,
     window: u16,
     dir: TempDir,
+    tls: bool,
     running: Running,
 }
+
+/// A server's certificate, in PEM.
+pub struct Certificate {
+    /// The certificate itself.
+    pub chain: String,
+    /// Its private key.
+    pub key: String,
+}
+
+/// Where [`Certificate`] is written, in the server's directory.
+const CHAIN_FILE: &str = "chain.pem";
+const KEY_FILE: &str = "key.pem";
 
 struct Running {
     child: Child,
@@ -62,14 +75,42 @@ impl Server {
     /// # Errors
     /// [`Error::Server`] if it is not there or does not come up.
     pub fn start(peer: Peer, settings: &Settings, window: u16) -> Result<Self, Error> {
+        Self::launch(peer, settings, window, None)
+    }
+
+    /// The same over TLS.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_tls(
+        peer: Peer,
+        settings: &Settings,
+        window: u16,
+        certificate: Certificate,
+    ) -> Result<Self, Error> {
+        Self::launch(peer, settings, window, Some(certificate))
+    }
+
+    fn launch(
+        peer: Peer,
+        settings: &Settings,
+        window: u16,
+        certificate: Option<Certificate>,
+    ) -> Result<Self, Error> {
         let parent = settings.dir()?;
         let dir = tempfile::Builder::new()
             .prefix("bench-")
             .tempdir_in(&parent)
             .map_err(Error::io(format!("make a data directory in {}", parent.display())))?;
         let bluetick = settings.bluetick()?;
-        let running = launch(peer, &bluetick, &dir, window)?;
-        Ok(Self { peer, bluetick, window, dir, running })
+        let tls = certificate.is_some();
+        if let Some(Certificate { chain, key }) = certificate {
+            for (file, text) in [(CHAIN_FILE, chain), (KEY_FILE, key)] {
+                fs::write(dir.path().join(file), text).map_err(Error::io("write a certificate"))?;
+            }
+        }
+        let running = launch(peer, &bluetick, &dir, window, tls)?;
+        Ok(Self { peer, bluetick, window, dir, tls, running })
     }
 
     /// Kills it (its promises hold then too) and starts it again on the same data.
@@ -78,7 +119,7 @@ impl Server {
     /// As [`Server::start`].
     pub fn restart(&mut self) -> Result<(), Error> {
         self.running.end();
-        self.running = launch(self.peer, &self.bluetick, &self.dir, self.window)?;
+        self.running = launch(self.peer, &self.bluetick, &self.dir, self.window, self.tls)?;
         Ok(())
     }
 
@@ -125,12 +166,18 @@ impl Drop for Running {
     }
 }
 
-fn launch(peer: Peer, bluetick: &Path, dir: &TempDir, window: u16) -> Result<Running, Error> {
+fn launch(
+    peer: Peer,
+    bluetick: &Path,
+    dir: &TempDir,
+    window: u16,
+    tls: bool,
+) -> Result<Running, Error> {
     let (mut command, port) = match peer {
-        Peer::Bluetick => (bluetick_command(bluetick, dir)?, None),
+        Peer::Bluetick => (bluetick_command(bluetick, dir, tls)?, None),
         Peer::Mosquitto => {
             let port = free_port()?;
-            (mosquitto_command(dir, port, window)?, Some(port))
+            (mosquitto_command(dir, port, window, tls)?, Some(port))
         }
     };
     let spawned =
@@ -188,15 +235,16 @@ fn last_lines(lines: &Lines) -> String {
     text
 }
 
-fn bluetick_command(program: &Path, dir: &TempDir) -> Result<Command, Error> {
+fn bluetick_command(program: &Path, dir: &TempDir, tls: bool) -> Result<Command, Error> {
     let config = dir.path().join("bluetick.toml");
     fs::write(&config, BLUETICK_CONFIG).map_err(Error::io("write bluetick's configuration"))?;
     let mut command = Command::new(program);
-    command
-        .args(["serve", "--dev", "--mqtt", "127.0.0.1:0", "--data-dir"])
-        .arg(data_dir(dir))
-        .arg("--config")
-        .arg(config);
+    command.args(["serve", "--dev", "--data-dir"]).arg(data_dir(dir)).arg("--config").arg(config);
+    command.args([if tls { "--mqtts" } else { "--mqtt" }, "127.0.0.1:0"]);
+    if tls {
+        command.arg("--cert").arg(dir.path().join(CHAIN_FILE));
+        command.arg("--key").arg(dir.path().join(KEY_FILE));
+    }
     Ok(command)
 }
 
@@ -205,11 +253,11 @@ fn data_dir(dir: &TempDir) -> PathBuf {
     dir.path().join("data")
 }
 
-fn mosquitto_command(dir: &TempDir, port: u16, window: u16) -> Result<Command, Error> {
+fn mosquitto_command(dir: &TempDir, port: u16, window: u16, tls: bool) -> Result<Command, Error> {
     let path = dir.path().join("mosquitto.conf");
     // set_tcp_nodelay stays off, its default: turned on, the same work took 19 us of CPU in place of 12, and
     // the latency at window 1 was the same. The measure is mosquitto at its best.
-    let config = format!(
+    let mut config = format!(
         "listener {port} 127.0.0.1\n\
          allow_anonymous true\n\
          persistence false\n\
@@ -222,6 +270,13 @@ fn mosquitto_command(dir: &TempDir, port: u16, window: u16) -> Result<Command, E
          log_type notice\n\
          log_type information\n"
     );
+    if tls {
+        let file = |name: &str| dir.path().join(name).display().to_string();
+        // Started by root it would become a user who may not read them; by anybody else, this
+        // counts for nothing.
+        config += "user root\n";
+        config += &format!("certfile {}\nkeyfile {}\n", file(CHAIN_FILE), file(KEY_FILE));
+    }
     fs::write(&path, config).map_err(Error::io("write mosquitto's configuration"))?;
     // Debian keeps it where only an administrator's PATH looks.
     let debian = Path::new("/usr/sbin/mosquitto");
@@ -269,7 +324,10 @@ fn read_lines(
 /// The address a line announces: bluetick says it, mosquitto (`port`) says only that it runs.
 fn listening(line: &str, port: Option<u16>) -> Option<SocketAddr> {
     match port {
-        None => line.strip_prefix("listening mqtt ")?.trim().parse().ok(),
+        None => {
+            let place = line.strip_prefix("listening mqtt ");
+            place.or_else(|| line.strip_prefix("listening mqtts "))?.trim().parse().ok()
+        }
         Some(port) => {
             line.ends_with(" running").then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
         }

@@ -37,6 +37,8 @@ pub enum Workload {
     AMillionChats,
     /// Bytes on the wire of one message, in each dialect.
     Dialects,
+    /// Connections that are let in and leave, over TCP and TLS.
+    Handshakes,
 }
 
 impl Workload {
@@ -52,6 +54,7 @@ impl Workload {
             Workload::ChatsList => "chats-list",
             Workload::AMillionChats => "a-million-chats",
             Workload::Dialects => "dialects",
+            Workload::Handshakes => "handshakes",
         }
     }
 
@@ -64,7 +67,7 @@ impl Workload {
     pub fn window(self) -> u16 {
         match self {
             Workload::Window1 => 1,
-            Workload::Idle => 10,
+            Workload::Idle | Workload::Handshakes => 10,
             _ => WINDOW,
         }
     }
@@ -138,7 +141,7 @@ pub struct Settings {
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub syncs: u32,
 
-    /// Connections of the idle workload.
+    /// Connections of the workloads idle and handshakes.
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u32).range(21..=100_000))]
     pub connections: u32,
 
@@ -256,9 +259,11 @@ impl Settings {
         let bluetick = Case { peer: Peer::Bluetick, size: 0 };
         let mosquitto = Case { peer: Peer::Mosquitto, size: 0 };
         let mut cases: Vec<Case> = match workload {
-            Workload::OnePair | Workload::FiftyPairs | Workload::Window1 | Workload::Idle => {
-                vec![bluetick, mosquitto]
-            }
+            Workload::OnePair
+            | Workload::FiftyPairs
+            | Workload::Window1
+            | Workload::Idle
+            | Workload::Handshakes => vec![bluetick, mosquitto],
             Workload::FanOut => {
                 let [many, few] = two_sizes(self.members, FEW_ONLINE);
                 vec![many, few, Case { size: self.members, ..mosquitto }]

@@ -47,6 +47,7 @@ fn the_workloads_of_plain_messaging_run_against_both_servers_in_both_versions() 
         for at in 0..2 {
             assert_eq!(report["window1"][at]["runs"][0]["count"], 100);
             assert_eq!(report["idle"][at]["runs"][0]["connections"], 24);
+            assert_eq!(report["handshakes"][at]["runs"][0]["connections"], 24);
         }
         assert_eq!(report["fdatasync"]["count"], 50);
     }

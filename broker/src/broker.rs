@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
-use crate::connection;
+use crate::connection::{self, Peer};
 use crate::host::{Access, Host, HostPublish, SessionKey, Sessions};
 use crate::limits::Limits;
 use crate::mailbox::Stop;
@@ -22,9 +21,6 @@ use crate::router::Router;
 use crate::session::{MonotonicMs, Parked};
 use crate::stats::Stats;
 use crate::wills::Wills;
-
-/// How long an accept loop waits after an error such as "too many open files".
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// A broker with its host. Cheap to clone; all clones are the same broker.
 pub struct Broker<H: Host> {
@@ -44,6 +40,8 @@ pub(crate) struct Shared<H: Host> {
     pub(crate) router: Router,
     pub(crate) stats: Stats,
     pub(crate) wills: Wills,
+    /// Places of those whose layers are being opened.
+    pub(crate) handshakes: Arc<Semaphore>,
     connecting: Mutex<HashMap<IpAddr, usize>>,
     started: Instant,
     stopping: watch::Sender<bool>,
@@ -57,6 +55,7 @@ impl<H: Host> Broker<H> {
     pub fn new(host: H, limits: Limits) -> Self {
         let shared = Arc::new(Shared {
             host,
+            handshakes: Arc::new(Semaphore::new(limits.handshakes_max)),
             limits: Arc::new(limits),
             registry: Registry::default(),
             router: Router::default(),
@@ -71,49 +70,18 @@ impl<H: Host> Broker<H> {
         Self { shared }
     }
 
-    /// Accepts connections until [`Broker::shutdown`].
-    pub async fn serve_tcp(&self, listener: TcpListener) {
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = self.shared.stopping() => return,
-            };
-            match accepted {
-                Ok((stream, address)) => {
-                    // Acknowledgements are small and must not wait for more to send.
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
-                    }
-                    self.serve_stream(stream, address);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_BACKOFF).await;
-                }
-            }
-        }
-    }
-
     /// Serves one connection over any stream of bytes, in a task of its own.
     pub fn serve_stream(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         address: SocketAddr,
     ) {
-        let stats = &self.shared.stats;
-        let open = stats.connections.load(Ordering::Relaxed);
-        let admitted = (open < self.shared.limits.connections_max as u64)
-            .then(|| Connecting::admit(self.shared.clone(), address.ip()))
-            .flatten();
-        let Some(connecting) = admitted else {
-            Stats::add(&stats.connections_refused, 1);
-            tracing::debug!(%address, "too many connections, closed at once");
-            return;
-        };
-        let counted = Counted::new(self.shared.clone());
         let shared = self.shared.clone();
+        let Some(counted) = Counted::admit(&shared, address) else { return };
+        let Some(connecting) = Connecting::admit(&shared, address) else { return };
+        let (peer, deadline) = (Peer { address, certificate: None }, shared.connect_deadline());
         tokio::spawn(async move {
-            connection::serve(shared, stream, address, connecting, counted).await;
+            connection::serve(shared, stream, peer, deadline, Some(connecting), counted).await;
         });
     }
 
@@ -181,6 +149,16 @@ impl<H: Host> Shared<H> {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// When a connection that begins now has to be let in.
+    pub(crate) fn connect_deadline(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.limits.connect_timeout_ms)
+    }
+
+    fn refuse(&self, address: SocketAddr) {
+        Stats::add(&self.stats.connections_refused, 1);
+        tracing::debug!(%address, "too many connections, closed at once");
+    }
+
     /// Whether the broker is shutting down.
     pub(crate) fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
@@ -240,9 +218,15 @@ impl<H: Host> Sessions for EndSessions<H> {
 pub(crate) struct Counted<H: Host>(Arc<Shared<H>>);
 
 impl<H: Host> Counted<H> {
-    fn new(shared: Arc<Shared<H>>) -> Self {
+    /// `None`: there are too many, which is counted.
+    pub(crate) fn admit(shared: &Arc<Shared<H>>, address: SocketAddr) -> Option<Self> {
+        let open = shared.stats.connections.load(Ordering::Relaxed);
+        if open >= shared.limits.connections_max as u64 {
+            shared.refuse(address);
+            return None;
+        }
         shared.stats.connections.fetch_add(1, Ordering::AcqRel);
-        Self(shared)
+        Some(Self(shared.clone()))
     }
 }
 
@@ -260,16 +244,18 @@ pub(crate) struct Connecting<H: Host> {
 }
 
 impl<H: Host> Connecting<H> {
-    fn admit(shared: Arc<Shared<H>>, address: IpAddr) -> Option<Self> {
+    /// `None`: there are too many of its address, which is counted.
+    pub(crate) fn admit(shared: &Arc<Shared<H>>, address: SocketAddr) -> Option<Self> {
         {
             let mut connecting = shared.connecting.lock();
-            let count = connecting.entry(address).or_insert(0);
+            let count = connecting.entry(address.ip()).or_insert(0);
             if *count >= shared.limits.connecting_per_address_max {
+                shared.refuse(address);
                 return None;
             }
             *count += 1;
         }
-        Some(Self { shared, address })
+        Some(Self { shared: shared.clone(), address: address.ip() })
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Attempt {
     pub user_name: Option<String>,
     /// Password, if it gave one.
     pub password: Option<Bytes>,
+    /// Common name of its TLS certificate, which is verified; `None`: it has shown none, or one
+    /// without exactly one common name.
+    pub certificate: Option<Arc<str>>,
 }
 
 /// What somebody wants to do with a plain topic.

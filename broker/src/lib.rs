@@ -5,7 +5,7 @@
 //! published there and acknowledges when the host says so, and lets sessions pull what they are
 //! subscribed to there.
 //!
-//! The way of a packet: [`Broker`] accepts a connection and drives it; [`codec`] makes packets of
+//! The way of a packet: [`Broker`] accepts a connection, opens its layers ([`transport`]) and drives it; [`codec`] makes packets of
 //! bytes; a [`Session`](session::Session), which does no I/O, decides what follows; its calls go
 //! to the host or to the router of plain topics; answers come through a [`mailbox`].
 
@@ -22,6 +22,7 @@ mod router;
 pub mod session;
 mod stats;
 pub mod topic;
+pub mod transport;
 mod wills;
 
 pub use broker::Broker;

@@ -7,7 +7,11 @@ pub struct Limits {
     pub connections_max: usize,
     /// Connections of one address that have not been let in yet. One more is closed at once.
     pub connecting_per_address_max: usize,
-    /// Milliseconds from the connection to the end of a CONNECT. Then it is closed.
+    /// Handshakes (PROXY header, TLS, WebSocket) at the same time. One more connection that needs
+    /// one is closed at once.
+    pub handshakes_max: usize,
+    /// Milliseconds from the connection to the end of a CONNECT, handshakes included. Then it is
+    /// closed.
     pub connect_timeout_ms: u64,
     /// The largest packet taken, bytes. A larger one ends the connection (0x95).
     pub packet_bytes_max: usize,
@@ -43,6 +47,7 @@ impl Default for Limits {
         Self {
             connections_max: 100_000,
             connecting_per_address_max: 256,
+            handshakes_max: 4096,
             connect_timeout_ms: 10_000,
             packet_bytes_max: 1 << 20,
             topic_bytes_max: 1024,

@@ -11,6 +11,10 @@ pub struct Stats {
     pub connections_refused: AtomicU64,
     /// Connections closed because no CONNECT came in time.
     pub connect_timeouts: AtomicU64,
+    /// Connections closed at once because there were too many handshakes under way.
+    pub handshakes_refused: AtomicU64,
+    /// Connections closed because TLS, WebSocket or the PROXY header was not what it has to be.
+    pub handshakes_failed: AtomicU64,
     /// Connections closed because of what the client sent.
     pub protocol_errors: AtomicU64,
     /// Clients that were not let in.
@@ -32,10 +36,12 @@ pub struct Stats {
 impl Stats {
     /// The counters of limits that were reached, by the name of the counter.
     #[must_use]
-    pub fn limits_reached(&self) -> [(&'static str, u64); 6] {
+    pub fn limits_reached(&self) -> [(&'static str, u64); 8] {
         [
             ("connections_refused", &self.connections_refused),
             ("connect_timeouts", &self.connect_timeouts),
+            ("handshakes_refused", &self.handshakes_refused),
+            ("handshakes_failed", &self.handshakes_failed),
             ("protocol_errors", &self.protocol_errors),
             ("logins_refused", &self.logins_refused),
             ("plain_dropped", &self.plain_dropped),

@@ -2,9 +2,9 @@
 //! when a limit is reached. `bluetick config` and docs/operations.md are made from this table.
 
 use std::fmt;
-use std::net::SocketAddr;
-
 use tracing_subscriber::EnvFilter;
+
+use crate::listeners::Port;
 
 /// A key.
 pub(super) struct Key {
@@ -22,7 +22,10 @@ pub(super) enum Kind {
     Filter,
     Bool,
     OneOf(&'static [&'static str]),
+    /// A list, which may be empty.
     Addresses,
+    /// A list, which may be empty.
+    Paths,
     Number {
         min: u64,
         max: u64,
@@ -38,11 +41,11 @@ impl Key {
 impl Kind {
     pub(super) fn takes(self, item: &str) -> bool {
         match self {
-            Self::Text => !item.is_empty(),
+            Self::Text | Self::Paths => !item.is_empty(),
             Self::Filter => !item.is_empty() && EnvFilter::try_new(item).is_ok(),
             Self::Bool => item == "true" || item == "false",
             Self::OneOf(choices) => choices.contains(&item),
-            Self::Addresses => item.parse::<SocketAddr>().is_ok(),
+            Self::Addresses => item.parse::<Port>().is_ok(),
             Self::Number { min, max } => {
                 item.replace('_', "").parse::<u64>().is_ok_and(|n| (min..=max).contains(&n))
             }
@@ -54,7 +57,7 @@ impl Kind {
         let quoted = || items.iter().map(quote).collect::<Vec<_>>();
         match self {
             Self::Text | Self::Filter | Self::OneOf(_) => quoted().concat(),
-            Self::Addresses => format!("[{}]", quoted().join(", ")),
+            Self::Addresses | Self::Paths => format!("[{}]", quoted().join(", ")),
             Self::Bool | Self::Number { .. } => items.concat(),
         }
     }
@@ -70,6 +73,7 @@ impl fmt::Display for Kind {
             Self::Bool => f.write_str("must be true or false"),
             Self::OneOf(choices) => write!(f, "must be one of {}", choices.join(", ")),
             Self::Addresses => f.write_str("must be an address and a port, such as 127.0.0.1:1883"),
+            Self::Paths => f.write_str("must be the path of a file"),
             Self::Number { min, max } => write!(f, "must be a number, {min} to {max}"),
         }
     }
@@ -103,7 +107,67 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Addresses,
         &["127.0.0.1:1883"],
         "Where to listen for MQTT over TCP. Port 0 takes a free one, which is printed.
-         1883 is MQTT's registered port; loopback, because nothing is encrypted here.",
+         +proxy after an address, here and below: a PROXY protocol v2 header of a load balancer
+         stands in front of each connection, and is believed.
+         1883 is MQTT's registered port; loopback, because nothing is encrypted here. The default
+         does not count if one of the other listeners is set.",
+    ),
+    key(
+        "listen.mqtts",
+        Kind::Addresses,
+        &[],
+        "Where to listen for MQTT over TLS (1.2 and 1.3); 8883 is the registered port.
+         Nowhere: it needs a certificate.",
+    ),
+    key(
+        "listen.ws",
+        Kind::Addresses,
+        &[],
+        "Where to listen for MQTT over WebSocket, on any path, with the subprotocol mqtt.
+         Nowhere: who has no browsers among his clients needs none.",
+    ),
+    key(
+        "listen.wss",
+        Kind::Addresses,
+        &[],
+        "The same over TLS.
+         Nowhere: it needs a certificate.",
+    ),
+    key(
+        "listen.unix",
+        Kind::Paths,
+        &[],
+        "Unix sockets to listen on for MQTT; who may connect is up to the folder's permissions.
+         Nowhere: for programs on the same machine, which find the port as well.",
+    ),
+    key(
+        "tls.certs",
+        Kind::Paths,
+        &[],
+        "The server's certificates with their chains, a PEM file each. A client gets the first that
+         is valid for the name it asks for (SNI), or else the first of all. They are read again
+         when they change; if they cannot be used, the old ones stay and the log says so.",
+    ),
+    key(
+        "tls.keys",
+        Kind::Paths,
+        &[],
+        "Their private keys, as many and in the same order, a PEM file each.",
+    ),
+    key(
+        "tls.client_cas",
+        Kind::Paths,
+        &[],
+        "Authorities of client certificates, in PEM. Whoever has a certificate of one of them is let
+         in without a password as the user that its common name (CN) says, if there is an account.
+         None: clients are not asked for certificates.",
+    ),
+    key(
+        "tls.client_certs",
+        Kind::OneOf(&["optional", "required"]),
+        &["optional"],
+        "Whether a client without such a certificate may log in by its password, or is refused.
+         Counts if there are tls.client_cas. optional: both kinds of client use one port.",
     ),
     key(
         "log.format",
@@ -141,10 +205,18 @@ pub(super) const KEYS: &[Key] = &[
          limits.connections_max.",
     ),
     key(
+        "limits.handshakes_max",
+        number(1, 1_000_000),
+        &["4096"],
+        "Handshakes (PROXY header, TLS, WebSocket) at the same time. One more connection that needs
+         one is closed at once and counted. 4096: 100 MB if all stall after the first packet.",
+    ),
+    key(
         "limits.connect_timeout_s",
         number(1, 3600),
         &["10"],
-        "Seconds from the connection until the client is let in. Then it is closed.
+        "Seconds from the connection until the client is let in, handshakes included. Then it is
+         closed.
          10: a CONNECT over a bad mobile line, or a wait after wrong passwords (4 s).",
     ),
     key(

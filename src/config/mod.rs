@@ -5,8 +5,8 @@ mod keys;
 mod sources;
 
 use std::fmt::{self, Write as _};
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bluetick_bridge::BridgeOptions;
@@ -14,8 +14,10 @@ use bluetick_bridge::bridge::Quotas;
 use bluetick_bridge::partition::PartitionOptions;
 use bluetick_bridge::store::RocksOptions;
 use bluetick_broker::Limits;
+use bluetick_broker::transport::{CertificateFiles, ClientCertificates, TlsFiles};
 
 use crate::cli::Settings;
+use crate::listeners::{Endpoint, Port, UnixPath};
 use keys::{KEYS, Key};
 use sources::{Value, Values};
 
@@ -26,7 +28,13 @@ pub(crate) use sources::{Environment, ProcessEnvironment};
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) dev: bool,
-    pub(crate) mqtt: Vec<SocketAddr>,
+    pub(crate) mqtt: Vec<Port>,
+    pub(crate) mqtts: Vec<Port>,
+    pub(crate) ws: Vec<Port>,
+    pub(crate) wss: Vec<Port>,
+    pub(crate) unix: Vec<UnixPath>,
+    /// `None`: there is no certificate.
+    pub(crate) tls: Option<TlsFiles>,
     pub(crate) log_json: bool,
     pub(crate) log_filter: String,
     pub(crate) grace: Duration,
@@ -72,14 +80,17 @@ impl Config {
         environment: &dyn Environment,
     ) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
-        let values = sources::read(settings, environment, &mut mistakes);
+        let mut values = sources::read(settings, environment, &mut mistakes);
         for key in KEYS {
             key.check(&values[key.name], &mut mistakes);
         }
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
+        leave_out_default_port(&mut values);
         let config = Self::build(values);
+        config.check_listeners(&mut mistakes);
+        config.check_certificates(&mut mistakes);
         config.check_dev(&mut mistakes);
         config.check_sizes(&mut mistakes);
         if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
@@ -94,6 +105,7 @@ impl Config {
         let limits = Limits {
             connections_max: size("limits.connections_max"),
             connecting_per_address_max: size("limits.connecting_per_address_max"),
+            handshakes_max: size("limits.handshakes_max"),
             connect_timeout_ms: number("limits.connect_timeout_s") * 1000,
             packet_bytes_max: size("limits.packet_bytes_max"),
             topic_bytes_max: size("limits.topic_bytes_max"),
@@ -112,7 +124,12 @@ impl Config {
         Self {
             data_dir: text("data_dir").into(),
             dev: text("dev") == "true",
-            mqtt: values["listen.mqtt"].items.iter().filter_map(|at| at.parse().ok()).collect(),
+            mqtt: endpoints(&values, "listen.mqtt"),
+            mqtts: endpoints(&values, "listen.mqtts"),
+            ws: endpoints(&values, "listen.ws"),
+            wss: endpoints(&values, "listen.wss"),
+            unix: endpoints(&values, "listen.unix"),
+            tls: tls_files(&values),
             log_json: text("log.format") == "json",
             log_filter: text("log.filter"),
             grace: Duration::from_secs(number("shutdown.grace_s")),
@@ -162,13 +179,47 @@ impl Config {
         if !self.dev {
             return;
         }
-        for address in self.mqtt.iter().filter(|address| !address.ip().is_loopback()) {
+        for (key, ports) in [
+            ("listen.mqtt", &self.mqtt),
+            ("listen.mqtts", &self.mqtts),
+            ("listen.ws", &self.ws),
+            ("listen.wss", &self.wss),
+        ] {
+            for port in ports.iter().filter(|port| !port.at.ip().is_loopback()) {
+                mistakes.push(self.mistake(
+                    key,
+                    &port.at.to_string(),
+                    "with dev = true, which asks for no passwords, only loopback addresses such \
+                     as 127.0.0.1:1883 are allowed",
+                ));
+            }
+        }
+    }
+
+    /// A server that listens nowhere serves nobody.
+    fn check_listeners(&self, mistakes: &mut Vec<Mistake>) {
+        let ports = [&self.mqtt, &self.mqtts, &self.ws, &self.wss];
+        if ports.iter().all(|ports| ports.is_empty()) && self.unix.is_empty() {
+            mistakes.push(self.mistake("listen.mqtt", "[]", "there has to be a listener"));
+        }
+    }
+
+    fn check_certificates(&self, mistakes: &mut Vec<Mistake>) {
+        let count = |key: &str| self.values[key].items.len();
+        let (certificates, keys) = (count("tls.certs"), count("tls.keys"));
+        if certificates != keys {
             mistakes.push(self.mistake(
-                "listen.mqtt",
-                &address.to_string(),
-                "with dev = true, which asks for no passwords, only loopback addresses such as \
-                 127.0.0.1:1883 are allowed",
+                "tls.keys",
+                &self.values["tls.keys"].items.join(", "),
+                &format!("must be as many as tls.certs: {certificates}, in the same order"),
             ));
+        }
+        for key in ["listen.mqtts", "listen.wss"] {
+            if certificates == 0 && count(key) > 0 {
+                let text = self.values[key].items.join(", ");
+                let should_be = "needs a certificate: set tls.certs and tls.keys (--cert, --key)";
+                mistakes.push(self.mistake(key, &text, should_be));
+            }
         }
     }
 
@@ -213,6 +264,32 @@ impl Config {
     }
 }
 
+/// The default of `listen.mqtt` is for those who name no listener.
+fn leave_out_default_port(values: &mut Values) {
+    let others = ["listen.mqtts", "listen.ws", "listen.wss", "listen.unix"];
+    let named = others.iter().any(|key| !values[key].items.is_empty());
+    if let Some(mqtt) = values.get_mut("listen.mqtt")
+        && mqtt.source.is_none()
+        && named
+    {
+        mqtt.items.clear();
+    }
+}
+
+fn endpoints<A: FromStr>(values: &Values, key: &str) -> Vec<Endpoint<A>> {
+    values[key].items.iter().filter_map(|item| item.parse().ok()).collect()
+}
+
+fn tls_files(values: &Values) -> Option<TlsFiles> {
+    let paths = |key: &str| values[key].items.iter().map(PathBuf::from).collect::<Vec<_>>();
+    let pairs = paths("tls.certs").into_iter().zip(paths("tls.keys"));
+    let certificates: Vec<_> = pairs.map(|(chain, key)| CertificateFiles { chain, key }).collect();
+    let authorities = paths("tls.client_cas");
+    let required = values["tls.client_certs"].items == ["required"];
+    let clients = (!authorities.is_empty()).then_some(ClientCertificates { authorities, required });
+    (!certificates.is_empty()).then_some(TlsFiles { certificates, clients })
+}
+
 impl Value {
     fn source(&self) -> &str {
         self.source.as_deref().unwrap_or("default")
@@ -224,9 +301,6 @@ impl Key {
         let mut wrong = |item: &str| {
             mistakes.push(Mistake::new(self.name, item, value.source(), &self.kind.to_string()));
         };
-        if value.items.is_empty() {
-            wrong("[]");
-        }
         for item in &value.items {
             if !self.kind.takes(item) {
                 wrong(if item.is_empty() { "\"\"" } else { item });
@@ -344,6 +418,46 @@ mod tests {
         assert!(mistakes.concat().contains("loopback"), "{mistakes:?}");
         settings.mqtt.remove(0);
         assert!(load(&settings, &[]).expect("allowed").dev);
+    }
+
+    #[test]
+    fn the_default_port_is_for_those_who_name_no_listener() {
+        let config = load(&Settings::default(), &[]).expect("valid");
+        assert_eq!(config.mqtt.len(), 1);
+        let sockets = vec!["/run/mqtt.sock+proxy".to_owned()];
+        let settings = Settings { unix: sockets, ..Settings::default() };
+        let config = load(&settings, &[]).expect("valid");
+        assert_eq!((config.mqtt.len(), config.unix.len()), (0, 1));
+        assert!(config.unix[0].proxy && config.unix[0].at.ends_with("mqtt.sock"));
+        let (_file, again) = file(&config.to_toml());
+        assert_eq!(load(&again, &[]).expect("valid").mqtt, []);
+        let (_file, nowhere) = file("[listen]\nmqtt = []\n");
+        let mistakes = load(&nowhere, &[]).expect_err("nowhere");
+        assert!(mistakes.concat().contains("there has to be a listener"), "{mistakes:?}");
+        let config = load(&settings, &[("BLUETICK_LISTEN__MQTT", "[::1]:1883+proxy")]);
+        assert_eq!(config.expect("valid").mqtt[0].at.port(), 1883);
+    }
+
+    #[test]
+    fn tls_needs_a_key_for_each_certificate() {
+        let mut settings = Settings { dev: true, ..Settings::default() };
+        settings.wss = vec!["127.0.0.1:0".to_owned(), "0.0.0.0:0+proxy".to_owned()];
+        let mistakes = load(&settings, &[]).expect_err("no certificate");
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert!(mistakes[0].contains("needs a certificate"), "{mistakes:?}");
+        assert!(mistakes[1].contains("only loopback"), "{mistakes:?}");
+        settings.wss.pop();
+        settings.cert = vec!["a.pem".to_owned(), "b.pem".to_owned()];
+        settings.key = vec!["a.key".to_owned()];
+        let mistakes = load(&settings, &[]).expect_err("a key is missing");
+        assert!(mistakes.concat().contains("as many as tls.certs: 2"), "{mistakes:?}");
+        let environment =
+            [("BLUETICK_TLS__KEYS", "c.key, d.key"), ("BLUETICK_TLS__CLIENT_CAS", "ca.pem")];
+        settings.key.clear();
+        let tls = load(&settings, &environment).expect("valid").tls.expect("certificates");
+        assert_eq!(tls.certificates[1].key, PathBuf::from("d.key"));
+        assert_eq!(tls.paths().count(), 5);
+        assert!(tls.clients.is_some_and(|clients| !clients.required));
     }
 
     #[test]

@@ -106,10 +106,9 @@ fn read_file(path: &Path, values: &mut Values, mistakes: &mut Vec<Mistake>) {
 /// The text of a value that has the type of its key.
 fn items_of(kind: Kind, value: &toml::Value) -> Option<Vec<String>> {
     match (kind, value) {
-        (Kind::Text | Kind::Filter | Kind::OneOf(_) | Kind::Addresses, value) if value.is_str() => {
-            value.as_str().map(|text| vec![text.to_owned()])
-        }
-        (Kind::Addresses, toml::Value::Array(items)) => {
+        (Kind::Bool | Kind::Number { .. }, toml::Value::String(_)) => None,
+        (_, toml::Value::String(text)) => Some(vec![text.clone()]),
+        (Kind::Addresses | Kind::Paths, toml::Value::Array(items)) => {
             items.iter().map(|item| item.as_str().map(ToOwned::to_owned)).collect()
         }
         (Kind::Bool, toml::Value::Boolean(_)) | (Kind::Number { .. }, toml::Value::Integer(_)) => {
@@ -139,7 +138,11 @@ fn read_environment(
         match KEYS.iter().find(|key| key.name == path) {
             Some(key) => {
                 let items = match key.kind {
-                    Kind::Addresses => text.split(',').map(|item| item.trim().to_owned()).collect(),
+                    // Set to nothing: none.
+                    Kind::Addresses | Kind::Paths if text.is_empty() => Vec::new(),
+                    Kind::Addresses | Kind::Paths => {
+                        text.split(',').map(|item| item.trim().to_owned()).collect()
+                    }
                     _ => vec![text],
                 };
                 values.insert(key.name, Value::new(items, name));
@@ -161,8 +164,19 @@ fn read_flags(settings: &Settings, values: &mut Values) {
     if let Some(dir) = &settings.place.data_dir {
         set("data_dir", "--data-dir", vec![dir.clone()]);
     }
-    if !settings.mqtt.is_empty() {
-        set("listen.mqtt", "--mqtt", settings.mqtt.clone());
+    for (name, flag, items) in [
+        ("listen.mqtt", "--mqtt", &settings.mqtt),
+        ("listen.mqtts", "--mqtts", &settings.mqtts),
+        ("listen.ws", "--ws", &settings.ws),
+        ("listen.wss", "--wss", &settings.wss),
+        ("listen.unix", "--unix", &settings.unix),
+        ("tls.certs", "--cert", &settings.cert),
+        ("tls.keys", "--key", &settings.key),
+        ("tls.client_cas", "--client-ca", &settings.client_ca),
+    ] {
+        if !items.is_empty() {
+            set(name, flag, items.clone());
+        }
     }
     if settings.dev {
         set("dev", "--dev", vec!["true".to_owned()]);

@@ -33,6 +33,9 @@ pub(crate) struct Everybody;
 
 impl Directory for Everybody {
     fn authenticate(&self, attempt: Attempt, done: Done) {
+        if let Some(name) = &attempt.certificate {
+            return done(certified(name, attempt.user_name.as_deref()));
+        }
         let user = attempt.user_name.as_deref().map(UserId::try_from);
         done(match user {
             Some(Ok(user)) => Ok(user),
@@ -43,6 +46,14 @@ impl Directory for Everybody {
     fn exists(&self, _: &UserId) -> bool {
         true
     }
+}
+
+/// The user that a certificate names. A user name beside it has to be the same.
+fn certified(name: &str, user_name: Option<&str>) -> Result<UserId, Reason> {
+    if user_name.is_some_and(|user_name| user_name != name) {
+        return REFUSED;
+    }
+    UserId::try_from(name).map_err(|_| Reason::BAD_USER_NAME_OR_PASSWORD)
 }
 
 /// Those with an account.
@@ -90,6 +101,12 @@ impl Directory for Members {
 
 impl Shared {
     async fn authenticate(&self, attempt: Attempt) -> Result<UserId, Reason> {
+        if let Some(name) = &attempt.certificate {
+            // The authority has vouched for him; removing the account still keeps him out.
+            let user = certified(name, attempt.user_name.as_deref())?;
+            let known = self.accounts.fresh_table().contains_key(&user);
+            return if known { Ok(user) } else { REFUSED };
+        }
         let (Some(name), Some(password)) = (attempt.user_name, attempt.password) else {
             return REFUSED;
         };
@@ -145,6 +162,7 @@ mod tests {
             address: "192.0.2.1:1000".parse().expect("an address"),
             user_name: Some(user.to_owned()),
             password: Some(password.into()),
+            certificate: None,
         }
     }
 
@@ -185,6 +203,32 @@ mod tests {
         })
         .expect("written");
         assert_eq!(shared.authenticate(attempt("alice", b"second")).await, wrong);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_stands_for_the_password_of_its_user_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        set(dir.path(), "alice", b"secret");
+        let accounts = Accounts::open(dir.path()).expect("read");
+        let members = Members::new(accounts, Handle::current()).expect("made");
+        let alice = UserId::try_from("alice").expect("a name");
+        let of = |certificate: &str, user_name: Option<&str>| Attempt {
+            certificate: Some(certificate.into()),
+            user_name: user_name.map(str::to_owned),
+            ..attempt("", b"guess")
+        };
+        for (certificate, user_name, right) in [
+            ("alice", None, true),
+            ("alice", Some("alice"), true),
+            ("alice", Some("bob"), false),
+            ("bob", None, false),
+            ("bob", Some("alice"), false),
+            ("Not a name", None, false),
+        ] {
+            let expected = if right { Ok(alice.clone()) } else { REFUSED };
+            let got = members.shared.authenticate(of(certificate, user_name)).await;
+            assert_eq!(got, expected, "{certificate} as {user_name:?}");
+        }
     }
 
     #[tokio::test]

@@ -14,8 +14,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// A running server. It is killed when dropped.
 pub(crate) struct Server {
     child: Child,
-    address: SocketAddr,
+    /// What is spoken where, as it says, in its order.
+    listening: Vec<(String, String)>,
 }
+
+/// Flags that open a port or a socket each.
+pub(crate) const LISTENERS: &[&str] = &["--mqtt", "--mqtts", "--ws", "--wss", "--unix"];
 
 impl Server {
     /// Starts a server for anybody (`--dev`) on a free port.
@@ -25,29 +29,45 @@ impl Server {
 
     /// Starts a server with these flags.
     pub(crate) fn start_with(data_dir: &Path, flags: &[&str]) -> Self {
-        let mut child = bluetick()
-            .args(["serve", "--log", "warn", "--data-dir"])
-            .arg(data_dir)
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let stdout = child.stdout.take().expect("its output");
-        let mut lines = BufReader::new(stdout).lines();
-        let first = lines.next().expect("a line that says where it listens").expect("text");
-        let address = first.strip_prefix("listening mqtt ").expect(&first);
-        let address = address.parse().expect("an address");
-        // Whatever else it says must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
+        let mut command = bluetick();
+        command.args(["serve", "--log", "warn", "--data-dir"]).arg(data_dir).args(flags);
+        Self::spawn(&mut command, flags.iter().filter(|flag| LISTENERS.contains(flag)).count())
     }
 
+    /// Starts it by a command of one's own that opens so many listeners.
+    pub(crate) fn spawn(command: &mut Command, listeners: usize) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
+        let stdout = child.stdout.take().expect("its output");
+        let mut lines = BufReader::new(stdout).lines();
+        let mut listening = Vec::new();
+        for _ in 0..listeners {
+            let line = lines.next().expect("a line that says where it listens").expect("text");
+            let place = line.strip_prefix("listening ").and_then(|rest| rest.split_once(' '));
+            let (kind, at) = place.expect(&line);
+            listening.push((kind.to_owned(), at.to_owned()));
+        }
+        // Whatever else it says must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, listening }
+    }
+
+    /// Its first listener of MQTT over TCP.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.listener("mqtt")
+    }
+
+    /// Its first listener of a kind.
+    pub(crate) fn listener(&self, kind: &str) -> SocketAddr {
+        let place = self.listening.iter().find(|(of, _)| of == kind);
+        place.expect(kind).1.parse().expect("an address")
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("connected");
+        self.connect_to("mqtt")
+    }
+
+    pub(crate) fn connect_to(&self, kind: &str) -> TcpStream {
+        let stream = TcpStream::connect(self.listener(kind)).expect("connected");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream
     }
@@ -60,9 +80,7 @@ impl Server {
 
     /// SIGTERM; gives the exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
-        assert!(sent.success());
+        self.signal("-TERM");
         let started = Instant::now();
         loop {
             match self.child.try_wait().expect("asked") {
@@ -75,6 +93,13 @@ impl Server {
         }
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("asked").is_none()
@@ -83,7 +108,7 @@ impl Server {
     /// A mosquitto client (`mosquitto_pub`, `mosquitto_sub`) of a user's device.
     pub(crate) fn mosquitto(&self, program: &str, user: &str, device: &str) -> Command {
         let mut command = Command::new(program);
-        let (ip, port) = (self.address.ip().to_string(), self.address.port().to_string());
+        let (ip, port) = (self.address().ip().to_string(), self.address().port().to_string());
         command.args(["-h", &ip, "-p", &port, "-u", user, "-i", device]);
         command
     }

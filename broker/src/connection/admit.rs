@@ -1,11 +1,11 @@
 //! Who is let in: the CONNECT, and the host's word on it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
+use super::Peer;
 use super::wire::Wire;
 use crate::broker::Shared;
 use crate::codec::{self, DecodeError};
@@ -42,7 +42,7 @@ pub(super) enum Refusal {
 pub(super) async fn admit<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared<H>,
     wire: &mut Wire<S>,
-    address: SocketAddr,
+    peer: Peer,
 ) -> Result<Admitted, Refusal> {
     let connect = read_connect(shared, wire).await?;
     let refusal = check_connect(shared, &connect);
@@ -51,7 +51,8 @@ pub(super) async fn admit<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     }
     let mailbox = Arc::new(Mailbox::new(0));
     let attempt = Attempt {
-        address,
+        address: peer.address,
+        certificate: peer.certificate,
         user_name: connect.user_name.clone(),
         password: connect.password.clone(),
     };

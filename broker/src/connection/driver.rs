@@ -3,19 +3,16 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::open::{Online, forget_plain};
-use super::wire::{READ_BYTES, Wire};
+use super::wire::{READ_BYTES, Wire, count_if_malformed};
 use crate::broker::Shared;
 use crate::codec;
 use crate::host::{self, Access, Host, HostEvent, HostPublish, HostSession, Token};
@@ -57,7 +54,10 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
             driver.session.write_disconnect(close);
             driver.farewell().await;
         }
-        Ended::Lost(error) => tracing::debug!(%address, %error, "connection lost"),
+        Ended::Lost(error) => {
+            tracing::debug!(%address, %error, "connection lost");
+            count_if_malformed(&shared.stats, error);
+        }
     }
     let Driver { mut session, mut host, mailbox, .. } = driver;
     let key = session.key().clone();
@@ -348,23 +348,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
 
     /// Writes what the socket takes at once.
     async fn write_now(&mut self) -> io::Result<()> {
-        let transmit = &mut self.session.transmit;
-        let stream = &mut self.wire.stream;
-        let mut written = 0;
-        poll_fn(|context| {
-            while written < transmit.len() {
-                let rest = transmit.get(written..).unwrap_or_default();
-                match Pin::new(&mut *stream).poll_write(context, rest) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(Ok(bytes)) => written += bytes,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => break,
-                }
-            }
-            Poll::Ready(Ok(()))
-        })
-        .await?;
-        transmit.drain(..written);
+        let written = self.wire.write_now(&mut self.session.transmit).await?;
         Stats::add(&self.shared.stats.bytes_out, written as u64);
         Ok(())
     }

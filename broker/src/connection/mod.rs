@@ -8,7 +8,6 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -16,26 +15,34 @@ use tokio::time::Instant;
 use crate::broker::{Connecting, Counted, Shared};
 use crate::host::Host;
 use crate::stats::Stats;
-use admit::{Admitted, admit};
+use admit::{Admitted, Refusal, admit};
 use driver::run;
 use open::open;
-use wire::Wire;
+use wire::{Wire, count_if_malformed};
 
-/// Lets a connection in and has it served until it ends.
+/// Whom a connection is with, as far as the transport knows.
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// The common name of the certificate it has shown.
+    pub(crate) certificate: Option<Arc<str>>,
+}
+
+/// Lets a connection in until the deadline, and has it served until it ends.
 pub(crate) async fn serve<H: Host, S>(
     shared: Arc<Shared<H>>,
     stream: S,
-    address: SocketAddr,
-    connecting: Connecting<H>,
+    peer: Peer,
+    deadline: Instant,
+    connecting: Option<Connecting<H>>,
     counted: Counted<H>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut wire = Wire { stream, inbox: Vec::new() };
-    let deadline = Instant::now() + Duration::from_millis(shared.limits.connect_timeout_ms);
+    let mut wire = Wire::new(stream);
+    let address = peer.address;
     let admitted = tokio::select! {
         biased;
-        admitted = tokio::time::timeout_at(deadline, admit(&shared, &mut wire, address)) => admitted,
+        admitted = tokio::time::timeout_at(deadline, admit(&shared, &mut wire, peer)) => admitted,
         // Who has not said who he is needs no goodbye.
         () = shared.stopping() => return,
     };
@@ -43,6 +50,9 @@ pub(crate) async fn serve<H: Host, S>(
     let admitted = match admitted {
         Ok(Ok(admitted)) => admitted,
         Ok(Err(error)) => {
+            if let Refusal::Io(error) = &error {
+                count_if_malformed(&shared.stats, error);
+            }
             tracing::debug!(%address, %error, "connection ended before it was let in");
             return;
         }

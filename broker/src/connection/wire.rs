@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::stats::Stats;
+
 /// Bytes read from a socket at once.
 pub(super) const READ_BYTES: usize = 64 * 1024;
 
@@ -20,15 +22,27 @@ thread_local! {
 pub(super) struct Wire<S> {
     pub(super) stream: S,
     pub(super) inbox: Vec<u8>,
+    /// The stream has taken bytes that it has not passed on. Plain sockets never have; TLS and
+    /// WebSocket have buffers of their own.
+    unflushed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, inbox: Vec::new(), unflushed: false }
+    }
+
     /// Reads what there is, at most [`READ_BYTES`]; 0 is the end.
     ///
     /// # Cancel safety
     /// What was read is in the inbox; nothing is lost.
     pub(super) async fn read(&mut self) -> io::Result<usize> {
         poll_fn(|context| self.poll_read(context)).await
+    }
+
+    /// Writes what the socket takes at once, and removes it from `transmit`.
+    pub(super) async fn write_now(&mut self, transmit: &mut Vec<u8>) -> io::Result<usize> {
+        poll_fn(|context| Poll::Ready(self.write(context, transmit))).await
     }
 
     /// Waits until something was read (if `read`) or written (if there is something to write).
@@ -38,16 +52,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) async fn wait(&mut self, read: bool, transmit: &mut Vec<u8>) -> io::Result<Moved> {
         poll_fn(|context| {
             let mut moved = Moved { read: 0, written: 0 };
-            if !transmit.is_empty() {
-                match Pin::new(&mut self.stream).poll_write(context, transmit) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(Ok(written)) => {
-                        transmit.drain(..written);
-                        moved.written = written;
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => {}
-                }
+            if !transmit.is_empty() || self.unflushed {
+                moved.written = self.write(context, transmit)?;
             }
             if read {
                 match self.poll_read(context) {
@@ -64,6 +70,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         .await
     }
 
+    /// Writes until the socket takes no more; it wakes the context when it does again.
+    fn write(&mut self, context: &mut Context<'_>, transmit: &mut Vec<u8>) -> io::Result<usize> {
+        let mut written = 0;
+        while written < transmit.len() {
+            let rest = transmit.get(written..).unwrap_or_default();
+            match Pin::new(&mut self.stream).poll_write(context, rest)? {
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(bytes) => written += bytes,
+                Poll::Pending => break,
+            }
+        }
+        transmit.drain(..written);
+        if written > 0 || self.unflushed {
+            self.unflushed = Pin::new(&mut self.stream).poll_flush(context)?.is_pending();
+        }
+        Ok(written)
+    }
+
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
@@ -78,4 +102,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 pub(super) struct Moved {
     pub(super) read: usize,
     pub(super) written: usize,
+}
+
+/// Counts what a client has done wrong below MQTT: TLS and WebSocket tell it as invalid data.
+pub(super) fn count_if_malformed(stats: &Stats, error: &io::Error) {
+    if error.kind() == io::ErrorKind::InvalidData {
+        Stats::add(&stats.protocol_errors, 1);
+    }
 }

@@ -1,0 +1,47 @@
+//! Addresses of channels: topics with parameters in them.
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+/// A channel's address, such as `chats/{chat}/edit/{seq}`.
+pub(crate) struct Address {
+    text: String,
+    levels: Vec<Level>,
+}
+
+enum Level {
+    Literal(String),
+    Parameter(Validator),
+}
+
+impl Address {
+    /// Reads an address; `parameter` finds the schema of a parameter's values.
+    pub(crate) fn parse<E>(
+        text: &str,
+        mut parameter: impl FnMut(&str) -> Result<Validator, E>,
+    ) -> Result<Self, E> {
+        let level = |level: &str| {
+            let name = level.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            match name {
+                Some(name) => parameter(name).map(Level::Parameter),
+                None => Ok(Level::Literal(level.to_owned())),
+            }
+        };
+        let levels = text.split('/').map(level).collect::<Result<_, E>>()?;
+        Ok(Self { text: text.to_owned(), levels })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn matches(&self, topic: &str) -> bool {
+        let mut given = topic.split('/');
+        let fits = self.levels.iter().all(|level| match (level, given.next()) {
+            (_, None) => false,
+            (Level::Literal(literal), Some(given)) => literal == given,
+            (Level::Parameter(schema), Some(given)) => schema.is_valid(&Value::from(given)),
+        });
+        fits && given.next().is_none()
+    }
+}

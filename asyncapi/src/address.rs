@@ -36,12 +36,16 @@ impl Address {
     }
 
     pub(crate) fn matches(&self, topic: &str) -> bool {
-        let mut given = topic.split('/');
-        let fits = self.levels.iter().all(|level| match (level, given.next()) {
-            (_, None) => false,
-            (Level::Literal(literal), Some(given)) => literal == given,
-            (Level::Parameter(schema), Some(given)) => schema.is_valid(&Value::from(given)),
-        });
-        fits && given.next().is_none()
+        let pairs = || self.levels.iter().zip(topic.split('/'));
+        // The literal levels first: most addresses are told apart by them, and schemas take their time.
+        topic.split('/').count() == self.levels.len()
+            && pairs().all(|(level, given)| match level {
+                Level::Literal(literal) => literal == given,
+                Level::Parameter(_) => true,
+            })
+            && pairs().all(|(level, given)| match level {
+                Level::Literal(_) => true,
+                Level::Parameter(schema) => schema.is_valid(&Value::from(given)),
+            })
     }
 }

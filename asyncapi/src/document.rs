@@ -217,8 +217,8 @@ impl Reader {
             let (_, channel) =
                 channel.ok_or_else(|| DocumentError::form(&at, "no such channel"))?;
             if let Some(reply) = operation.get("reply") {
-                let levels = channel.address.as_str().split('/');
-                let method = levels.skip(1).next().unwrap_or_default().to_owned();
+                let method = channel.address.as_str().split('/').nth(1).unwrap_or_default();
+                let method = method.to_owned();
                 let replies = reference(&reply["channel"], &at)?;
                 answers.insert(method, self.messages_of(replies, reply, &at)?);
             }

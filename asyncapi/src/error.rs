@@ -45,7 +45,7 @@ impl fmt::Display for Mismatch {
         let Self { direction, topic, payload, faults } = self;
         let payload: String =
             String::from_utf8_lossy(payload).chars().take(SHOWN_CHARS_MAX).collect();
-        write!(f, "docs/asyncapi.yaml has another {topic} {direction}: {payload:?}")?;
+        write!(f, "not as docs/asyncapi.yaml has it: {topic} {direction}: {payload:?}")?;
         for fault in faults {
             write!(f, "\n  {fault}")?;
         }

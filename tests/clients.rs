@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS};
 use serde_json::Value;
-use support::{Server, err, out, run};
+use support::{Server, asyncapi, err, out, run};
 
 const ID: &str = "0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f00";
 
 fn lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    let heard = text.lines().inspect(|line| asyncapi::heard_line(line, None));
+    heard.map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
 /// What `mosquitto_sub` gets: `count` messages of `topic`.
@@ -141,6 +142,7 @@ fn the_sender_is_told_where_his_message_is() {
             Event::Incoming(Packet::PubAck(_)) => order.push('p'),
             Event::Incoming(Packet::Publish(publish)) => {
                 order.push('a');
+                asyncapi::heard(&publish.topic, &publish.payload);
                 acks.push(serde_json::from_slice::<Value>(&publish.payload).expect("JSON"));
             }
             _ => continue,
@@ -269,6 +271,9 @@ fn a_group_converses_with_mosquittos_tools_alone() {
     let (ip, port) = (server.address().ip().to_string(), server.address().port().to_string());
     let output = run(Command::new("bash").arg(script).args([ip, port]));
     assert!(output.status.success(), "{}{}", out(&output), err(&output));
+    for line in out(&output).lines().filter(|line| line.starts_with('{')) {
+        asyncapi::heard_line(line, None);
+    }
     let last = out(&output).lines().last().unwrap_or_default().to_owned();
     let info: Value = serde_json::from_str(&last).expect("an answer");
     let read: Vec<_> = info["ok"]["members"]
@@ -367,6 +372,7 @@ fn rumqttc_client(server: &Server, user: &str, device: &str) -> (Client, rumqttc
 fn next_publish(connection: &mut rumqttc::Connection) -> Value {
     for event in connection.iter() {
         if let Event::Incoming(Packet::Publish(publish)) = event.expect("connected") {
+            asyncapi::heard(&publish.topic, &publish.payload);
             return serde_json::from_slice(&publish.payload).expect("JSON");
         }
     }

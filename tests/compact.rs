@@ -8,7 +8,7 @@ use std::net::TcpStream;
 
 use bluetick_protocol::compact::{self, SendRef};
 use bluetick_protocol::{ChatId, Receipt, Seq, UserId};
-use support::Server;
+use support::{Server, asyncapi};
 
 /// A client of MQTT 5 that counts its bytes and uses topic aliases for all that it publishes.
 struct Client {
@@ -68,6 +68,7 @@ impl Client {
 
     /// Publishes at QoS 1, under an alias, and takes the PUBACK, which says nothing more.
     fn publish(&mut self, topic: &str, payload: &[u8]) {
+        asyncapi::said(topic, payload);
         let mut body = Vec::new();
         let known = self.aliases.iter().position(|had| had == topic);
         if known.is_none() {
@@ -96,6 +97,7 @@ impl Client {
             self.numbered.push(String::from_utf8(topic.to_vec()).expect("a topic"));
         }
         self.send(0x40, id);
+        asyncapi::heard(&self.numbered[number], payload);
         (self.numbered[number].clone(), payload.to_vec())
     }
 }

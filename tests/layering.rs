@@ -32,6 +32,11 @@ const DEPENDENCIES: &[(&str, &[&str], &str)] = &[
         "the checker judges the server: it must not share the server's mistakes",
     ),
     (
+        "asyncapi",
+        &["bluetick", "rocksdb", "tokio"],
+        "the document judges what the server says: whoever reads it must not share the server's mistakes",
+    ),
+    (
         "chat-bridge",
         &["tokio", "rumqtt"],
         "the engine runs under the simulator's time, not tokio's",

@@ -1,6 +1,7 @@
 //! The examples of docs/protocol.md, run as they stand: every line that starts with `$` in a
 //! `console` block is given to a shell, in order, against one server, and must print what follows
-//! it. Times and ids that the server makes differ from run to run and are not compared.
+//! it. Times and ids that the server makes differ from run to run and are not compared. All JSON that is
+//! printed has to be what docs/asyncapi.yaml says.
 //!
 //! `BLESS=1 cargo test --test protocol_doc` writes what was printed into the document.
 
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 
 use regex::Regex;
-use support::{Server, out, run};
+use support::{Server, asyncapi, out, run};
 
 /// One command and what it is said to print.
 struct Example {
@@ -34,7 +35,7 @@ fn the_examples_print_what_the_document_says() {
         fs::write(dir.path().join(tool), options).expect("room for two lines");
     }
     let (mut blessed, mut wrong) = (String::new(), String::new());
-    let mut count = 0;
+    let (mut count, mut heard) = (0, 0);
     let mut lines = text.lines().enumerate().peekable();
     let mut inside = false;
     while let Some((at, line)) = lines.next() {
@@ -60,6 +61,7 @@ fn the_examples_print_what_the_document_says() {
         let example = Example { line: at + 1, command, expected };
         let printed = example.run(dir.path());
         count += 1;
+        heard += example.judge(&printed);
         let (told, got) = (comparable(&example.expected), comparable(&printed));
         if told == got {
             blessed.push_str(&example.expected);
@@ -70,7 +72,7 @@ fn the_examples_print_what_the_document_says() {
                 .expect("memory");
         }
     }
-    assert!(count >= 40, "only {count} examples: is this the document?");
+    assert!(count >= 40 && heard >= 40, "only {count} examples, {heard} lines of JSON in them");
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, blessed).expect("the document is written");
     } else {
@@ -84,6 +86,14 @@ impl Example {
         command.env("XDG_CONFIG_HOME", options);
         command.args(["-c", &format!("exec 2>&1\n{}", self.command)]);
         out(&run(&mut command))
+    }
+
+    /// Holds what was printed against docs/asyncapi.yaml; gives how many lines of JSON it were.
+    fn judge(&self, printed: &str) -> usize {
+        let method = Regex::new(r"\brpc/([a-z_.]+)").expect("a pattern");
+        let method = method.captures(&self.command).map(|found| found[1].to_owned());
+        let json = printed.lines().filter(|line| line.starts_with('{'));
+        json.inspect(|line| asyncapi::heard_line(line, method.as_deref())).count()
     }
 }
 

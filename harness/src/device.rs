@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::time::Duration;
 
+use bluetick_asyncapi::Mismatch;
 use bluetick_checker::{Event, Scope};
 use fastrand::Rng;
 use serde_json::Value;
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::judge::Judge;
 use crate::outbox::{Outbox, Outgoing};
 use crate::record::Record;
 use crate::wire::{self, Connect, Packet};
@@ -90,6 +92,7 @@ pub struct Device {
     highest: BTreeMap<String, u64>,
     read_up_to: BTreeMap<String, u64>,
     reads: BTreeMap<u16, (String, u64)>,
+    judge: Judge,
     out: Vec<u8>,
 }
 
@@ -116,6 +119,7 @@ impl Device {
             highest: BTreeMap::new(),
             read_up_to: BTreeMap::new(),
             reads: BTreeMap::new(),
+            judge: Judge::default(),
             out: Vec::new(),
         }
     }
@@ -124,7 +128,7 @@ impl Device {
     /// acknowledgement, `usize::MAX` while there is no connection.
     ///
     /// # Errors
-    /// The server has sent what is no MQTT.
+    /// The server has sent what is no MQTT, or not what docs/asyncapi.yaml says.
     pub async fn run<D: Dial>(
         mut self,
         dial: D,
@@ -236,6 +240,7 @@ impl Device {
         let mut buffer = vec![0; 4096];
         loop {
             while let Some(packet) = wire::decode(&mut inbox, self.plan.version)? {
+                self.check(&packet).map_err(|mismatch| mismatch.to_string())?;
                 if !self.handle(packet) {
                     return Ok(());
                 }
@@ -355,6 +360,7 @@ impl Device {
         });
         let (version, qos) = (self.plan.version, message.qos);
         let payload = message.body.as_bytes();
+        self.judge.said(&message.topic, payload);
         wire::publish(&mut self.out, version, qos, dup, message.packet_id, &message.topic, payload);
     }
 
@@ -397,8 +403,21 @@ impl Device {
         let packet_id = (1000..2000).find(|id| !self.reads.contains_key(id)).unwrap_or(1999);
         let (topic, payload) = (format!("chats/{chat}/read"), seq.to_string());
         let version = self.plan.version;
+        self.judge.said(&topic, payload.as_bytes());
         wire::publish(&mut self.out, version, 1, false, packet_id, &topic, payload.as_bytes());
         self.reads.insert(packet_id, (chat, seq));
+    }
+
+    /// Whether docs/asyncapi.yaml has what the server says.
+    fn check(&mut self, packet: &Packet) -> Result<(), Mismatch> {
+        match packet {
+            Packet::Publish { topic, payload, .. } => self.judge.heard(topic, payload),
+            Packet::Ack { kind: 4, id, reason: 0, properties } if self.plan.version == 5 => {
+                let sent = self.outbox.messages.iter().find(|message| message.packet_id == *id);
+                sent.map_or(Ok(()), |message| self.judge.acked(&message.topic, properties))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes a packet; `false`: the connection is over.

@@ -3,9 +3,11 @@
 //! A [`Device`] is an MQTT client of one user over any byte stream. It sends, receives,
 //! acknowledges, reads, loses its connection and comes back, as its [`Plan`] and a seed say, and
 //! records all of it in a history for the promise checker. It has a small codec of its own, so
-//! that a mistake in the server's cannot blind it.
+//! that a mistake in the server's cannot blind it. What it hears and says is held against
+//! docs/asyncapi.yaml.
 
 mod device;
+mod judge;
 mod outbox;
 mod record;
 pub mod wire;

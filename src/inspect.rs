@@ -169,15 +169,43 @@ impl Inspector {
                     json!(earlier(member)),
                     json!(member.marks.delivered),
                     json!(member.marks.read),
+                    json!(member.muted_until_ms),
+                    json!(member.blocks.is_some()),
                 ]
             })
             .collect();
-        self.table
-            .print(&["member", "role", "since", "until", "earlier", "delivered", "read"], &rows)
+        let columns = [
+            "member",
+            "role",
+            "since",
+            "until",
+            "earlier",
+            "delivered",
+            "read",
+            "muted_until",
+            "blocks",
+        ];
+        self.table.print(&columns, &rows)
     }
 
     fn user(&self, name: &str) -> Result<(), Failure> {
         let user = UserId::try_from(name).map_err(Failure::other)?;
+        let home = partition_of(user.as_str(), usize::from(self.partitions));
+        let kept = self.store.user(home, &user).map_err(failure)?;
+        let seen = self.store.seen(home, &user).map_err(failure)?;
+        let stored_bytes = self.store.stored(home, &user).map_err(failure)?;
+        self.table.print(
+            &["user", "name", "last_seen", "hides_presence", "hides_reading", "stored_bytes"],
+            &[vec![
+                json!(name),
+                json!(kept.name),
+                json!(seen.map(|seen| seen.at_ms)),
+                json!(kept.hides_presence),
+                json!(kept.hides_reading),
+                json!(stored_bytes),
+            ]],
+        )?;
+        self.table.gap()?;
         let mut rows = Vec::new();
         for partition in self.numbers() {
             for no in self.store.chats_of_user(partition, &user).map_err(failure)? {
@@ -206,10 +234,12 @@ impl Inspector {
         let filters: Vec<_> =
             session.subscriptions.iter().map(|saved| saved.filter.to_string()).collect();
         self.table.print(
-            &["device", "expiry_s", "disconnected_at", "filters"],
+            &["device", "client", "expiry_s", "last_seen", "disconnected_at", "filters"],
             &[vec![
                 json!(device),
+                json!(session.client),
                 json!(session.expiry_s),
+                json!(session.last_seen_ms),
                 json!(session.disconnected_at_ms),
                 json!(filters.join(" ")),
             ]],
@@ -255,6 +285,8 @@ fn row(chat: &Chat, entry: &Entry) -> Result<Vec<Value>, Failure> {
     let key = |name: &str| value.get(name).cloned().unwrap_or_default();
     let changes = ["edit_of", "delete_of", "react_to", "deleted"];
     let changes = changes.iter().find_map(|name| Some(format!("{name} {}", value.get(name)?)));
+    // Its author was blocked.
+    let changes = changes.or_else(|| entry.hidden.then(|| "hidden".to_owned()));
     Ok(vec![key("seq"), key("at"), key("from"), key("id"), key("type"), json!(changes), body])
 }
 

@@ -3,8 +3,8 @@
 use bluetick_broker::host::HostPublish;
 use bluetick_broker::packet::{PublishProperties, QoS, Reason};
 use bluetick_protocol::{
-    CONTENT_TYPE_BYTES_MAX, ChatId, ChatKind, MENTIONS_MAX, MessageId, PublishTopic, SendJson, Seq,
-    Target, TopicError, UserId, compact, parse_reaction, parse_read, parse_typing,
+    ChatId, ChatKind, MENTIONS_MAX, MessageId, PublishTopic, SendJson, Seq, Target, TopicError,
+    UserId, compact, parse_reaction, parse_read, parse_typing,
 };
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
@@ -177,7 +177,6 @@ impl Author<'_> {
         chat: ChatId,
         json: SendJson,
     ) -> Result<Command, Refused> {
-        check_content_type(json.content_type.as_deref())?;
         let body = Bytes::from(json.body);
         self.check_body(&body)?;
         let send = Send {
@@ -274,8 +273,12 @@ impl Properties {
                     read.id = Some(id.map_err(|error| invalid("id", &error))?);
                 }
                 "reply_to" => {
-                    let seq = parse_read(value.as_bytes());
-                    read.reply_to = Some(seq.map_err(|error| invalid("reply_to", &error))?);
+                    let seq = parse_read(value.as_bytes())
+                        .map_err(|error| invalid("reply_to", &error))?;
+                    if seq == Seq::ZERO {
+                        return Err(invalid("reply_to", &"a seq is 1 or greater"));
+                    }
+                    read.reply_to = Some(seq);
                 }
                 "mention" => {
                     if read.mentions.len() >= MENTIONS_MAX {
@@ -297,11 +300,7 @@ fn invalid(name: &str, error: &dyn std::fmt::Display) -> Refused {
 }
 
 fn check_content_type(content_type: Option<&str>) -> Result<(), Refused> {
-    match content_type {
-        Some(text) if text.is_empty() || text.len() > CONTENT_TYPE_BYTES_MAX => {
-            let text = format!("a content type has 1 to {CONTENT_TYPE_BYTES_MAX} bytes");
-            Err(Refused(Reason::PAYLOAD_FORMAT_INVALID, text))
-        }
-        _ => Ok(()),
-    }
+    content_type
+        .map_or(Ok(()), bluetick_protocol::check_content_type)
+        .map_err(|error| Refused(Reason::PAYLOAD_FORMAT_INVALID, error.to_string()))
 }

@@ -54,8 +54,12 @@ impl Outgoing<'_> {
         if bytes <= max_packet_bytes {
             return message;
         }
-        let omitted = u64::try_from(self.entry.body.len()).ok();
-        Arc::new(self.encode(omitted, now))
+        // An event has no body: what is left out is what it says.
+        let omitted = match self.entry.event {
+            Some(_) => message.payload().len(),
+            None => self.entry.body.len(),
+        };
+        Arc::new(self.encode(Some(omitted as u64), now))
     }
 
     fn encode(&self, omitted_bytes: Option<u64>, now: Millis) -> Message {
@@ -63,7 +67,7 @@ impl Outgoing<'_> {
         let mut payload = message_ref(self.chat, self.from, entry);
         payload.after = self.after;
         if omitted_bytes.is_some() {
-            payload.body = None;
+            (payload.body, payload.event) = (None, None);
             payload.omitted_bytes = omitted_bytes;
         }
         let mut out = Vec::with_capacity(entry.body.len() + 192);

@@ -4,6 +4,7 @@
 //! back; [`Kv`] is what it stands on: RocksDB ([`RocksKv`]) or memory ([`MemoryKv`]). The table of
 //! all records is docs/storage.md.
 
+mod apply;
 mod keys;
 mod kv;
 mod memory;
@@ -22,7 +23,7 @@ use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 
 use crate::engine::{
     Amendments, Answer, Batch, Chat, ChatNo, Counters, Entry, Facts, Member, Need, PartitionNo,
-    RequestKey, SavedSession, Seen, SessionKey, User, Write,
+    RequestKey, SavedSession, Seen, SessionKey, User,
 };
 
 /// How many chats a page of [`Store::chats`] holds at most.
@@ -80,7 +81,7 @@ impl Store {
         let mut kv_batch = KvBatch::default();
         for (partition, batch) in batches {
             for write in &batch.writes {
-                apply(partition, write, &mut kv_batch);
+                apply::write(partition, write, &mut kv_batch);
             }
         }
         let stats = CommitStats { writes: kv_batch.len(), bytes: kv_batch.bytes() };
@@ -519,105 +520,4 @@ pub struct CommitStats {
 fn just_after(mut key: Vec<u8>) -> Vec<u8> {
     key.push(0);
     key
-}
-
-fn apply(partition: PartitionNo, write: &Write, batch: &mut KvBatch) {
-    match write {
-        Write::Entry { chat, entry } => {
-            let key = keys::entry(partition, *chat, entry.seq);
-            batch.put(Table::Log, &key, |out| records::encode_entry(entry, out));
-            if let Some(at_ms) = entry.expires_at_ms {
-                let key = keys::expiring(partition, at_ms, *chat, entry.seq);
-                batch.put(Table::State, &key, |_| ());
-            }
-        }
-        Write::Erase { chat, entry } => {
-            let key = keys::entry(partition, *chat, entry.seq);
-            batch.put(Table::Log, &key, |out| records::encode_entry(entry, out));
-            if let Some(at_ms) = entry.expires_at_ms {
-                let key = keys::expiring(partition, at_ms, *chat, entry.seq);
-                batch.delete(Table::State, &key);
-            }
-        }
-        Write::Amendments { chat, seq, amendments } => {
-            let key = keys::amendments(partition, *chat, *seq);
-            if *amendments == Amendments::default() {
-                batch.delete(Table::State, &key);
-            } else {
-                batch.put(Table::State, &key, |out| records::encode_amendments(amendments, out));
-            }
-        }
-        Write::Id { id, chat, author, seq } => {
-            let key = keys::id(partition, *id, *chat, *author);
-            batch.put(Table::Ids, &key, |out| records::encode_id(*seq, out));
-        }
-        Write::ChatName { id, no } => {
-            let key = keys::chat_name(partition, id);
-            batch.put(Table::State, &key, |out| records::encode_chat_no(*no, out));
-        }
-        Write::ChatOfUser { user, no } => {
-            batch.put(Table::State, &keys::chat_of_user(partition, user, *no), |_| ());
-        }
-        Write::Chat { no, id, head, version, last_at_ms, member_count, has_info, members } => {
-            let fields = records::ChatFields {
-                id,
-                head: *head,
-                version: *version,
-                last_at_ms: *last_at_ms,
-                member_count: *member_count,
-                has_info: *has_info,
-                members,
-            };
-            batch.put(Table::State, &keys::chat(partition, *no), |out| {
-                records::encode_chat(&fields, out);
-            });
-        }
-        Write::ChatInfo { no, info } => {
-            batch.put(Table::State, &keys::chat_info(partition, *no), |out| {
-                records::encode_info(info, out);
-            });
-        }
-        Write::Answer { key, answer } => {
-            let key = keys::answer(partition, key);
-            match answer {
-                Some(answer) => {
-                    batch.put(Table::State, &key, |out| records::encode_answer(answer, out));
-                }
-                None => batch.delete(Table::State, &key),
-            }
-        }
-        Write::MemberPage { no, page, members } => {
-            let key = keys::member_page(partition, *no, *page);
-            batch.put(Table::State, &key, |out| records::encode_members(members, out));
-        }
-        Write::User { id, user } => {
-            let key = keys::user(partition, id);
-            batch.put(Table::State, &key, |out| records::encode_user(user, out));
-        }
-        Write::Stored { user, bytes } => {
-            let key = keys::stored(partition, user);
-            batch.put(Table::State, &key, |out| records::encode_stored(*bytes, out));
-        }
-        Write::Seen { user, seen } => {
-            let key = keys::seen(partition, user);
-            batch.put(Table::State, &key, |out| records::encode_seen(*seen, out));
-        }
-        Write::Alive { at_ms } => {
-            let key = keys::alive(partition);
-            batch.put(Table::State, &key, |out| records::encode_time(*at_ms, out));
-        }
-        Write::Session { key, session } => {
-            let key = keys::session(partition, key);
-            match session {
-                Some(session) => {
-                    batch.put(Table::State, &key, |out| records::encode_session(session, out));
-                }
-                None => batch.delete(Table::State, &key),
-            }
-        }
-        Write::Counters(counters) => {
-            let key = keys::counters(partition);
-            batch.put(Table::State, &key, |out| records::encode_counters(counters, out));
-        }
-    }
 }

@@ -6,7 +6,8 @@ use bluetick_protocol::compact::{
     read_payload, typing_payload,
 };
 use bluetick_protocol::{
-    ChatId, Event, MENTIONS_MAX, MessageId, MessageRef, Receipt, Seq, TTL_S_MAX, UserId,
+    ChatId, Event, MENTIONS_MAX, MessageId, MessageRef, Receipt, ReceiptCount, Seq, TTL_S_MAX,
+    UserId,
 };
 use fastrand::Rng;
 
@@ -392,6 +393,9 @@ fn the_document_shows_the_bytes_as_they_are() {
     };
     let (_, user, ..) = names();
     let group: ChatId = "g-7k2m9x4q1zrt".parse().expect("a group");
+    let mut count = Vec::new();
+    ReceiptCount { chat: group.clone(), seq: Seq(7), delivered_by: 900, read_by: 12 }
+        .write_compact(&mut count);
     let mut typing = Vec::new();
     TypingNotice { chat: group, user, typing: true }.write_compact(&alice, &mut typing);
     let expected = [
@@ -403,6 +407,7 @@ fn the_document_shows_the_bytes_as_they_are() {
         read_payload(Seq(7)),
         ticks(7, 6),
         ticks(7, 7),
+        count,
         typing_payload(true),
         typing,
     ];

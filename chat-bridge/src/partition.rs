@@ -498,6 +498,10 @@ pub struct Replies {
 impl Replies {
     /// Tells them.
     pub fn tell(self) {
+        // Before who has left is told that he has: from then on nothing of him is to be seen.
+        for outbox in self.members {
+            outbox.members_changed();
+        }
         for (reply, outcome) in self.replies {
             reply(Ok(outcome));
         }
@@ -506,9 +510,6 @@ impl Replies {
         }
         for (outbox, typing) in self.typing {
             outbox.typing(typing);
-        }
-        for outbox in self.members {
-            outbox.members_changed();
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Looker {
     watched: Mutex<HashSet<UserId>>,
     /// Its user's chats have changed since it was last found out who is in them.
     stale: AtomicBool,
+    /// Something happened meanwhile that it may have to be told.
+    missed: AtomicBool,
 }
 
 /// Of whom it is told although it was before.
@@ -60,6 +62,7 @@ impl Looker {
             wanted: Mutex::default(),
             watched: Mutex::default(),
             stale: AtomicBool::new(false),
+            missed: AtomicBool::new(false),
         })
     }
 
@@ -84,6 +87,17 @@ impl Looker {
         !self.stale.swap(true, Ordering::AcqRel)
     }
 
+    /// Whether it may be told of whom it looks at. If not, who that may still be is being found out,
+    /// and it is told after.
+    pub(super) fn is_fresh(&self) -> bool {
+        if self.stale.load(Ordering::Acquire) {
+            self.missed.store(true, Ordering::Release);
+            // It may have been found out right now, before that was noted.
+            return !self.stale.load(Ordering::Acquire);
+        }
+        true
+    }
+
     /// Has [`Looker::refresh`] done where blocking is allowed.
     pub(super) fn show(self: &Arc<Self>, shared: &Arc<Shared>, again: Again) {
         let (looker, of) = (self.clone(), shared.clone());
@@ -99,6 +113,8 @@ impl Looker {
     fn refresh(self: &Arc<Self>, shared: &Shared, again: Again) -> Result<(), StoreError> {
         let mut watched = self.watched.lock();
         self.stale.store(false, Ordering::Release);
+        let again =
+            if self.missed.swap(false, Ordering::AcqRel) { Again::Everybody } else { again };
         let (all, named) = {
             let wanted = self.wanted.lock();
             (wanted.all, wanted.named.clone())

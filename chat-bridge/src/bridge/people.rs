@@ -207,7 +207,7 @@ impl Person {
         {
             return Vec::new();
         }
-        for watcher in &state.watchers {
+        for watcher in state.watchers.iter().filter(|watcher| watcher.may_know()) {
             self.tell_one(&state, watcher);
         }
         state.lookers.clone()
@@ -266,8 +266,9 @@ impl Person {
                 changed.push(watcher.looker.clone());
             }
         }
-        for looker in changed {
-            self.tell_looker(&state, &looker);
+        // Who hides looks the same to all.
+        for looker in changed.iter().filter(|looker| self.sees() && looker.me.sees()) {
+            self.tell_looker(&state, looker);
         }
     }
 
@@ -287,6 +288,9 @@ impl Person {
 
     /// What one may not know looks like somebody who was never here.
     fn tell_one(&self, state: &State, watcher: &Watcher) {
+        if !watcher.looker.is_fresh() {
+            return;
+        }
         let shown = self.shows(watcher);
         let online = shown && state.is_online();
         let presence = Presence {
@@ -298,9 +302,19 @@ impl Person {
     }
 
     fn shows(&self, watcher: &Watcher) -> bool {
-        watcher.blocked == Some(false)
-            && !self.hides_presence.load(Ordering::Acquire)
-            && !watcher.looker.me.hides_presence.load(Ordering::Acquire)
+        self.sees() && watcher.may_know()
+    }
+
+    /// Whether he is seen and sees others: who hides is not and does not.
+    fn sees(&self) -> bool {
+        !self.hides_presence.load(Ordering::Acquire)
+    }
+}
+
+impl Watcher {
+    /// Whether he is told how it is, if the person hides from nobody.
+    fn may_know(&self) -> bool {
+        self.blocked == Some(false) && self.looker.me.sees()
     }
 }
 

@@ -224,6 +224,7 @@ impl Inner {
         let partition = self.shared.of_chat(id);
         let chat = self.shared.store().chat_by_name(partition.no(), id);
         let chat = chat.map_err(|_| Reason::UNSPECIFIED)?;
+        let chat = chat.filter(|chat| chat.has_begun());
         let chat = chat.filter(|chat| chat.active_index(&self.key.user).is_some());
         let chat = chat.ok_or(Reason::NOT_AUTHORIZED)?;
         if let Some(device) = self.device(partition.no()) {

@@ -197,7 +197,8 @@ pub(super) fn next_receipt(chat: &Chat, flow: &Flow, wants: Wants) -> Option<Nex
     let own = own.map(|version| Next::Of(version, index));
     if wants.counts {
         // The count is the one of the moment: one for all the news there is.
-        let count = has_news(chat, flow, wants) && me.last_sent <= chat.committed;
+        let sent = Seq::ZERO < me.last_sent && me.last_sent <= chat.committed;
+        let count = sent && has_news(chat, flow, wants);
         let count = count.then(|| Next::Count(news(me, wants)));
         return own.into_iter().chain(count).min_by_key(Next::version);
     }

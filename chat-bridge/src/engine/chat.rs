@@ -42,6 +42,15 @@ pub struct Watermarks {
     pub delivered_news: u64,
 }
 
+impl Watermarks {
+    /// The chat's receipt version of the last change of any of them.
+    #[must_use]
+    pub fn newest_version(&self) -> u64 {
+        // What changes `delivered` changes `version` as well.
+        self.version.max(self.read_version)
+    }
+}
+
 /// Where a persistent session of a member is in this chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {

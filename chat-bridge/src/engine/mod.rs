@@ -197,7 +197,7 @@ impl Engine {
                     if let Some(member) = self
                         .chats
                         .get_mut(*chat)
-                        .and_then(|chat| chat.show_version(marks.version, *member))
+                        .and_then(|chat| chat.show_version(marks.newest_version(), *member))
                     {
                         member.visible = *marks;
                     }

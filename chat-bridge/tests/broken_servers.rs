@@ -140,6 +140,16 @@ fn a_member_who_joins_at_the_head_is_noticed() {
 }
 
 #[test]
+fn a_deleted_body_that_comes_is_noticed() {
+    breaks(Sabotage::RemembersDeleted, Promise::Private);
+}
+
+#[test]
+fn a_body_that_is_gone_is_noticed() {
+    breaks(Sabotage::LosesBodies, Promise::Kept);
+}
+
+#[test]
 fn an_answer_that_is_forgotten_is_noticed() {
     breaks(Sabotage::ForgetsAnswers, Promise::Once);
 }

@@ -117,6 +117,9 @@ pub enum Event {
         id: Option<String>,
         /// Body; unique in the history, so that the message can be recognised.
         body: String,
+        /// The earlier entry that it changes, if it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amends: Option<Amends>,
         /// The logical message: a retry has the same tag.
         tag: u64,
     },
@@ -160,6 +163,12 @@ pub enum Event {
         from: String,
         /// Body; `None` where it came without (deleted, omitted).
         body: Option<String>,
+        /// The earlier entry that it changes, if it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amends: Option<Amends>,
+        /// It came without its body because that is deleted.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        deleted: bool,
         /// What the entry skips: those after this `seq` and before its own.
         after: Option<u64>,
         /// QoS of the delivery.
@@ -223,6 +232,18 @@ pub enum Event {
     /// Nothing more will come: every connected device has been idle long enough, or the simulation has
     /// run dry. Completeness is judged here; a history may settle more than once.
     Settled {},
+}
+
+/// What an entry does to an earlier one of its chat, by that one's `seq`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amends {
+    /// Its body is the new one.
+    Edit(u64),
+    /// That one's body is no more, nor are those of its edits.
+    Delete(u64),
+    /// Its body is a reaction, or empty to take it back.
+    React(u64),
 }
 
 /// The chats that a subscription covers.

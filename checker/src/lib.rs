@@ -21,6 +21,8 @@
 //!     id: None,
 //!     from: "alice".into(),
 //!     body: Some("hi".into()),
+//!     amends: None,
+//!     deleted: false,
 //!     after: None,
 //!     qos: 1,
 //! });
@@ -40,7 +42,7 @@ mod spans;
 mod violation;
 mod world;
 
-pub use event::{Event, Scope};
+pub use event::{Amends, Event, Scope};
 pub use history::{History, ReadError};
 pub use promises::check;
 pub use shrink::{CHECKS_MAX, shrink};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::time::Duration;
 
-use bluetick_checker::{Event, Scope};
+use bluetick_checker::{Amends, Event, Scope};
 use fastrand::Rng;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -13,10 +13,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::outbox::{Outbox, Outgoing};
 use crate::record::Record;
-use crate::wire::{self, Connect, Packet};
+use crate::wire::{self, Connect, Packet, Publish};
 
 /// Messages that a device has open at most.
 const OUTBOX_MAX: usize = 12;
+
+/// Messages that a device has in mind to change.
+const SEEN_MAX: usize = 24;
 
 /// How long a server may take to answer a CONNECT.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +47,13 @@ pub struct Plan {
     pub ids: bool,
     /// Says now and then what it has read.
     pub reads: bool,
+}
+
+/// What a device does beside sending, receiving and reading.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Habits {
+    /// Edits, deletes and reacts to messages that it has got.
+    pub amends: bool,
 }
 
 /// How a device behaves in time.
@@ -78,6 +88,7 @@ pub trait Dial {
 /// A client of one user.
 pub struct Device {
     plan: Plan,
+    habits: Habits,
     pace: Pace,
     record: Record,
     random: Rng,
@@ -90,7 +101,17 @@ pub struct Device {
     highest: BTreeMap<String, u64>,
     read_up_to: BTreeMap<String, u64>,
     reads: BTreeMap<u16, (String, u64)>,
+    /// The latest messages, with their authors.
+    seen: VecDeque<Seen>,
+    /// What was acknowledged in this connection, by packet id: over 3.1.1 it may be refused all the same.
+    acknowledged: BTreeMap<u16, u64>,
     out: Vec<u8>,
+}
+
+struct Seen {
+    chat: String,
+    seq: u64,
+    from: String,
 }
 
 struct Delivered {
@@ -105,6 +126,7 @@ impl Device {
     pub fn new(plan: Plan, pace: Pace, record: Record, seed: u64) -> Self {
         Self {
             plan,
+            habits: Habits::default(),
             pace,
             record,
             random: Rng::with_seed(seed),
@@ -116,8 +138,16 @@ impl Device {
             highest: BTreeMap::new(),
             read_up_to: BTreeMap::new(),
             reads: BTreeMap::new(),
+            seen: VecDeque::new(),
+            acknowledged: BTreeMap::new(),
             out: Vec::new(),
         }
+    }
+
+    /// The device with these habits; without, it has none.
+    #[must_use]
+    pub fn with_habits(self, habits: Habits) -> Self {
+        Self { habits, ..self }
     }
 
     /// Lives until the phase is [`Phase::Done`]. `idle` is told how many messages wait for their
@@ -149,6 +179,7 @@ impl Device {
             });
             self.to_ack.clear();
             self.reads.clear();
+            self.acknowledged.clear();
             self.out.clear();
             if !self.plan.persistent {
                 self.has_session = false;
@@ -283,6 +314,7 @@ impl Device {
             return false;
         }
         match self.random.u8(..10) {
+            0 if self.habits.amends => self.amend(),
             0..=4 if !self.plan.sends_to.is_empty() => self.send(),
             5..=8 => {
                 let some = self.random.usize(..=self.to_ack.len());
@@ -300,7 +332,14 @@ impl Device {
         match self.random.u8(..3) {
             0 => wire::disconnect(&mut last),
             1 => {
-                wire::publish(&mut last, self.plan.version, 1, false, 9, "users/x/send", b"torn");
+                let torn = Publish {
+                    qos: 1,
+                    id: 9,
+                    topic: "users/x/send",
+                    payload: b"torn",
+                    ..Publish::default()
+                };
+                wire::publish(&mut last, self.plan.version, &torn);
                 last.truncate(self.random.usize(1..last.len()));
             }
             _ => {}
@@ -322,6 +361,39 @@ impl Device {
             Some(id) => format!("chats/{chat}/send/{id}"),
             None => format!("chats/{chat}/send"),
         };
+        self.post(tag, chat, topic, id, format!("message {tag}"), None);
+    }
+
+    /// Edits, deletes or reacts to a message, now and then one that it may not.
+    fn amend(&mut self) {
+        if self.seen.is_empty() || self.outbox.messages.len() >= OUTBOX_MAX {
+            return;
+        }
+        let Seen { chat, seq, from } = &self.seen[self.random.usize(..self.seen.len())];
+        let (chat, seq, own) = (chat.clone(), *seq, *from == self.plan.user);
+        let tag = self.record.tag();
+        let (verb, amends, body) = match self.random.u8(..8) {
+            0..=2 if own => ("edit", Amends::Edit(seq), format!("edit {tag}")),
+            3..=4 if own => ("delete", Amends::Delete(seq), String::new()),
+            0 => ("edit", Amends::Edit(seq), format!("edit {tag}")),
+            1 => ("delete", Amends::Delete(seq), String::new()),
+            2 => ("react", Amends::React(seq), String::new()),
+            _ => ("react", Amends::React(seq), format!("👍{tag}")),
+        };
+        // Over 3.1.1 there is no place for an id.
+        let id = (self.plan.ids && self.plan.version == 5).then(|| uuid(tag, &mut self.random));
+        self.post(tag, chat.clone(), format!("chats/{chat}/{verb}/{seq}"), id, body, Some(amends));
+    }
+
+    fn post(
+        &mut self,
+        tag: u64,
+        chat: String,
+        topic: String,
+        id: Option<String>,
+        body: String,
+        amends: Option<Amends>,
+    ) {
         let qos = if self.random.u8(..8) == 0 { 2 } else { 1 };
         let packet_id = self.outbox.next_packet_id();
         self.outbox.messages.push_back(Outgoing {
@@ -329,7 +401,8 @@ impl Device {
             chat,
             topic,
             id,
-            body: format!("message {tag}"),
+            body,
+            amends,
             qos,
             packet_id,
             released: false,
@@ -351,11 +424,19 @@ impl Device {
             chat: message.chat.clone(),
             id: message.id.clone(),
             body: message.body.clone(),
+            amends: message.amends,
             tag: message.tag,
         });
-        let (version, qos) = (self.plan.version, message.qos);
-        let payload = message.body.as_bytes();
-        wire::publish(&mut self.out, version, qos, dup, message.packet_id, &message.topic, payload);
+        let id = message.id.as_deref().filter(|_| message.amends.is_some());
+        let publish = Publish {
+            qos: message.qos,
+            dup,
+            id: message.packet_id,
+            topic: &message.topic,
+            property: id.map(|id| ("id", id)),
+            payload: message.body.as_bytes(),
+        };
+        wire::publish(&mut self.out, self.plan.version, &publish);
     }
 
     /// Acknowledges the oldest deliveries.
@@ -396,8 +477,9 @@ impl Device {
         // Numbers above those of messages.
         let packet_id = (1000..2000).find(|id| !self.reads.contains_key(id)).unwrap_or(1999);
         let (topic, payload) = (format!("chats/{chat}/read"), seq.to_string());
-        let version = self.plan.version;
-        wire::publish(&mut self.out, version, 1, false, packet_id, &topic, payload.as_bytes());
+        let (topic, payload) = (&topic, payload.as_bytes());
+        let publish = Publish { qos: 1, id: packet_id, topic, payload, ..Publish::default() };
+        wire::publish(&mut self.out, self.plan.version, &publish);
         self.reads.insert(packet_id, (chat, seq));
     }
 
@@ -414,6 +496,7 @@ impl Device {
                         self.record.push(Event::ReadAcked { user, device, chat, seq });
                     }
                 } else if let Some(message) = self.outbox.remove(id) {
+                    self.acknowledged.insert(id, message.tag);
                     self.acked(message.tag, reason, &properties);
                 }
             }
@@ -423,6 +506,7 @@ impl Device {
                     return true;
                 };
                 let (tag, first) = (message.tag, !message.released);
+                self.acknowledged.insert(id, tag);
                 message.released = true;
                 if first {
                     self.acked(tag, reason, &properties);
@@ -506,6 +590,17 @@ impl Device {
             let seq = number("seq").unwrap_or_default();
             let from = text("from").unwrap_or_default();
             let event = json.get("event");
+            let deleted = json.get("deleted").is_some();
+            let amends = number("edit_of")
+                .map(Amends::Edit)
+                .or_else(|| number("delete_of").map(Amends::Delete))
+                .or_else(|| number("react_to").map(Amends::React));
+            if event.is_none() && amends.is_none() {
+                self.seen.push_back(Seen { chat: chat.clone(), seq, from: from.clone() });
+                if self.seen.len() > SEEN_MAX {
+                    self.seen.pop_front();
+                }
+            }
             if let Some(event) = event {
                 self.membership(&chat, seq, &from, event);
             }
@@ -518,6 +613,8 @@ impl Device {
                 from,
                 // What an event says has to be the same for everybody, too.
                 body: event.map(Value::to_string).or_else(|| text("body")),
+                amends,
+                deleted,
                 after: number("after"),
                 qos,
             });
@@ -536,7 +633,7 @@ impl Device {
         } else if topic == "me/errors" {
             let id = number("packet_id").and_then(|id| u16::try_from(id).ok()).unwrap_or_default();
             let code = number("code").and_then(|code| u8::try_from(code).ok()).unwrap_or_default();
-            if let Some(tag) = self.outbox.find(id).map(|message| message.tag) {
+            if let Some(tag) = self.acknowledged.get(&id).copied() {
                 self.record.push(Event::Refused { user, device, tag, code });
             }
         }

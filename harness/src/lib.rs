@@ -10,5 +10,5 @@ mod outbox;
 mod record;
 pub mod wire;
 
-pub use device::{Device, Dial, Pace, Phase, Plan};
+pub use device::{Device, Dial, Habits, Pace, Phase, Plan};
 pub use record::Record;

@@ -58,6 +58,11 @@ pub(crate) enum Sabotage {
     /// A member who joins while none of his devices is there starts at the head of the log. Breaks
     /// *Kept*: "a later one at its own `added` event".
     JoinsAtHead,
+    /// What is deleted is still given to those who had not got it. Breaks *Private*: "the body is
+    /// erased".
+    RemembersDeleted,
+    /// A body is gone that nobody has deleted. Breaks *Kept*: "until it is delivered".
+    LosesBodies,
     /// An answer to a request is not stored. Breaks *Once*: "a repeat gets the first answer".
     ForgetsAnswers,
 }

@@ -17,7 +17,7 @@ use bluetick_broker::host::Attempt;
 use bluetick_broker::packet::Reason;
 use bluetick_broker::{Broker, Limits};
 use bluetick_checker::{Event, History};
-use bluetick_harness::{Device, Dial, Pace, Phase, Plan, Record};
+use bluetick_harness::{Device, Dial, Habits, Pace, Phase, Plan, Record};
 use bluetick_protocol::{ChatId, MessageId, UserId};
 use fastrand::Rng;
 use tokio::sync::watch;
@@ -84,7 +84,8 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
             step: Duration::from_millis(random.u64(20..300)),
             cut_one_in: [0, 15, 40][random.usize(..3)],
         };
-        let device = Device::new(plan, pace, record.clone(), random.u64(..));
+        let habits = Habits { amends: random.bool() };
+        let device = Device::new(plan, pace, record.clone(), random.u64(..)).with_habits(habits);
         let (sender, receiver) = watch::channel(usize::MAX);
         open.push(receiver);
         let future = device.run(Pipe(world.clone()), phase.subscribe(), sender);

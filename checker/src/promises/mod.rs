@@ -25,7 +25,7 @@ pub fn check(history: &History) -> Vec<Violation> {
         Box::new(ordered::Ordered),
         Box::new(kept::Kept::default()),
         Box::new(receipts::Receipts::default()),
-        Box::new(private::Private),
+        Box::new(private::Private::default()),
     ];
     let mut found = Vec::new();
     for (at, event) in history.events().iter().enumerate() {

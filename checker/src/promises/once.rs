@@ -74,9 +74,8 @@ impl<'h> Check<'h> for Once<'h> {
                     found.push(moment.broken(Promise::Once, what));
                 }
             }
-            Event::Received { chat, seq, id, from, body, .. } => {
-                let content =
-                    Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
+            Event::Received { chat, seq, id, from, .. } => {
+                let Some(content) = Content::of(moment.at, event) else { return };
                 let told = moment.index.entry(chat, *seq).and_then(|entry| entry.message);
                 let told = told.filter(|told| moment.index.message(*told).agrees(&content));
                 let message = told.or_else(|| moment.index.recognise(chat, &content).ok());

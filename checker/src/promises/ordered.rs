@@ -23,10 +23,10 @@ pub(super) struct Ordered;
 
 impl<'h> Check<'h> for Ordered {
     fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
-        let Event::Received { user, device, chat, seq, id, from, body, after, .. } = event else {
+        let Event::Received { user, device, chat, seq, after, .. } = event else {
             return;
         };
-        let content = Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
+        let Some(content) = Content::of(moment.at, event) else { return };
         let entry = Arrival { user, device, chat, seq: *seq, after: *after };
         let what =
             entry.content_fault(moment, &content).into_iter().chain(entry.order_fault(moment));

@@ -7,22 +7,30 @@
 //!   Receipts tell of nothing behind the end of a membership that nothing follows.
 //! - What one who is no member sends is not acknowledged (MQTT 5; 3.1.1 acknowledges what it refuses), and
 //!   nobody gets it: neither under his name nor, by its body, under another's.
+//! - What is deleted is for nobody any more: a body, or that of an edit of it, does not come once its deletion
+//!   was acknowledged. What left the server before that may still arrive, so only a device counts that has
+//!   connected since, or has had an answer to what it sent since.
 //! - A message id that its author gave in another chat only does not turn up here.
+
+use std::collections::BTreeMap;
 
 use super::{Check, Moment, quote};
 use crate::message::{Content, Message};
-use crate::{Event, Promise, Violation};
+use crate::{Amends, Event, Promise, Violation};
 
-pub(super) struct Private;
+#[derive(Default)]
+pub(super) struct Private<'h> {
+    /// Where the deletion of an entry was first acknowledged, by chat and `seq`.
+    deleted: BTreeMap<(&'h str, u64), usize>,
+}
 
-impl<'h> Check<'h> for Private {
+impl<'h> Check<'h> for Private<'h> {
     fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
         let mut broken = |what: String| found.push(moment.broken(Promise::Private, what));
         let is_member = |chat: &str, user: &str| moment.world.membership(chat, user).is_some();
         match event {
-            Event::Received { user, device, chat, seq, id, from, body, .. } => {
-                let content =
-                    Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
+            Event::Received { user, device, chat, seq, from, .. } => {
+                let Some(content) = Content::of(moment.at, event) else { return };
                 if !is_member(chat, user) {
                     broken(format!("{user}/{device} got seq {seq} of {chat} and is no member"));
                 } else if !moment.index.is_entitled(chat, user, *seq) {
@@ -39,6 +47,12 @@ impl<'h> Check<'h> for Private {
                 } else if was_before(moment, chat, user, *seq) {
                     broken(format!(
                         "{user}/{device} got seq {seq} of {chat} from before he was a member"
+                    ));
+                }
+                if let Some(seq) = self.deleted_of(moment, event) {
+                    broken(format!(
+                        "{user}/{device} got {} of {chat}, seq {seq} having been deleted",
+                        quote(content.body)
                     ));
                 }
                 if !is_member(chat, from) || !moment.index.is_entitled(chat, from, *seq) {
@@ -82,6 +96,9 @@ impl<'h> Check<'h> for Private {
                 };
                 let effective = message.acks.iter().any(|ack| ack.at == moment.at && ack.effective);
                 let chat = message.chat;
+                if let Some(Amends::Delete(seq)) = message.amends.filter(|_| effective) {
+                    self.deleted.entry((chat, seq)).or_insert(moment.at);
+                }
                 let there = seq.is_none_or(|seq| moment.index.is_entitled(chat, user, seq));
                 if effective && !(is_member(chat, user) && there) {
                     broken(format!(
@@ -91,6 +108,23 @@ impl<'h> Check<'h> for Private {
             }
             _ => {}
         }
+    }
+}
+
+impl Private<'_> {
+    /// The deleted entry whose body, or that of an edit of it, has come though it was surely gone.
+    fn deleted_of(&self, moment: Moment<'_, '_>, event: &Event) -> Option<u64> {
+        let Event::Received { user, device, chat, seq, body: Some(_), amends, .. } = event else {
+            return None;
+        };
+        let said = match amends {
+            None => *seq,
+            Some(Amends::Edit(edited)) => *edited,
+            Some(Amends::Delete(_) | Amends::React(_)) => return None,
+        };
+        let deleted_at = *self.deleted.get(&(chat.as_str(), said))?;
+        let fresh_since = moment.world.device(user, device)?.fresh_since();
+        (deleted_at < fresh_since).then_some(said)
     }
 }
 

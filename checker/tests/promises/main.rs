@@ -1,5 +1,6 @@
 //! Hand-made histories: for each promise, good ones that look suspicious, and broken ones.
 
+mod amendments;
 mod kept;
 mod memberships;
 mod once;

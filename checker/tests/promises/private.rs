@@ -72,6 +72,7 @@ fn broken_if_a_message_strays() {
         chat: "alice~carol".into(),
         id: Some("id-1".into()),
         body: "body 1".into(),
+        amends: None,
         tag: 1,
     });
     let script = script.got("bob/phone", 1, "alice", 1);

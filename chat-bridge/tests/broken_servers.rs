@@ -150,6 +150,16 @@ fn a_body_that_is_gone_is_noticed() {
 }
 
 #[test]
+fn a_block_that_is_forgotten_is_noticed() {
+    breaks(Sabotage::ForgetsBlocks, Promise::Private);
+}
+
+#[test]
+fn what_is_read_and_told_all_the_same_is_noticed() {
+    breaks(Sabotage::IgnoresPrivacy, Promise::Receipts);
+}
+
+#[test]
 fn an_answer_that_is_forgotten_is_noticed() {
     breaks(Sabotage::ForgetsAnswers, Promise::Once);
 }

@@ -40,16 +40,25 @@ pub enum Event {
         /// Place of the entry.
         seq: u64,
     },
-    /// The answer to a request to change who is a member was read.
-    Answered {
-        /// Chat.
-        chat: String,
-        /// The sender's own number for the request: a repeat has the same.
+    /// A request is about to be written, be it again.
+    Asked {
+        /// User.
+        user: String,
+        /// The history's own number for the request: a repeat has the same.
         request: u64,
-        /// Whom it concerned; `None`: it was refused.
+        /// What he asks for.
+        ask: Ask,
+    },
+    /// The answer to a request was read.
+    Answered {
+        /// Chat; empty where the request is about none.
+        chat: String,
+        /// As in [`Asked`](Event::Asked).
+        request: u64,
+        /// Whom it concerned, where it was to change who is a member; `None`: it was refused.
         users: Option<Vec<String>>,
     },
-    /// The message need not reach this user: it expires, or he has blocked its author. Declared before or
+    /// The message need not reach this user: it expires, say. Declared before or
     /// after the message is sent; without it, `after` must not skip a message that was sent.
     Excused {
         /// Chat.
@@ -174,6 +183,17 @@ pub enum Event {
         /// QoS of the delivery.
         qos: u8,
     },
+    /// A page of a chat's log was read.
+    History {
+        /// User.
+        user: String,
+        /// MQTT client id.
+        device: String,
+        /// Chat.
+        chat: String,
+        /// As they came.
+        entries: Vec<Past>,
+    },
     /// The device is about to write its PUBACK (QoS 2: PUBREC) of an entry.
     AckedBack {
         /// User.
@@ -232,6 +252,48 @@ pub enum Event {
     /// Nothing more will come: every connected device has been idle long enough, or the simulation has
     /// run dry. Completeness is judged here; a history may settle more than once.
     Settled {},
+}
+
+/// What a user asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// That somebody becomes a member, or is one no longer; or what else changes a group.
+    Members {
+        /// Chat.
+        chat: String,
+        /// Who may become members by it.
+        adds: Vec<String>,
+        /// Whose membership may end by it.
+        removes: Vec<String>,
+    },
+    /// To get nothing of the other one of this chat, or to get it again.
+    Block {
+        /// Chat.
+        chat: String,
+        /// Whether he blocks.
+        blocks: bool,
+    },
+    /// Whether others are told what he has read, and he what they have.
+    Reading {
+        /// They are.
+        told: bool,
+    },
+}
+
+/// An entry in a page of a chat's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// Place in the chat.
+    pub seq: u64,
+    /// Message id.
+    pub id: String,
+    /// Author.
+    pub from: String,
+    /// Body, as it is now; `None` where it came without.
+    pub body: Option<String>,
+    /// The earlier entry that it changes.
+    pub amends: Option<Amends>,
 }
 
 /// What an entry does to an earlier one of its chat, by that one's `seq`.

@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::message::{Ack, Attempt, Content, Entry, Message, MessageId};
 use crate::pairs::Pairs;
+use crate::requests::{Requests, Switch};
 use crate::spans::Spans;
-use crate::{Amends, Event, History};
+use crate::{Amends, Ask, Event, History};
 
 /// Everything that the checks look up regardless of where they are in the history.
 #[derive(Debug, Default)]
@@ -37,6 +38,9 @@ pub(crate) struct Index<'h> {
     /// By chat: the entries that change who is a member.
     changes: BTreeMap<&'h str, BTreeSet<u64>>,
     active_at: BTreeMap<&'h str, usize>,
+    pub(crate) requests: Requests<'h>,
+    /// Messages that their author certainly sent while this user had blocked him, by chat and user.
+    hidden: Pairs<'h, BTreeSet<MessageId>>,
 }
 
 impl<'h> Index<'h> {
@@ -45,7 +49,7 @@ impl<'h> Index<'h> {
     /// Over MQTT 3.1.1 a refusal is acknowledged too. So such an answer counts only if its sender was a
     /// member when he sent (of one whose membership changes nobody knows, nor of what amends), and as many answers of a message are taken as refusals as `me/errors` told.
     pub(crate) fn build(history: &'h History) -> Self {
-        let mut index = Self::default();
+        let mut index = Self { requests: Requests::build(history), ..Self::default() };
         let mut changes: Pairs<'_, BTreeMap<u64, bool>> = Pairs::default();
         for (at, event) in history.events().iter().enumerate() {
             match event {
@@ -79,6 +83,7 @@ impl<'h> Index<'h> {
                 index.add_entry(chat, *seq, content);
             }
         }
+        index.add_blocks();
         index
     }
 
@@ -175,6 +180,18 @@ impl<'h> Index<'h> {
         let mut asked =
             deletions.map(|id| self.message(*id)).filter(|deletion| deletion.first_at() < at);
         asked.any(|deletion| deletion.refusals < deletion.attempts.len())
+    }
+
+    /// Whether the author of the message sent it while the user had certainly blocked him.
+    pub(crate) fn is_hidden(&self, chat: &str, user: &str, seq: u64) -> bool {
+        let message = self.entry(chat, seq).and_then(|entry| entry.message);
+        let hidden = self.hidden.get(chat, user);
+        hidden.zip(message).is_some_and(|(hidden, message)| hidden.contains(&message))
+    }
+
+    /// How many places of the log make the user a member (`joins`), or end that, as far as they were seen.
+    pub(crate) fn changes_of(&self, chat: &str, user: &str, joins: bool) -> usize {
+        self.spans(chat, user).map_or(0, |spans| spans.changes(joins))
     }
 
     /// How many messages the user is excused from whose place in the log nobody knows.
@@ -341,6 +358,44 @@ impl<'h> Index<'h> {
                 }
             }
         }
+    }
+
+    /// Whoever blocks goes without what the other sends meanwhile; where nobody knows, he may get it or not.
+    fn add_blocks(&mut self) {
+        let mut blocks = BTreeSet::new();
+        for request in self.requests.all() {
+            if let Ask::Block { chat, blocks: true } = request.ask {
+                blocks.insert((chat.as_str(), request.user));
+            }
+        }
+        for (chat, user) in blocks {
+            let sent = self.messages.iter().enumerate();
+            for (id, message) in sent.filter(|(_, one)| one.chat == chat && one.user != user) {
+                let stored = self.stored_by(message);
+                let switch = Switch::Block { chat };
+                match self.requests.is_on(user, switch, message.first_at(), stored) {
+                    Some(false) => {}
+                    on => {
+                        self.excused.or_default(chat, user).insert(message.tag);
+                        if on == Some(true) {
+                            self.hidden.or_default(chat, user).insert(id);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The event by which the message has its place, and its only one.
+    fn stored_by(&self, message: &Message<'_>) -> usize {
+        let session = message.attempts.first().map(|first| (first.device, first.session));
+        let is_same = |other: &Attempt<'_>| Some((other.device, other.session)) == session;
+        if message.id.is_none() && !message.attempts.iter().all(is_same) {
+            return usize::MAX;
+        }
+        let acks = message.acks.iter().filter(|ack| ack.effective).map(|ack| ack.at);
+        let seen = message.seqs.iter().filter_map(|seq| self.entry(message.chat, *seq));
+        acks.chain(seen.map(|entry| entry.known_at)).min().unwrap_or(usize::MAX)
     }
 
     fn active(&mut self, chat: &'h str, at: usize) {

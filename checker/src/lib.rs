@@ -37,12 +37,13 @@ mod message;
 mod pairs;
 mod promises;
 mod ranges;
+mod requests;
 mod shrink;
 mod spans;
 mod violation;
 mod world;
 
-pub use event::{Amends, Event, Scope};
+pub use event::{Amends, Ask, Event, Past, Scope};
 pub use history::{History, ReadError};
 pub use promises::check;
 pub use shrink::{CHECKS_MAX, shrink};

@@ -117,6 +117,7 @@ fn user_of(event: &Event) -> Option<String> {
         Event::Member { user, .. }
         | Event::Added { user, .. }
         | Event::Removed { user, .. }
+        | Event::Asked { user, .. }
         | Event::Excused { user, .. } => Some(user.clone()),
         _ => owner_of(event).map(|(user, _)| user.into()),
     }
@@ -136,6 +137,7 @@ fn owner_of(event: &Event) -> Option<(&str, &str)> {
         | Event::Acked { user, device, .. }
         | Event::Refused { user, device, .. }
         | Event::Received { user, device, .. }
+        | Event::History { user, device, .. }
         | Event::AckedBack { user, device, .. }
         | Event::ReadSaid { user, device, .. }
         | Event::ReadAcked { user, device, .. }
@@ -143,6 +145,7 @@ fn owner_of(event: &Event) -> Option<(&str, &str)> {
         Event::Member { .. }
         | Event::Added { .. }
         | Event::Removed { .. }
+        | Event::Asked { .. }
         | Event::Answered { .. }
         | Event::Excused { .. }
         | Event::ServerCrashed
@@ -160,6 +163,7 @@ fn chat_of(event: &Event) -> Option<String> {
         | Event::Excused { chat, .. }
         | Event::Send { chat, .. }
         | Event::Received { chat, .. }
+        | Event::History { chat, .. }
         | Event::AckedBack { chat, .. }
         | Event::ReadSaid { chat, .. }
         | Event::ReadAcked { chat, .. }

@@ -148,7 +148,9 @@ impl<'h> World<'h> {
             Event::ServerCrashed => self.crashed_at = Some(at),
             Event::Added { .. }
             | Event::Removed { .. }
+            | Event::Asked { .. }
             | Event::Answered { .. }
+            | Event::History { .. }
             | Event::Excused { .. }
             | Event::Send { .. }
             | Event::Refused { .. }

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::outbox::{Outbox, Outgoing};
 use crate::record::Record;
+use crate::requests::{self, OPEN_MAX, Requests, Wish};
 use crate::wire::{self, Connect, Packet, Publish};
 
 /// Messages that a device has open at most.
@@ -50,10 +51,12 @@ pub struct Plan {
 }
 
 /// What a device does beside sending, receiving and reading.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Habits {
     /// Edits, deletes and reacts to messages that it has got.
     pub amends: bool,
+    /// Asks for this now and then.
+    pub wishes: Vec<Wish>,
 }
 
 /// How a device behaves in time.
@@ -101,6 +104,8 @@ pub struct Device {
     highest: BTreeMap<String, u64>,
     read_up_to: BTreeMap<String, u64>,
     reads: BTreeMap<u16, (String, u64)>,
+    requests: Requests,
+    asked: u16,
     /// The latest messages, with their authors.
     seen: VecDeque<Seen>,
     /// What was acknowledged in this connection, by packet id: over 3.1.1 it may be refused all the same.
@@ -138,6 +143,8 @@ impl Device {
             highest: BTreeMap::new(),
             read_up_to: BTreeMap::new(),
             reads: BTreeMap::new(),
+            requests: Requests::default(),
+            asked: 0,
             seen: VecDeque::new(),
             acknowledged: BTreeMap::new(),
             out: Vec::new(),
@@ -239,6 +246,9 @@ impl Device {
             let again = session_present && self.session > 0;
             self.write_message(at, again);
         }
+        for at in 0..self.requests.open.len() {
+            self.write_request(at);
+        }
         Ok(true)
     }
 
@@ -253,6 +263,9 @@ impl Device {
         }
         if self.plan.version == 4 {
             filters.push(("me/errors".to_owned(), 0));
+        }
+        if !self.habits.wishes.is_empty() {
+            filters.push(("me/replies/+".to_owned(), 0));
         }
         filters
     }
@@ -275,7 +288,7 @@ impl Device {
             if now == Phase::Settling {
                 self.ack(usize::MAX);
             }
-            open.send_replace(self.outbox.messages.len());
+            open.send_replace(self.outbox.messages.len() + self.requests.open.len());
             if !self.out.is_empty() {
                 let out = std::mem::take(&mut self.out);
                 if stream.write_all(&out).await.is_err() {
@@ -312,6 +325,10 @@ impl Device {
         if self.pace.cut_one_in > 0 && self.random.u32(..self.pace.cut_one_in) == 0 {
             self.cut(stream).await;
             return false;
+        }
+        if !self.habits.wishes.is_empty() && self.random.u8(..16) == 0 {
+            self.ask();
+            return true;
         }
         match self.random.u8(..10) {
             0 if self.habits.amends => self.amend(),
@@ -383,6 +400,45 @@ impl Device {
         // Over 3.1.1 there is no place for an id.
         let id = (self.plan.ids && self.plan.version == 5).then(|| uuid(tag, &mut self.random));
         self.post(tag, chat.clone(), format!("chats/{chat}/{verb}/{seq}"), id, body, Some(amends));
+    }
+
+    /// Asks for something new, or again for what is open or was answered.
+    fn ask(&mut self) {
+        if self.requests.open.len() >= OPEN_MAX {
+            let at = self.random.usize(..self.requests.open.len());
+            return self.write_request(at);
+        }
+        let had = self.requests.open.len();
+        if self.random.u8(..4) > 0 || !self.requests.repeat(&mut self.random) {
+            let wish = &self.habits.wishes[self.random.usize(..self.habits.wishes.len())];
+            // Before there is the group, everybody is a stranger, to whom no answer holds.
+            let exists = match wish {
+                Wish::Members { chat, .. } => self.highest.contains_key(chat),
+                _ => true,
+            };
+            if exists {
+                self.requests.wish(wish, &self.plan.user, self.record.tag(), &mut self.random);
+            }
+        }
+        if self.requests.open.len() > had {
+            self.write_request(had);
+        }
+    }
+
+    fn write_request(&mut self, at: usize) {
+        let Some(request) = self.requests.open.get(at) else { return };
+        if let Some(ask) = request.ask.clone() {
+            let (user, request) = (self.plan.user.clone(), request.no);
+            self.record.push(Event::Asked { user, request, ask });
+        }
+        // Numbers above those of what is read.
+        self.asked = (self.asked + 1) % 1000;
+        let topic = format!("rpc/{}/r{}", request.method, request.no);
+        let payload = request.arguments.to_string();
+        let (topic, payload) = (&topic, payload.as_bytes());
+        let publish =
+            Publish { qos: 1, id: 2000 + self.asked, topic, payload, ..Publish::default() };
+        wire::publish(&mut self.out, self.plan.version, &publish);
     }
 
     fn post(
@@ -591,10 +647,7 @@ impl Device {
             let from = text("from").unwrap_or_default();
             let event = json.get("event");
             let deleted = json.get("deleted").is_some();
-            let amends = number("edit_of")
-                .map(Amends::Edit)
-                .or_else(|| number("delete_of").map(Amends::Delete))
-                .or_else(|| number("react_to").map(Amends::React));
+            let amends = requests::amends(&json);
             if event.is_none() && amends.is_none() {
                 self.seen.push_back(Seen { chat: chat.clone(), seq, from: from.clone() });
                 if self.seen.len() > SEEN_MAX {
@@ -630,6 +683,11 @@ impl Device {
                 delivered: number("delivered").unwrap_or_default(),
                 read: number("read").unwrap_or_default(),
             });
+        } else if let Some(request) = topic.strip_prefix("me/replies/r") {
+            let no = request.parse().unwrap_or_default();
+            for event in self.requests.answered(no, &user, &device, &json) {
+                self.record.push(event);
+            }
         } else if topic == "me/errors" {
             let id = number("packet_id").and_then(|id| u16::try_from(id).ok()).unwrap_or_default();
             let code = number("code").and_then(|code| u8::try_from(code).ok()).unwrap_or_default();

@@ -8,7 +8,9 @@
 mod device;
 mod outbox;
 mod record;
+mod requests;
 pub mod wire;
 
 pub use device::{Device, Dial, Habits, Pace, Phase, Plan};
 pub use record::Record;
+pub use requests::Wish;

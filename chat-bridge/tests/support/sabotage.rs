@@ -63,6 +63,10 @@ pub(crate) enum Sabotage {
     RemembersDeleted,
     /// A body is gone that nobody has deleted. Breaks *Kept*: "until it is delivered".
     LosesBodies,
+    /// A block is not stored. Breaks *Private*: "what is not for this user (he had blocked its author)".
+    ForgetsBlocks,
+    /// Whoever turns read receipts off is told that they are, and they are not. Breaks *Receipts*.
+    IgnoresPrivacy,
     /// An answer to a request is not stored. Breaks *Once*: "a repeat gets the first answer".
     ForgetsAnswers,
 }

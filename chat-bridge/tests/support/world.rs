@@ -17,7 +17,7 @@ use bluetick_broker::host::Attempt;
 use bluetick_broker::packet::Reason;
 use bluetick_broker::{Broker, Limits};
 use bluetick_checker::{Event, History};
-use bluetick_harness::{Device, Dial, Habits, Pace, Phase, Plan, Record};
+use bluetick_harness::{Device, Dial, Habits, Pace, Phase, Plan, Record, Wish};
 use bluetick_protocol::{ChatId, MessageId, UserId};
 use fastrand::Rng;
 use tokio::sync::watch;
@@ -84,7 +84,7 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
             step: Duration::from_millis(random.u64(20..300)),
             cut_one_in: [0, 15, 40][random.usize(..3)],
         };
-        let habits = Habits { amends: random.bool() };
+        let habits = habits(&plan, &mut random);
         let device = Device::new(plan, pace, record.clone(), random.u64(..)).with_habits(habits);
         let (sender, receiver) = watch::channel(usize::MAX);
         open.push(receiver);
@@ -153,6 +153,29 @@ fn plans(random: &mut Rng) -> Vec<Plan> {
         }
     }
     plans
+}
+
+/// What a device does beside.
+fn habits(plan: &Plan, random: &mut Rng) -> Habits {
+    let mut wishes = Vec::new();
+    // Also of chats that are not his.
+    let chats = CHATS.iter().map(|(chat, _)| *chat).chain([GROUP]).map(str::to_owned).collect();
+    wishes.push(Wish::History { chats });
+    if plan.user != "dave" {
+        let guests = ["bob", "carol", "dave"].map(str::to_owned).to_vec();
+        let leaves = plan.user != "alice";
+        wishes.push(Wish::Members { chat: GROUP.to_owned(), guests, leaves });
+    }
+    // Of one device a user, so that somebody knows what was asked last.
+    let direct = |chat: &str, user: &str| Wish::Block { chat: chat.into(), user: user.into() };
+    match plan.device.as_str() {
+        "alice-0" => wishes.push(direct("alice~carol", "carol")),
+        "bob-0" => wishes.push(direct("alice~bob", "alice")),
+        "carol-0" => wishes.push(Wish::Reading),
+        _ => {}
+    }
+    wishes.retain(|_| random.bool());
+    Habits { amends: random.bool(), wishes }
 }
 
 /// The server and what is around it.

@@ -7,6 +7,9 @@
 //!   Receipts tell of nothing behind the end of a membership that nothing follows.
 //! - What one who is no member sends is not acknowledged (MQTT 5; 3.1.1 acknowledges what it refuses), and
 //!   nobody gets it: neither under his name nor, by its body, under another's.
+//! - What was sent by one whom the user had certainly blocked does not come to the user: the block was
+//!   answered before it was sent, and no end of the block asked for before it was acknowledged or seen.
+//! - A page of the log holds to the same.
 //! - What is deleted is for nobody any more: a body, or that of an edit of it, does not come once its deletion
 //!   was acknowledged. What left the server before that may still arrive, so only a device counts that has
 //!   connected since, or has had an answer to what it sent since.
@@ -16,7 +19,7 @@ use std::collections::BTreeMap;
 
 use super::{Check, Moment, quote};
 use crate::message::{Content, Message};
-use crate::{Amends, Event, Promise, Violation};
+use crate::{Amends, Event, Past, Promise, Violation};
 
 #[derive(Default)]
 pub(super) struct Private<'h> {
@@ -49,6 +52,11 @@ impl<'h> Check<'h> for Private<'h> {
                         "{user}/{device} got seq {seq} of {chat} from before he was a member"
                     ));
                 }
+                if moment.index.is_hidden(chat, user, *seq) {
+                    broken(format!(
+                        "{user}/{device} got seq {seq} of {chat}, having blocked {from}"
+                    ));
+                }
                 if let Some(seq) = self.deleted_of(moment, event) {
                     broken(format!(
                         "{user}/{device} got {} of {chat}, seq {seq} having been deleted",
@@ -71,6 +79,30 @@ impl<'h> Check<'h> for Private<'h> {
                         "seq {seq} of {chat} is message {} of {}",
                         elsewhere.tag, elsewhere.chat
                     ));
+                }
+            }
+            Event::History { user, device, chat, entries } => {
+                if !is_member(chat, user) {
+                    broken(format!("{user}/{device} read in {chat} and is no member"));
+                }
+                for Past { seq, from, body, amends, .. } in entries {
+                    if !moment.index.is_entitled(chat, user, *seq) {
+                        broken(format!(
+                            "{user}/{device} read seq {seq} of {chat} and was no member then"
+                        ));
+                    }
+                    if moment.index.is_hidden(chat, user, *seq) {
+                        broken(format!(
+                            "{user}/{device} read seq {seq} of {chat}, having blocked {from}"
+                        ));
+                    }
+                    let deleted = self.surely_deleted(moment, (user, device), chat, *seq, *amends);
+                    if let Some(deleted) = deleted.filter(|_| body.is_some()) {
+                        broken(format!(
+                            "{user}/{device} read {} of {chat}, seq {deleted} having been deleted",
+                            quote(body.as_deref())
+                        ));
+                    }
                 }
             }
             Event::Receipt { user, device, chat, of, delivered, .. } => {
@@ -117,12 +149,24 @@ impl Private<'_> {
         let Event::Received { user, device, chat, seq, body: Some(_), amends, .. } = event else {
             return None;
         };
+        self.surely_deleted(moment, (user, device), chat, *seq, *amends)
+    }
+
+    /// What is deleted of an entry, if it surely was before the device was sent what it reads now.
+    fn surely_deleted(
+        &self,
+        moment: Moment<'_, '_>,
+        (user, device): (&str, &str),
+        chat: &str,
+        seq: u64,
+        amends: Option<Amends>,
+    ) -> Option<u64> {
         let said = match amends {
-            None => *seq,
-            Some(Amends::Edit(edited)) => *edited,
+            None => seq,
+            Some(Amends::Edit(edited)) => edited,
             Some(Amends::Delete(_) | Amends::React(_)) => return None,
         };
-        let deleted_at = *self.deleted.get(&(chat.as_str(), said))?;
+        let deleted_at = *self.deleted.get(&(chat, said))?;
         let fresh_since = moment.world.device(user, device)?.fresh_since();
         (deleted_at < fresh_since).then_some(said)
     }

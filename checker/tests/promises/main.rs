@@ -7,5 +7,6 @@ mod once;
 mod ordered;
 mod private;
 mod receipts;
+mod requests;
 mod script;
 mod sent;

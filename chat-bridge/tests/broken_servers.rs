@@ -160,6 +160,11 @@ fn what_is_read_and_told_all_the_same_is_noticed() {
 }
 
 #[test]
+fn a_refusal_that_tells_a_chat_from_none_is_noticed() {
+    breaks(Sabotage::RefusesOtherwiseWhatExists, Promise::Private);
+}
+
+#[test]
 fn an_answer_that_is_forgotten_is_noticed() {
     breaks(Sabotage::ForgetsAnswers, Promise::Once);
 }

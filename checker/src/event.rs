@@ -245,6 +245,24 @@ pub enum Event {
         /// His read watermark.
         read: u64,
     },
+    /// The answer was read to something that one tried in a chat that he is no member of, or that is none.
+    Probed {
+        /// User.
+        user: String,
+        /// Chat, if there is one of that name.
+        chat: String,
+        /// What he tried, without the chat's name.
+        probe: String,
+        /// All that the answer says, but for the chat's name and numbers of the user's own.
+        answer: String,
+    },
+    /// One read something that he is not to hear of, whatever it says.
+    Overheard {
+        /// User.
+        user: String,
+        /// Where it was published.
+        topic: String,
+    },
     /// The server was killed.
     ServerCrashed,
     /// The server runs (again).

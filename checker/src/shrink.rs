@@ -118,6 +118,8 @@ fn user_of(event: &Event) -> Option<String> {
         | Event::Added { user, .. }
         | Event::Removed { user, .. }
         | Event::Asked { user, .. }
+        | Event::Probed { user, .. }
+        | Event::Overheard { user, .. }
         | Event::Excused { user, .. } => Some(user.clone()),
         _ => owner_of(event).map(|(user, _)| user.into()),
     }
@@ -146,6 +148,8 @@ fn owner_of(event: &Event) -> Option<(&str, &str)> {
         | Event::Added { .. }
         | Event::Removed { .. }
         | Event::Asked { .. }
+        | Event::Probed { .. }
+        | Event::Overheard { .. }
         | Event::Answered { .. }
         | Event::Excused { .. }
         | Event::ServerCrashed
@@ -164,6 +168,7 @@ fn chat_of(event: &Event) -> Option<String> {
         | Event::Send { chat, .. }
         | Event::Received { chat, .. }
         | Event::History { chat, .. }
+        | Event::Probed { chat, .. }
         | Event::AckedBack { chat, .. }
         | Event::ReadSaid { chat, .. }
         | Event::ReadAcked { chat, .. }

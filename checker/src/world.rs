@@ -151,6 +151,8 @@ impl<'h> World<'h> {
             | Event::Asked { .. }
             | Event::Answered { .. }
             | Event::History { .. }
+            | Event::Probed { .. }
+            | Event::Overheard { .. }
             | Event::Excused { .. }
             | Event::Send { .. }
             | Event::Refused { .. }

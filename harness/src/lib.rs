@@ -9,8 +9,10 @@ mod device;
 mod outbox;
 mod record;
 mod requests;
+mod stranger;
 pub mod wire;
 
 pub use device::{Device, Dial, Habits, Pace, Phase, Plan};
 pub use record::Record;
 pub use requests::Wish;
+pub use stranger::Stranger;

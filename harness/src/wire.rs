@@ -1,5 +1,8 @@
 //! As much of MQTT 3.1.1 and 5 as a chat client needs, from the client's side.
 
+/// The name of the reason string among the properties of a [`Packet::Ack`].
+pub const REASON_STRING: &str = "reason string";
+
 /// A packet from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
@@ -29,7 +32,7 @@ pub enum Packet {
         id: u16,
         /// MQTT 5's reason, else 0.
         reason: u8,
-        /// MQTT 5's user properties.
+        /// MQTT 5's user properties, and its reason string under [`REASON_STRING`].
         properties: Vec<(String, String)>,
     },
     /// The answer to SUBSCRIBE.
@@ -245,7 +248,7 @@ impl Reader<'_> {
         String::from_utf8(self.take(length)?.to_vec()).ok()
     }
 
-    /// The user properties; others that a server sends here are passed over by their size.
+    /// The user properties and the reason string; others that a server sends here are passed over by their size.
     fn properties(&mut self) -> Option<Vec<(String, String)>> {
         let (length, used) = number(self.0).ok()??;
         self.take(used)?;
@@ -254,7 +257,8 @@ impl Reader<'_> {
         while let Some(kind) = inner.byte() {
             match kind {
                 38 => found.push((inner.text()?, inner.text()?)),
-                31 | 3 | 8 => {
+                31 => found.push((REASON_STRING.to_owned(), inner.text()?)),
+                3 | 8 => {
                     inner.text()?;
                 }
                 2 => {

@@ -206,6 +206,10 @@ fn with_payload(message: &Message, payload: String) -> Arc<Message> {
 impl HostSession for FaultySession {
     fn publish(&mut self, mut publish: HostPublish) {
         publish.dup &= self.sabotage != Some(Sabotage::OverlooksDup);
+        let refuses_otherwise = self.sabotage == Some(Sabotage::RefusesOtherwiseWhatExists);
+        if refuses_otherwise && publish.topic.starts_with("chats/alice~bob/typing") {
+            publish.topic = "chats/alice~bob/nothing".into();
+        }
         let privacy = publish.topic.starts_with("rpc/privacy.set");
         if privacy && self.sabotage == Some(Sabotage::IgnoresPrivacy) {
             publish.payload = b"{\"receipts\":true}".as_slice().into();

@@ -67,6 +67,9 @@ pub(crate) enum Sabotage {
     ForgetsBlocks,
     /// Whoever turns read receipts off is told that they are, and they are not. Breaks *Receipts*.
     IgnoresPrivacy,
+    /// A stranger is refused with another reason where there is a chat. Breaks *Private*: "the same
+    /// answer, so that nobody can probe".
+    RefusesOtherwiseWhatExists,
     /// An answer to a request is not stored. Breaks *Once*: "a repeat gets the first answer".
     ForgetsAnswers,
 }

@@ -17,7 +17,7 @@ use bluetick_broker::host::Attempt;
 use bluetick_broker::packet::Reason;
 use bluetick_broker::{Broker, Limits};
 use bluetick_checker::{Event, History};
-use bluetick_harness::{Device, Dial, Habits, Pace, Phase, Plan, Record, Wish};
+use bluetick_harness::{Device, Dial, Habits, Pace, Phase, Plan, Record, Stranger, Wish};
 use bluetick_protocol::{ChatId, MessageId, UserId};
 use fastrand::Rng;
 use tokio::sync::watch;
@@ -39,6 +39,9 @@ const CHATS: [(&str, [&str; 2]); 3] = [
     ("carol~carol", ["carol", "carol"]),
 ];
 pub(super) const GROUP: &str = "g-000000000001";
+
+/// What a stranger tries beside the direct chats: the group, and chats that do not exist.
+const PROBED: [&str; 4] = [GROUP, "bob~carol", "nobody~zoe", "g-000000000002"];
 
 /// Virtual time that a run is busy.
 const BUSY: Duration = Duration::from_secs(12);
@@ -91,6 +94,16 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
         let future = device.run(Pipe(world.clone()), phase.subscribe(), sender);
         devices.push(tokio::task::spawn_local(future));
     }
+    let stranger = Stranger {
+        user: "mallory".to_owned(),
+        version: if random.bool() { 5 } else { 4 },
+        chats: CHATS.iter().map(|(chat, _)| *chat).chain(PROBED).map(str::to_owned).collect(),
+        users: USERS.into_iter().chain(["nobody", "zoe"]).map(str::to_owned).collect(),
+        record: record.clone(),
+        random: random.fork(),
+    };
+    let stranger = stranger.run(Pipe(world.clone()), phase.subscribe());
+    let stranger = tokio::task::spawn_local(stranger);
     let pump = tokio::task::spawn_local(pump(world.clone(), random.fork()));
     let changes = tokio::task::spawn_local(change_members(world.clone(), random.fork()));
     sleep(BUSY).await;
@@ -112,6 +125,7 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
     for device in devices {
         device.await.expect("no panic").expect("the server speaks MQTT");
     }
+    stranger.await.expect("no panic");
     pump.abort();
     changes.abort();
     Outcome {

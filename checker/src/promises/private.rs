@@ -13,6 +13,8 @@
 //! - What is deleted is for nobody any more: a body, or that of an edit of it, does not come once its deletion
 //!   was acknowledged. What left the server before that may still arrive, so only a device counts that has
 //!   connected since, or has had an answer to what it sent since.
+//! - What one tries who is no member has the same answer in every chat, be there one of that name or not, and
+//!   at any time. He hears nothing.
 //! - A message id that its author gave in another chat only does not turn up here.
 
 use std::collections::BTreeMap;
@@ -25,6 +27,8 @@ use crate::{Amends, Event, Past, Promise, Violation};
 pub(super) struct Private<'h> {
     /// Where the deletion of an entry was first acknowledged, by chat and `seq`.
     deleted: BTreeMap<(&'h str, u64), usize>,
+    /// The first answer to what somebody tried, by him and what it was.
+    probed: BTreeMap<(&'h str, &'h str), &'h str>,
 }
 
 impl<'h> Check<'h> for Private<'h> {
@@ -81,6 +85,17 @@ impl<'h> Check<'h> for Private<'h> {
                     ));
                 }
             }
+            Event::Probed { user, chat, probe, answer } => {
+                let first = *self.probed.entry((user, probe)).or_insert(answer);
+                if first != answer {
+                    broken(format!(
+                        "{user} tried {probe} in {chat} and was answered {}, elsewhere {}",
+                        quote(Some(answer)),
+                        quote(Some(first))
+                    ));
+                }
+            }
+            Event::Overheard { user, topic } => broken(format!("{user} was told {topic}")),
             Event::History { user, device, chat, entries } => {
                 if !is_member(chat, user) {
                     broken(format!("{user}/{device} read in {chat} and is no member"));

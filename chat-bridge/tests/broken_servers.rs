@@ -165,6 +165,11 @@ fn a_refusal_that_tells_a_chat_from_none_is_noticed() {
 }
 
 #[test]
+fn one_who_goes_and_is_still_there_is_noticed() {
+    breaks(Sabotage::OverlooksWhoGoes, Promise::Receipts);
+}
+
+#[test]
 fn an_answer_that_is_forgotten_is_noticed() {
     breaks(Sabotage::ForgetsAnswers, Promise::Once);
 }

@@ -84,6 +84,8 @@ fn much_happens_in_a_run() {
     seen("members added", &|event| matches!(event, Event::Added { .. }));
     seen("members removed", &|event| matches!(event, Event::Removed { .. }));
     seen("refused requests", &|event| matches!(event, Event::Answered { users: None, .. }));
+    seen("who is there", &|event| matches!(event, Event::Presence { online: true, .. }));
+    seen("who is not", &|event| matches!(event, Event::Presence { online: false, .. }));
     seen("probes", &|event| matches!(event, Event::Probed { .. }));
     let asked = |event: &Event, which: fn(&Ask) -> bool| matches!(event, Event::Asked { ask, .. } if which(ask));
     seen("blocks", &|event| asked(event, |ask| matches!(ask, Ask::Block { blocks: true, .. })));

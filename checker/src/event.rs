@@ -263,6 +263,26 @@ pub enum Event {
         /// Where it was published.
         topic: String,
     },
+    /// A SUBACK that grants a subscription to the presence of all whom the user shares a chat with was read.
+    Looks {
+        /// User.
+        user: String,
+        /// MQTT client id.
+        device: String,
+    },
+    /// It was read whether somebody is there.
+    Presence {
+        /// The user who was told.
+        user: String,
+        /// MQTT client id.
+        device: String,
+        /// Of whom.
+        of: String,
+        /// Whether he is there.
+        online: bool,
+        /// When he was there, Unix ms, where told.
+        last_seen: Option<u64>,
+    },
     /// The server was killed.
     ServerCrashed,
     /// The server runs (again).

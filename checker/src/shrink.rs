@@ -139,6 +139,8 @@ fn owner_of(event: &Event) -> Option<(&str, &str)> {
         | Event::Acked { user, device, .. }
         | Event::Refused { user, device, .. }
         | Event::Received { user, device, .. }
+        | Event::Looks { user, device }
+        | Event::Presence { user, device, .. }
         | Event::History { user, device, .. }
         | Event::AckedBack { user, device, .. }
         | Event::ReadSaid { user, device, .. }

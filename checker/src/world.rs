@@ -152,6 +152,8 @@ impl<'h> World<'h> {
             | Event::Answered { .. }
             | Event::History { .. }
             | Event::Probed { .. }
+            | Event::Looks { .. }
+            | Event::Presence { .. }
             | Event::Overheard { .. }
             | Event::Excused { .. }
             | Event::Send { .. }

@@ -55,6 +55,10 @@ pub struct Plan {
 pub struct Habits {
     /// Edits, deletes and reacts to messages that it has got.
     pub amends: bool,
+    /// Subscribes to who is there.
+    pub looks: bool,
+    /// Goes for good when all others settle.
+    pub leaves: bool,
     /// Asks for this now and then.
     pub wishes: Vec<Wish>,
 }
@@ -168,7 +172,7 @@ impl Device {
         phase: watch::Receiver<Phase>,
         open: watch::Sender<usize>,
     ) -> Result<(), String> {
-        while *phase.borrow() != Phase::Done {
+        while !self.is_over(*phase.borrow()) {
             open.send_replace(usize::MAX);
             let Ok(mut stream) = dial.dial().await else {
                 sleep(self.step()).await;
@@ -192,7 +196,12 @@ impl Device {
                 self.has_session = false;
             }
         }
+        open.send_replace(0);
         Ok(())
+    }
+
+    fn is_over(&self, phase: Phase) -> bool {
+        phase == Phase::Done || (phase == Phase::Settling && self.habits.leaves)
     }
 
     /// Connects, subscribes, and sends again what is open. `false`: the server will not now.
@@ -261,6 +270,9 @@ impl Device {
         if self.plan.receipts {
             filters.push(("chats/+/receipts".to_owned(), 1));
         }
+        if self.habits.looks {
+            filters.push(("users/+/presence".to_owned(), 0));
+        }
         if self.plan.version == 4 {
             filters.push(("me/errors".to_owned(), 0));
         }
@@ -295,7 +307,11 @@ impl Device {
                     return Ok(());
                 }
             }
-            if now == Phase::Done {
+            if self.is_over(now) {
+                // With a goodbye or without, as the server has to find out.
+                if now == Phase::Settling {
+                    self.cut(stream).await;
+                }
                 return Ok(());
             }
             let step = self.step();
@@ -610,6 +626,10 @@ impl Device {
                 continue;
             }
             let (user, device) = self.names();
+            if filter.ends_with("presence") {
+                self.record.push(Event::Looks { user, device });
+                continue;
+            }
             self.record.push(Event::Subscribed {
                 user,
                 device,
@@ -682,6 +702,14 @@ impl Device {
                 of: text("user").unwrap_or_default(),
                 delivered: number("delivered").unwrap_or_default(),
                 read: number("read").unwrap_or_default(),
+            });
+        } else if topic.ends_with("/presence") {
+            self.record.push(Event::Presence {
+                user,
+                device,
+                of: text("user").unwrap_or_default(),
+                online: json.get("online").and_then(Value::as_bool).unwrap_or_default(),
+                last_seen: number("last_seen"),
             });
         } else if let Some(request) = topic.strip_prefix("me/replies/r") {
             let no = request.parse().unwrap_or_default();

@@ -257,6 +257,9 @@ impl HostSession for FaultySession {
         if self.sabotage == Some(Sabotage::WritesOffWhatWasUnderWay) {
             self.inner.acked(&std::mem::take(&mut self.unacked));
         }
+        if self.sabotage == Some(Sabotage::OverlooksWhoGoes) {
+            return;
+        }
         ended.lives_on &= self.sabotage != Some(Sabotage::EndsSessionsEarly);
         self.inner.close(ended);
     }

@@ -67,6 +67,8 @@ pub(crate) enum Sabotage {
     ForgetsBlocks,
     /// Whoever turns read receipts off is told that they are, and they are not. Breaks *Receipts*.
     IgnoresPrivacy,
+    /// Whoever goes is still there. Breaks the truth of presence, which *Receipts* stands for.
+    OverlooksWhoGoes,
     /// A stranger is refused with another reason where there is a chat. Breaks *Private*: "the same
     /// answer, so that nobody can probe".
     RefusesOtherwiseWhatExists,

@@ -45,8 +45,8 @@ const PROBED: [&str; 4] = [GROUP, "bob~carol", "nobody~zoe", "g-000000000002"];
 
 /// Virtual time that a run is busy.
 const BUSY: Duration = Duration::from_secs(12);
-/// After so long without an event nothing more will come.
-const QUIET: Duration = Duration::from_secs(3);
+/// After so long without an event nothing more will come: it is told after 5 s that somebody is gone.
+const QUIET: Duration = Duration::from_secs(6);
 /// A run that does not settle within this is judged as it is.
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 
@@ -82,12 +82,15 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
     let (phase, _) = watch::channel(Phase::Busy);
     let mut devices = Vec::new();
     let mut open = Vec::new();
+    // Somebody is not there in the end.
+    let absent = ["dave", "carol", ""][random.usize(..3)];
     for plan in plans(&mut random) {
         let pace = Pace {
             step: Duration::from_millis(random.u64(20..300)),
             cut_one_in: [0, 15, 40][random.usize(..3)],
         };
-        let habits = habits(&plan, &mut random);
+        let mut habits = habits(&plan, &mut random);
+        habits.leaves = plan.user == absent;
         let device = Device::new(plan, pace, record.clone(), random.u64(..)).with_habits(habits);
         let (sender, receiver) = watch::channel(usize::MAX);
         open.push(receiver);
@@ -188,8 +191,8 @@ fn habits(plan: &Plan, random: &mut Rng) -> Habits {
         "carol-0" => wishes.push(Wish::Reading),
         _ => {}
     }
-    wishes.retain(|_| random.bool());
-    Habits { amends: random.bool(), wishes }
+    wishes.retain(|wish| matches!(wish, Wish::Reading) || random.bool());
+    Habits { amends: random.bool(), looks: random.bool(), leaves: false, wishes }
 }
 
 /// The server and what is around it.

@@ -5,6 +5,7 @@ mod kept;
 mod memberships;
 mod once;
 mod ordered;
+mod presence;
 mod private;
 mod receipts;
 mod requests;

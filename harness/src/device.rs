@@ -1,19 +1,21 @@
 //! One client: an MQTT session with a plan.
 
+mod incoming;
+mod outgoing;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
 use std::time::Duration;
 
-use bluetick_checker::{Amends, Event, Scope};
+use bluetick_checker::{Event, Scope};
 use fastrand::Rng;
-use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::outbox::{Outbox, Outgoing};
+use crate::outbox::Outbox;
+use crate::plan::{Dial, Habits, Pace, Phase, Plan};
 use crate::record::Record;
-use crate::requests::{self, OPEN_MAX, Requests, Wish};
+use crate::requests::Requests;
 use crate::wire::{self, Connect, Packet, Publish};
 
 /// Messages that a device has open at most.
@@ -24,73 +26,6 @@ const SEEN_MAX: usize = 24;
 
 /// How long a server may take to answer a CONNECT.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What a device is like.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// Whose.
-    pub user: String,
-    /// MQTT client id.
-    pub device: String,
-    /// 4 (3.1.1) or 5.
-    pub version: u8,
-    /// Its session outlives its connection.
-    pub persistent: bool,
-    /// Subscribes to all messages at this QoS.
-    pub messages: Option<u8>,
-    /// Subscribes to all receipts.
-    pub receipts: bool,
-    /// Does not want its own messages (MQTT 5).
-    pub no_local: bool,
-    /// Sends to these chats.
-    pub sends_to: Vec<String>,
-    /// Gives its messages ids.
-    pub ids: bool,
-    /// Says now and then what it has read.
-    pub reads: bool,
-}
-
-/// What a device does beside sending, receiving and reading.
-#[derive(Debug, Clone, Default)]
-pub struct Habits {
-    /// Edits, deletes and reacts to messages that it has got.
-    pub amends: bool,
-    /// Subscribes to who is there.
-    pub looks: bool,
-    /// Goes for good when all others settle.
-    pub leaves: bool,
-    /// Asks for this now and then.
-    pub wishes: Vec<Wish>,
-}
-
-/// How a device behaves in time.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// From one action to the next, at most.
-    pub step: Duration,
-    /// One action in so many loses the connection; 0: never.
-    pub cut_one_in: u32,
-}
-
-/// What all devices are doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Sending, reading, losing connections.
-    Busy,
-    /// No new messages and no more cuts: everything under way comes to its end.
-    Settling,
-    /// Over.
-    Done,
-}
-
-/// How a device gets a connection.
-pub trait Dial {
-    /// A connection.
-    type Stream: AsyncRead + AsyncWrite + Unpin;
-
-    /// Connects; an error is tried again.
-    fn dial(&self) -> impl Future<Output = std::io::Result<Self::Stream>>;
-}
 
 /// A client of one user.
 pub struct Device {
@@ -383,134 +318,6 @@ impl Device {
         }
     }
 
-    fn send(&mut self) {
-        if self.outbox.messages.len() >= OUTBOX_MAX {
-            return;
-        }
-        let tag = self.record.tag();
-        let chat = self.plan.sends_to[self.random.usize(..self.plan.sends_to.len())].clone();
-        let id = self.plan.ids.then(|| uuid(tag, &mut self.random));
-        let topic = match &id {
-            Some(id) => format!("chats/{chat}/send/{id}"),
-            None => format!("chats/{chat}/send"),
-        };
-        self.post(tag, chat, topic, id, format!("message {tag}"), None);
-    }
-
-    /// Edits, deletes or reacts to a message, now and then one that it may not.
-    fn amend(&mut self) {
-        if self.seen.is_empty() || self.outbox.messages.len() >= OUTBOX_MAX {
-            return;
-        }
-        let Seen { chat, seq, from } = &self.seen[self.random.usize(..self.seen.len())];
-        let (chat, seq, own) = (chat.clone(), *seq, *from == self.plan.user);
-        let tag = self.record.tag();
-        let (verb, amends, body) = match self.random.u8(..8) {
-            0..=2 if own => ("edit", Amends::Edit(seq), format!("edit {tag}")),
-            3..=4 if own => ("delete", Amends::Delete(seq), String::new()),
-            0 => ("edit", Amends::Edit(seq), format!("edit {tag}")),
-            1 => ("delete", Amends::Delete(seq), String::new()),
-            2 => ("react", Amends::React(seq), String::new()),
-            _ => ("react", Amends::React(seq), format!("👍{tag}")),
-        };
-        // Over 3.1.1 there is no place for an id.
-        let id = (self.plan.ids && self.plan.version == 5).then(|| uuid(tag, &mut self.random));
-        self.post(tag, chat.clone(), format!("chats/{chat}/{verb}/{seq}"), id, body, Some(amends));
-    }
-
-    /// Asks for something new, or again for what is open or was answered.
-    fn ask(&mut self) {
-        if self.requests.open.len() >= OPEN_MAX {
-            let at = self.random.usize(..self.requests.open.len());
-            return self.write_request(at);
-        }
-        let had = self.requests.open.len();
-        if self.random.u8(..4) > 0 || !self.requests.repeat(&mut self.random) {
-            let wish = &self.habits.wishes[self.random.usize(..self.habits.wishes.len())];
-            // Before there is the group, everybody is a stranger, to whom no answer holds.
-            let exists = match wish {
-                Wish::Members { chat, .. } => self.highest.contains_key(chat),
-                _ => true,
-            };
-            if exists {
-                self.requests.wish(wish, &self.plan.user, self.record.tag(), &mut self.random);
-            }
-        }
-        if self.requests.open.len() > had {
-            self.write_request(had);
-        }
-    }
-
-    fn write_request(&mut self, at: usize) {
-        let Some(request) = self.requests.open.get(at) else { return };
-        if let Some(ask) = request.ask.clone() {
-            let (user, request) = (self.plan.user.clone(), request.no);
-            self.record.push(Event::Asked { user, request, ask });
-        }
-        // Numbers above those of what is read.
-        self.asked = (self.asked + 1) % 1000;
-        let topic = format!("rpc/{}/r{}", request.method, request.no);
-        let payload = request.arguments.to_string();
-        let (topic, payload) = (&topic, payload.as_bytes());
-        let publish =
-            Publish { qos: 1, id: 2000 + self.asked, topic, payload, ..Publish::default() };
-        wire::publish(&mut self.out, self.plan.version, &publish);
-    }
-
-    fn post(
-        &mut self,
-        tag: u64,
-        chat: String,
-        topic: String,
-        id: Option<String>,
-        body: String,
-        amends: Option<Amends>,
-    ) {
-        let qos = if self.random.u8(..8) == 0 { 2 } else { 1 };
-        let packet_id = self.outbox.next_packet_id();
-        self.outbox.messages.push_back(Outgoing {
-            tag,
-            chat,
-            topic,
-            id,
-            body,
-            amends,
-            qos,
-            packet_id,
-            released: false,
-        });
-        self.write_message(self.outbox.messages.len() - 1, false);
-    }
-
-    fn write_message(&mut self, at: usize, dup: bool) {
-        let Some(message) = self.outbox.messages.get(at) else { return };
-        if message.released {
-            wire::ack(&mut self.out, 6, message.packet_id);
-            return;
-        }
-        self.record.push(Event::Send {
-            user: self.plan.user.clone(),
-            device: self.plan.device.clone(),
-            session: self.session,
-            version: self.plan.version,
-            chat: message.chat.clone(),
-            id: message.id.clone(),
-            body: message.body.clone(),
-            amends: message.amends,
-            tag: message.tag,
-        });
-        let id = message.id.as_deref().filter(|_| message.amends.is_some());
-        let publish = Publish {
-            qos: message.qos,
-            dup,
-            id: message.packet_id,
-            topic: &message.topic,
-            property: id.map(|id| ("id", id)),
-            payload: message.body.as_bytes(),
-        };
-        wire::publish(&mut self.out, self.plan.version, &publish);
-    }
-
     /// Acknowledges the oldest deliveries.
     fn ack(&mut self, some: usize) {
         for _ in 0..some {
@@ -640,117 +447,5 @@ impl Device {
             });
         }
         self.subscribed
-    }
-
-    fn membership(&self, chat: &str, seq: u64, from: &str, event: &Value) {
-        let kind = event.get("kind").and_then(Value::as_str);
-        let members = event.get("members").and_then(Value::as_array);
-        let members = members.into_iter().flatten().filter_map(Value::as_str);
-        let say = |user: &str, joins| self.record.membership(chat, user, seq, joins);
-        match kind {
-            Some("added") => members.for_each(|user| say(user, true)),
-            Some("removed") => members.for_each(|user| say(user, false)),
-            Some("left") => say(from, false),
-            _ => {}
-        }
-    }
-
-    fn delivered(&mut self, qos: u8, packet_id: u16, topic: &str, payload: &[u8]) {
-        let (user, device) = self.names();
-        let json: Value = serde_json::from_slice(payload).unwrap_or_default();
-        let number = |name: &str| json.get(name).and_then(Value::as_u64);
-        let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
-        let chat = text("chat").unwrap_or_default();
-        let mut of_chat = None;
-        if topic.ends_with("/messages") {
-            let seq = number("seq").unwrap_or_default();
-            let from = text("from").unwrap_or_default();
-            let event = json.get("event");
-            let deleted = json.get("deleted").is_some();
-            let amends = requests::amends(&json);
-            if event.is_none() && amends.is_none() {
-                self.seen.push_back(Seen { chat: chat.clone(), seq, from: from.clone() });
-                if self.seen.len() > SEEN_MAX {
-                    self.seen.pop_front();
-                }
-            }
-            if let Some(event) = event {
-                self.membership(&chat, seq, &from, event);
-            }
-            self.record.push(Event::Received {
-                user,
-                device,
-                chat: chat.clone(),
-                seq,
-                id: text("id"),
-                from,
-                // What an event says has to be the same for everybody, too.
-                body: event.map(Value::to_string).or_else(|| text("body")),
-                amends,
-                deleted,
-                after: number("after"),
-                qos,
-            });
-            let highest = self.highest.entry(chat.clone()).or_default();
-            *highest = seq.max(*highest);
-            of_chat = Some((chat, seq));
-        } else if topic.ends_with("/receipts") {
-            self.record.push(Event::Receipt {
-                user,
-                device,
-                chat,
-                of: text("user").unwrap_or_default(),
-                delivered: number("delivered").unwrap_or_default(),
-                read: number("read").unwrap_or_default(),
-            });
-        } else if topic.ends_with("/presence") {
-            self.record.push(Event::Presence {
-                user,
-                device,
-                of: text("user").unwrap_or_default(),
-                online: json.get("online").and_then(Value::as_bool).unwrap_or_default(),
-                last_seen: number("last_seen"),
-            });
-        } else if let Some(request) = topic.strip_prefix("me/replies/r") {
-            let no = request.parse().unwrap_or_default();
-            for event in self.requests.answered(no, &user, &device, &json) {
-                self.record.push(event);
-            }
-        } else if topic == "me/errors" {
-            let id = number("packet_id").and_then(|id| u16::try_from(id).ok()).unwrap_or_default();
-            let code = number("code").and_then(|code| u8::try_from(code).ok()).unwrap_or_default();
-            if let Some(tag) = self.acknowledged.get(&id).copied() {
-                self.record.push(Event::Refused { user, device, tag, code });
-            }
-        }
-        if qos > 0 {
-            self.to_ack.push_back(Delivered { chat: of_chat, qos, packet_id });
-        }
-    }
-}
-
-/// An id for a message: now rising with time (version 7), now any (version 4).
-fn uuid(tag: u64, random: &mut Rng) -> String {
-    let noise = random.u64(..);
-    if random.bool() {
-        let (time, rest) = (tag, noise & 0xFFF);
-        format!(
-            "{:08x}-{:04x}-7{:03x}-8{:03x}-{:012x}",
-            (time >> 16) & 0xFFFF_FFFF,
-            time & 0xFFFF,
-            rest,
-            random.u16(..) & 0xFFF,
-            noise >> 16
-        )
-    } else {
-        let high = random.u64(..);
-        format!(
-            "{:08x}-{:04x}-4{:03x}-9{:03x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xFFFF,
-            high & 0xFFF,
-            noise & 0xFFF,
-            noise >> 16
-        )
     }
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::device::{Dial, Phase};
+use crate::plan::{Dial, Phase};
 use crate::record::Record;
 use crate::wire::{self, Connect, Packet, Publish};
 

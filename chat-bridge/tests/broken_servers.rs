@@ -140,6 +140,36 @@ fn a_member_who_joins_at_the_head_is_noticed() {
 }
 
 #[test]
+fn a_deleted_body_that_comes_is_noticed() {
+    breaks(Sabotage::RemembersDeleted, Promise::Private);
+}
+
+#[test]
+fn a_body_that_is_gone_is_noticed() {
+    breaks(Sabotage::LosesBodies, Promise::Kept);
+}
+
+#[test]
+fn a_block_that_is_forgotten_is_noticed() {
+    breaks(Sabotage::ForgetsBlocks, Promise::Private);
+}
+
+#[test]
+fn what_is_read_and_told_all_the_same_is_noticed() {
+    breaks(Sabotage::IgnoresPrivacy, Promise::Receipts);
+}
+
+#[test]
+fn a_refusal_that_tells_a_chat_from_none_is_noticed() {
+    breaks(Sabotage::RefusesOtherwiseWhatExists, Promise::Private);
+}
+
+#[test]
+fn one_who_goes_and_is_still_there_is_noticed() {
+    breaks(Sabotage::OverlooksWhoGoes, Promise::Receipts);
+}
+
+#[test]
 fn an_answer_that_is_forgotten_is_noticed() {
     breaks(Sabotage::ForgetsAnswers, Promise::Once);
 }

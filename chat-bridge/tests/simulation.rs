@@ -11,7 +11,7 @@ mod support;
 
 use std::time::Instant;
 
-use bluetick_checker::{History, check, shrink};
+use bluetick_checker::{Amends, Ask, Event, History, check, shrink};
 use support::wire::Wire;
 use support::world::simulate;
 
@@ -60,6 +60,39 @@ fn the_promises_hold_whatever_happens() {
         started.elapsed()
     );
     assert!(events > 0 && (seeds.end - seeds.start < 20 || (crashes > 0 && failures > 0)));
+}
+
+/// It would be no test of the promises if little happened in it.
+#[test]
+fn much_happens_in_a_run() {
+    let runs: Vec<_> = (0..20).map(|seed| simulate(seed, wire_of(seed), None).history).collect();
+    let seen = |what: &str, which: &dyn Fn(&Event) -> bool| {
+        let count = runs.iter().flat_map(History::events).filter(|event| which(event)).count();
+        println!("{what}: {count}");
+        assert!(count >= 20, "{what}: {count} times in 20 runs");
+    };
+    let amended = |event: &Event, which: fn(&Amends) -> bool| matches!(event, Event::Received { amends: Some(amends), .. } if which(amends));
+    seen("edits", &|event| amended(event, |amends| matches!(amends, Amends::Edit(_))));
+    seen("deletions", &|event| amended(event, |amends| matches!(amends, Amends::Delete(_))));
+    seen("reactions", &|event| amended(event, |amends| matches!(amends, Amends::React(_))));
+    seen("deleted bodies", &|event| matches!(event, Event::Received { deleted: true, .. }));
+    seen("explained holes", &|event| matches!(event, Event::Received { after: Some(_), .. }));
+    seen(
+        "pages of a log",
+        &|event| matches!(event, Event::History { entries, .. } if entries.len() > 5),
+    );
+    seen("members added", &|event| matches!(event, Event::Added { .. }));
+    seen("members removed", &|event| matches!(event, Event::Removed { .. }));
+    seen("refused requests", &|event| matches!(event, Event::Answered { users: None, .. }));
+    seen("who is there", &|event| matches!(event, Event::Presence { online: true, .. }));
+    seen("who is not", &|event| matches!(event, Event::Presence { online: false, .. }));
+    seen("probes", &|event| matches!(event, Event::Probed { .. }));
+    let asked = |event: &Event, which: fn(&Ask) -> bool| matches!(event, Event::Asked { ask, .. } if which(ask));
+    seen("blocks", &|event| asked(event, |ask| matches!(ask, Ask::Block { blocks: true, .. })));
+    seen("blocks that end", &|event| {
+        asked(event, |ask| matches!(ask, Ask::Block { blocks: false, .. }))
+    });
+    seen("receipts off", &|event| asked(event, |ask| matches!(ask, Ask::Reading { told: false })));
 }
 
 #[test]

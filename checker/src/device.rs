@@ -10,6 +10,8 @@ use crate::ranges::Ranges;
 #[derive(Debug, Default)]
 pub(crate) struct Device<'h> {
     connected_at: Option<usize>,
+    /// All that is read from here on left the server after this event.
+    fresh_since: usize,
     persistent: bool,
     subscriptions: Vec<Subscription<'h>>,
     cursors: BTreeMap<&'h str, Cursor>,
@@ -104,13 +106,24 @@ impl<'h> Device<'h> {
         self.no_local && message.sent_by(user, device)
     }
 
+    /// What is read now left the server after this event: the connection was begun after it, or the server
+    /// has answered on it what was sent after it.
+    pub(crate) fn fresh_since(&self) -> usize {
+        self.fresh_since
+    }
+
+    /// The server has answered what was sent at this event.
+    pub(crate) fn answered(&mut self, sent_at: usize) {
+        self.fresh_since = sent_at.max(self.fresh_since);
+    }
+
     /// Whether the connection stands, unless it broke with the server that crashed at `crashed_at`.
     pub(crate) fn is_connected(&self, crashed_at: Option<usize>) -> bool {
         self.connected_at > crashed_at
     }
 
     pub(crate) fn connect(&mut self, at: usize, session_present: bool, persistent: bool) {
-        self.disconnect();
+        self.disconnect(at);
         self.connected_at = Some(at);
         self.persistent = persistent;
         if !session_present {
@@ -119,10 +132,12 @@ impl<'h> Device<'h> {
         }
     }
 
-    pub(crate) fn disconnect(&mut self) {
+    pub(crate) fn disconnect(&mut self, at: usize) {
         if self.connected_at.take().is_none() {
             return;
         }
+        // The next connection is begun after this.
+        self.fresh_since = at;
         self.cursors.values_mut().for_each(Cursor::lose_connection);
         if !self.persistent {
             self.end_session();

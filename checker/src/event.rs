@@ -40,16 +40,25 @@ pub enum Event {
         /// Place of the entry.
         seq: u64,
     },
-    /// The answer to a request to change who is a member was read.
-    Answered {
-        /// Chat.
-        chat: String,
-        /// The sender's own number for the request: a repeat has the same.
+    /// A request is about to be written, be it again.
+    Asked {
+        /// User.
+        user: String,
+        /// The history's own number for the request: a repeat has the same.
         request: u64,
-        /// Whom it concerned; `None`: it was refused.
+        /// What he asks for.
+        ask: Ask,
+    },
+    /// The answer to a request was read.
+    Answered {
+        /// Chat; empty where the request is about none.
+        chat: String,
+        /// As in [`Asked`](Event::Asked).
+        request: u64,
+        /// Whom it concerned, where it was to change who is a member; `None`: it was refused.
         users: Option<Vec<String>>,
     },
-    /// The message need not reach this user: it expires, or he has blocked its author. Declared before or
+    /// The message need not reach this user: it expires, say. Declared before or
     /// after the message is sent; without it, `after` must not skip a message that was sent.
     Excused {
         /// Chat.
@@ -117,6 +126,9 @@ pub enum Event {
         id: Option<String>,
         /// Body; unique in the history, so that the message can be recognised.
         body: String,
+        /// The earlier entry that it changes, if it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amends: Option<Amends>,
         /// The logical message: a retry has the same tag.
         tag: u64,
     },
@@ -160,10 +172,27 @@ pub enum Event {
         from: String,
         /// Body; `None` where it came without (deleted, omitted).
         body: Option<String>,
+        /// The earlier entry that it changes, if it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amends: Option<Amends>,
+        /// It came without its body because that is deleted.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        deleted: bool,
         /// What the entry skips: those after this `seq` and before its own.
         after: Option<u64>,
         /// QoS of the delivery.
         qos: u8,
+    },
+    /// A page of a chat's log was read.
+    History {
+        /// User.
+        user: String,
+        /// MQTT client id.
+        device: String,
+        /// Chat.
+        chat: String,
+        /// As they came.
+        entries: Vec<Past>,
     },
     /// The device is about to write its PUBACK (QoS 2: PUBREC) of an entry.
     AckedBack {
@@ -216,6 +245,44 @@ pub enum Event {
         /// His read watermark.
         read: u64,
     },
+    /// The answer was read to something that one tried in a chat that he is no member of, or that is none.
+    Probed {
+        /// User.
+        user: String,
+        /// Chat, if there is one of that name.
+        chat: String,
+        /// What he tried, without the chat's name.
+        probe: String,
+        /// All that the answer says, but for the chat's name and numbers of the user's own.
+        answer: String,
+    },
+    /// One read something that he is not to hear of, whatever it says.
+    Overheard {
+        /// User.
+        user: String,
+        /// Where it was published.
+        topic: String,
+    },
+    /// A SUBACK that grants a subscription to the presence of all whom the user shares a chat with was read.
+    Looks {
+        /// User.
+        user: String,
+        /// MQTT client id.
+        device: String,
+    },
+    /// It was read whether somebody is there.
+    Presence {
+        /// The user who was told.
+        user: String,
+        /// MQTT client id.
+        device: String,
+        /// Of whom.
+        of: String,
+        /// Whether he is there.
+        online: bool,
+        /// When he was there, Unix ms, where told.
+        last_seen: Option<u64>,
+    },
     /// The server was killed.
     ServerCrashed,
     /// The server runs (again).
@@ -223,6 +290,60 @@ pub enum Event {
     /// Nothing more will come: every connected device has been idle long enough, or the simulation has
     /// run dry. Completeness is judged here; a history may settle more than once.
     Settled {},
+}
+
+/// What a user asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// That somebody becomes a member, or is one no longer; or what else changes a group.
+    Members {
+        /// Chat.
+        chat: String,
+        /// Who may become members by it.
+        adds: Vec<String>,
+        /// Whose membership may end by it.
+        removes: Vec<String>,
+    },
+    /// To get nothing of the other one of this chat, or to get it again.
+    Block {
+        /// Chat.
+        chat: String,
+        /// Whether he blocks.
+        blocks: bool,
+    },
+    /// Whether others are told what he has read, and he what they have.
+    Reading {
+        /// They are.
+        told: bool,
+    },
+}
+
+/// An entry in a page of a chat's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// Place in the chat.
+    pub seq: u64,
+    /// Message id.
+    pub id: String,
+    /// Author.
+    pub from: String,
+    /// Body, as it is now; `None` where it came without.
+    pub body: Option<String>,
+    /// The earlier entry that it changes.
+    pub amends: Option<Amends>,
+}
+
+/// What an entry does to an earlier one of its chat, by that one's `seq`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amends {
+    /// Its body is the new one.
+    Edit(u64),
+    /// That one's body is no more, nor are those of its edits.
+    Delete(u64),
+    /// Its body is a reaction, or empty to take it back.
+    React(u64),
 }
 
 /// The chats that a subscription covers.

@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::message::{Ack, Attempt, Content, Entry, Message, MessageId};
 use crate::pairs::Pairs;
+use crate::requests::{Requests, Switch};
 use crate::spans::Spans;
-use crate::{Event, History};
+use crate::{Amends, Ask, Event, History};
 
 /// Everything that the checks look up regardless of where they are in the history.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub(crate) struct Index<'h> {
     entries: BTreeMap<&'h str, BTreeMap<u64, Entry<'h>>>,
     /// Tags by chat and user.
     excused: Pairs<'h, BTreeSet<u64>>,
+    /// Deletions, by chat and what they delete.
+    deletions: HashMap<(&'h str, u64), Vec<MessageId>>,
     /// By chat and user.
     members: Pairs<'h, usize>,
     /// Of those whose membership changes, by chat and user.
@@ -35,15 +38,18 @@ pub(crate) struct Index<'h> {
     /// By chat: the entries that change who is a member.
     changes: BTreeMap<&'h str, BTreeSet<u64>>,
     active_at: BTreeMap<&'h str, usize>,
+    pub(crate) requests: Requests<'h>,
+    /// Messages that their author certainly sent while this user had blocked him, by chat and user.
+    hidden: Pairs<'h, BTreeSet<MessageId>>,
 }
 
 impl<'h> Index<'h> {
     /// Gathers what belongs together.
     ///
     /// Over MQTT 3.1.1 a refusal is acknowledged too. So such an answer counts only if its sender was a
-    /// member when he sent (of one whose membership changes nobody knows), and as many answers of a message are taken as refusals as `me/errors` told.
+    /// member when he sent (of one whose membership changes nobody knows, nor of what amends), and as many answers of a message are taken as refusals as `me/errors` told.
     pub(crate) fn build(history: &'h History) -> Self {
-        let mut index = Self::default();
+        let mut index = Self { requests: Requests::build(history), ..Self::default() };
         let mut changes: Pairs<'_, BTreeMap<u64, bool>> = Pairs::default();
         for (at, event) in history.events().iter().enumerate() {
             match event {
@@ -71,11 +77,13 @@ impl<'h> Index<'h> {
         }
         index.add_answers(history);
         for (at, event) in history.events().iter().enumerate() {
-            if let Event::Received { chat, seq, id, from, body, .. } = event {
-                let content = Content { at, from, id: id.as_deref(), body: body.as_deref() };
+            if let Event::Received { chat, seq, .. } = event
+                && let Some(content) = Content::of(at, event)
+            {
                 index.add_entry(chat, *seq, content);
             }
         }
+        index.add_blocks();
         index
     }
 
@@ -166,6 +174,26 @@ impl<'h> Index<'h> {
         self.excused.get(message.chat, user).is_some_and(|tags| tags.contains(&message.tag))
     }
 
+    /// Whether somebody may have deleted the entry before `at`: he has asked, and was not refused each time.
+    pub(crate) fn may_be_deleted(&self, chat: &str, seq: u64, at: usize) -> bool {
+        let deletions = self.deletions.get(&(chat, seq)).into_iter().flatten();
+        let mut asked =
+            deletions.map(|id| self.message(*id)).filter(|deletion| deletion.first_at() < at);
+        asked.any(|deletion| deletion.refusals < deletion.attempts.len())
+    }
+
+    /// Whether the author of the message sent it while the user had certainly blocked him.
+    pub(crate) fn is_hidden(&self, chat: &str, user: &str, seq: u64) -> bool {
+        let message = self.entry(chat, seq).and_then(|entry| entry.message);
+        let hidden = self.hidden.get(chat, user);
+        hidden.zip(message).is_some_and(|(hidden, message)| hidden.contains(&message))
+    }
+
+    /// How many places of the log make the user a member (`joins`), or end that, as far as they were seen.
+    pub(crate) fn changes_of(&self, chat: &str, user: &str, joins: bool) -> usize {
+        self.spans(chat, user).map_or(0, |spans| spans.changes(joins))
+    }
+
     /// How many messages the user is excused from whose place in the log nobody knows.
     pub(crate) fn excused_without_place(&self, chat: &str, user: &str) -> usize {
         let Some(tags) = self.excused.get(chat, user) else {
@@ -210,13 +238,14 @@ impl<'h> Index<'h> {
         let candidates: Vec<_> =
             candidates.filter(|id| self.message(*id).agrees(content)).collect();
         match candidates[..] {
-            [one] if content.body.is_some() => Ok(one),
+            [one] if content.body.is_some() || content.is_deletion() => Ok(one),
             _ => Err(candidates),
         }
     }
 
     fn add_attempt(&mut self, at: usize, event: &'h Event) {
-        let Event::Send { user, device, session, version, chat, id, body, tag } = event else {
+        let Event::Send { user, device, session, version, chat, id, body, amends, tag } = event
+        else {
             return;
         };
         self.active(chat, at);
@@ -225,13 +254,19 @@ impl<'h> Index<'h> {
         let known = self.tagged(*tag).or_else(|| self.by_id.get(key.as_ref()?).copied());
         let message = known.unwrap_or_else(|| {
             self.by_author.entry((chat, user)).or_default().push(self.messages.len());
+            if let Some(Amends::Delete(seq)) = amends {
+                let deletions = self.deletions.entry((chat, *seq)).or_default();
+                deletions.push(self.messages.len());
+            }
             self.messages.push(Message {
                 tag: *tag,
                 chat,
                 user,
                 id,
+                amends: *amends,
                 attempts: Vec::new(),
                 acks: Vec::new(),
+                refusals: 0,
                 maybe_seen_at: None,
                 seqs: BTreeSet::new(),
             });
@@ -260,6 +295,7 @@ impl<'h> Index<'h> {
                 && let Some(message) = self.tagged(*tag)
             {
                 *refusals.entry(message).or_default() += 1;
+                self.messages[message].refusals += 1;
             }
         }
         for (at, event) in history.events().iter().enumerate() {
@@ -274,10 +310,9 @@ impl<'h> Index<'h> {
             let effective = match message.attempt_of(device, at) {
                 Some(attempt) if attempt.version < 5 => {
                     let since = self.member_at(chat, user).filter(|since| *since < attempt.at);
-                    let member = match self.spans(chat, user) {
-                        Some(_) => seq.is_some(),
-                        None => since.is_some(),
-                    };
+                    // Nor does anybody know whether there was something to be amended.
+                    let unsure = self.spans(chat, user).is_some() || message.amends.is_some();
+                    let member = if unsure { seq.is_some() } else { since.is_some() };
                     let refused = refusals.get_mut(&id).filter(|left| **left > 0 && seq.is_none());
                     let taken_as_refusal = refused.map(|left| *left -= 1).is_some();
                     member && !taken_as_refusal
@@ -323,6 +358,44 @@ impl<'h> Index<'h> {
                 }
             }
         }
+    }
+
+    /// Whoever blocks goes without what the other sends meanwhile; where nobody knows, he may get it or not.
+    fn add_blocks(&mut self) {
+        let mut blocks = BTreeSet::new();
+        for request in self.requests.all() {
+            if let Ask::Block { chat, blocks: true } = request.ask {
+                blocks.insert((chat.as_str(), request.user));
+            }
+        }
+        for (chat, user) in blocks {
+            let sent = self.messages.iter().enumerate();
+            for (id, message) in sent.filter(|(_, one)| one.chat == chat && one.user != user) {
+                let stored = self.stored_by(message);
+                let switch = Switch::Block { chat };
+                match self.requests.is_on(user, switch, message.first_at(), stored) {
+                    Some(false) => {}
+                    on => {
+                        self.excused.or_default(chat, user).insert(message.tag);
+                        if on == Some(true) {
+                            self.hidden.or_default(chat, user).insert(id);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The event by which the message has its place, and its only one.
+    fn stored_by(&self, message: &Message<'_>) -> usize {
+        let session = message.attempts.first().map(|first| (first.device, first.session));
+        let is_same = |other: &Attempt<'_>| Some((other.device, other.session)) == session;
+        if message.id.is_none() && !message.attempts.iter().all(is_same) {
+            return usize::MAX;
+        }
+        let acks = message.acks.iter().filter(|ack| ack.effective).map(|ack| ack.at);
+        let seen = message.seqs.iter().filter_map(|seq| self.entry(message.chat, *seq));
+        acks.chain(seen.map(|entry| entry.known_at)).min().unwrap_or(usize::MAX)
     }
 
     fn active(&mut self, chat: &'h str, at: usize) {

@@ -21,6 +21,8 @@
 //!     id: None,
 //!     from: "alice".into(),
 //!     body: Some("hi".into()),
+//!     amends: None,
+//!     deleted: false,
 //!     after: None,
 //!     qos: 1,
 //! });
@@ -35,12 +37,13 @@ mod message;
 mod pairs;
 mod promises;
 mod ranges;
+mod requests;
 mod shrink;
 mod spans;
 mod violation;
 mod world;
 
-pub use event::{Event, Scope};
+pub use event::{Amends, Ask, Event, Past, Scope};
 pub use history::{History, ReadError};
 pub use promises::check;
 pub use shrink::{CHECKS_MAX, shrink};

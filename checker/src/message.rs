@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::{Amends, Event};
+
 /// Place of a message in the index.
 pub(crate) type MessageId = usize;
 
@@ -13,8 +15,11 @@ pub(crate) struct Message<'h> {
     pub(crate) user: &'h str,
     /// Lower case: the form of a UUID is the client's.
     pub(crate) id: Option<String>,
+    pub(crate) amends: Option<Amends>,
     pub(crate) attempts: Vec<Attempt<'h>>,
     pub(crate) acks: Vec<Ack>,
+    /// How often it was refused.
+    pub(crate) refusals: usize,
     /// First [`Received`](crate::Event::Received) that may be this message though it cannot be told from another.
     pub(crate) maybe_seen_at: Option<usize>,
     /// Where it stands in the log, as told or seen.
@@ -54,9 +59,21 @@ pub(crate) struct Content<'h> {
     pub(crate) from: &'h str,
     pub(crate) id: Option<&'h str>,
     pub(crate) body: Option<&'h str>,
+    pub(crate) amends: Option<Amends>,
 }
 
-impl Content<'_> {
+impl<'h> Content<'h> {
+    /// What a [`Received`](Event::Received) tells.
+    pub(crate) fn of(at: usize, event: &'h Event) -> Option<Self> {
+        let Event::Received { id, from, body, amends, .. } = event else { return None };
+        Some(Self { at, from, id: id.as_deref(), body: body.as_deref(), amends: *amends })
+    }
+
+    /// Whether the rest of what is told names a message though there is no body: a deletion has none.
+    pub(crate) fn is_deletion(&self) -> bool {
+        matches!(self.amends, Some(Amends::Delete(_)))
+    }
+
     /// Whether both can be the same entry: what both tell is equal.
     pub(crate) fn agrees(&self, other: &Content<'_>) -> bool {
         let ids_agree = match (self.id, other.id) {
@@ -67,7 +84,8 @@ impl Content<'_> {
             (Some(one), Some(two)) => one == two,
             _ => true,
         };
-        self.from == other.from && ids_agree && bodies_agree
+        let amends_agree = self.amends == other.amends;
+        self.from == other.from && ids_agree && bodies_agree && amends_agree
     }
 }
 
@@ -89,7 +107,8 @@ impl Message<'_> {
         let body_agrees = content
             .body
             .is_none_or(|body| self.attempts.iter().any(|attempt| attempt.body == body));
-        self.user == content.from && id_agrees && body_agrees
+        let amends_agrees = self.amends == content.amends;
+        self.user == content.from && id_agrees && body_agrees && amends_agrees
     }
 
     /// The answer to the latest attempt of this device before `at`.

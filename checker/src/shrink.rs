@@ -117,6 +117,9 @@ fn user_of(event: &Event) -> Option<String> {
         Event::Member { user, .. }
         | Event::Added { user, .. }
         | Event::Removed { user, .. }
+        | Event::Asked { user, .. }
+        | Event::Probed { user, .. }
+        | Event::Overheard { user, .. }
         | Event::Excused { user, .. } => Some(user.clone()),
         _ => owner_of(event).map(|(user, _)| user.into()),
     }
@@ -136,6 +139,9 @@ fn owner_of(event: &Event) -> Option<(&str, &str)> {
         | Event::Acked { user, device, .. }
         | Event::Refused { user, device, .. }
         | Event::Received { user, device, .. }
+        | Event::Looks { user, device }
+        | Event::Presence { user, device, .. }
+        | Event::History { user, device, .. }
         | Event::AckedBack { user, device, .. }
         | Event::ReadSaid { user, device, .. }
         | Event::ReadAcked { user, device, .. }
@@ -143,6 +149,9 @@ fn owner_of(event: &Event) -> Option<(&str, &str)> {
         Event::Member { .. }
         | Event::Added { .. }
         | Event::Removed { .. }
+        | Event::Asked { .. }
+        | Event::Probed { .. }
+        | Event::Overheard { .. }
         | Event::Answered { .. }
         | Event::Excused { .. }
         | Event::ServerCrashed
@@ -160,6 +169,8 @@ fn chat_of(event: &Event) -> Option<String> {
         | Event::Excused { chat, .. }
         | Event::Send { chat, .. }
         | Event::Received { chat, .. }
+        | Event::History { chat, .. }
+        | Event::Probed { chat, .. }
         | Event::AckedBack { chat, .. }
         | Event::ReadSaid { chat, .. }
         | Event::ReadAcked { chat, .. }

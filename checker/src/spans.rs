@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 /// The memberships of one user in one chat: first and last entry of each, rising; the last may be open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Spans(Vec<(u64, Option<u64>)>);
+pub(crate) struct Spans {
+    memberships: Vec<(u64, Option<u64>)>,
+    joins: usize,
+    ends: usize,
+}
 
 impl Spans {
     /// What the log's entries make of it: by place, whether he joins there or goes. `from_start`: he was a
@@ -22,38 +26,47 @@ impl Spans {
             }
         }
         spans.extend(open.map(|first| (first, None)));
-        Self(spans)
+        let joins = changes.values().filter(|joins| **joins).count();
+        Self { memberships: spans, joins, ends: changes.len() - joins }
+    }
+
+    /// How many entries make him a member (`joins`), or end that.
+    pub(crate) fn changes(&self, joins: bool) -> usize {
+        if joins { self.joins } else { self.ends }
     }
 
     /// Whether he is entitled to the entry at `seq`.
     pub(crate) fn contains(&self, seq: u64) -> bool {
-        self.0.iter().any(|(first, last)| *first <= seq && last.is_none_or(|last| seq <= last))
+        self.memberships
+            .iter()
+            .any(|(first, last)| *first <= seq && last.is_none_or(|last| seq <= last))
     }
 
     /// Whether he is a member at the end of the log.
     pub(crate) fn is_open(&self) -> bool {
-        self.0.last().is_some_and(|(_, last)| last.is_none())
+        self.memberships.last().is_some_and(|(_, last)| last.is_none())
     }
 
     /// The last entry that he is ever entitled to; `None` while he is a member.
     pub(crate) fn last(&self) -> Option<u64> {
-        self.0.last().and_then(|(_, last)| *last)
+        self.memberships.last().and_then(|(_, last)| *last)
     }
 
     /// The last entry before his first membership.
     pub(crate) fn before(&self) -> u64 {
-        self.0.first().map_or(0, |(first, _)| first.saturating_sub(1))
+        self.memberships.first().map_or(0, |(first, _)| first.saturating_sub(1))
     }
 
     /// The end of the last membership that ended before `seq`.
     pub(crate) fn ended_before(&self, seq: u64) -> Option<u64> {
-        self.0.iter().filter_map(|(_, last)| *last).rfind(|last| *last < seq)
+        self.memberships.iter().filter_map(|(_, last)| *last).rfind(|last| *last < seq)
     }
 
     /// What he is not entitled to, as inclusive ranges.
     pub(crate) fn gaps(&self) -> impl Iterator<Item = (u64, u64)> {
-        let firsts = self.0.iter().map(|(first, _)| first.saturating_sub(1));
-        let lasts = self.0.iter().map(|(_, last)| last.map(|last| last.saturating_add(1)));
+        let firsts = self.memberships.iter().map(|(first, _)| first.saturating_sub(1));
+        let lasts =
+            self.memberships.iter().map(|(_, last)| last.map(|last| last.saturating_add(1)));
         let starts = std::iter::once(Some(1)).chain(lasts);
         let ends = firsts.chain([u64::MAX]);
         starts.zip(ends).filter_map(|(start, end)| Some((start?, end)))

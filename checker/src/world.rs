@@ -124,9 +124,17 @@ impl<'h> World<'h> {
                     Subscription { chats, at, qos: *qos, receipts: *receipts, no_local: *no_local };
                 self.subscribe(user, device, subscription, index);
             }
-            Event::Disconnected { user, device } => self.device_mut(user, device).disconnect(),
+            Event::Disconnected { user, device } => self.device_mut(user, device).disconnect(at),
             Event::SessionEnded { user, device } => self.device_mut(user, device).end_session(),
-            Event::Acked { tag, seq: Some(seq), .. } => self.told(at, *tag, *seq, index),
+            Event::Acked { user, device, tag, seq, .. } => {
+                let message = index.tagged(*tag).map(|id| index.message(id));
+                if let Some(attempt) = message.and_then(|message| message.attempt_of(device, at)) {
+                    self.device_mut(user, device).answered(attempt.at);
+                }
+                if let Some(seq) = seq {
+                    self.told(at, *tag, *seq, index);
+                }
+            }
             Event::Received { .. } => self.receive(event),
             Event::AckedBack { user, device, chat, seq } => {
                 self.device_mut(user, device).acknowledge(chat, *seq);
@@ -140,10 +148,15 @@ impl<'h> World<'h> {
             Event::ServerCrashed => self.crashed_at = Some(at),
             Event::Added { .. }
             | Event::Removed { .. }
+            | Event::Asked { .. }
             | Event::Answered { .. }
+            | Event::History { .. }
+            | Event::Probed { .. }
+            | Event::Looks { .. }
+            | Event::Presence { .. }
+            | Event::Overheard { .. }
             | Event::Excused { .. }
             | Event::Send { .. }
-            | Event::Acked { seq: None, .. }
             | Event::Refused { .. }
             | Event::ReadAcked { .. }
             | Event::Receipt { .. }

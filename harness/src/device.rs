@@ -1,85 +1,38 @@
 //! One client: an MQTT session with a plan.
 
+mod incoming;
+mod outgoing;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
 use std::time::Duration;
 
 use bluetick_asyncapi::Mismatch;
 use bluetick_checker::{Event, Scope};
 use fastrand::Rng;
-use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::judge::Judge;
-use crate::outbox::{Outbox, Outgoing};
+use crate::outbox::Outbox;
+use crate::plan::{Dial, Habits, Pace, Phase, Plan};
 use crate::record::Record;
-use crate::wire::{self, Connect, Packet};
+use crate::requests::Requests;
+use crate::wire::{self, Connect, Packet, Publish};
 
 /// Messages that a device has open at most.
 const OUTBOX_MAX: usize = 12;
 
+/// Messages that a device has in mind to change.
+const SEEN_MAX: usize = 24;
+
 /// How long a server may take to answer a CONNECT.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What a device is like.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// Whose.
-    pub user: String,
-    /// MQTT client id.
-    pub device: String,
-    /// 4 (3.1.1) or 5.
-    pub version: u8,
-    /// Its session outlives its connection.
-    pub persistent: bool,
-    /// Subscribes to all messages at this QoS.
-    pub messages: Option<u8>,
-    /// Subscribes to all receipts.
-    pub receipts: bool,
-    /// Does not want its own messages (MQTT 5).
-    pub no_local: bool,
-    /// Sends to these chats.
-    pub sends_to: Vec<String>,
-    /// Gives its messages ids.
-    pub ids: bool,
-    /// Says now and then what it has read.
-    pub reads: bool,
-}
-
-/// How a device behaves in time.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// From one action to the next, at most.
-    pub step: Duration,
-    /// One action in so many loses the connection; 0: never.
-    pub cut_one_in: u32,
-}
-
-/// What all devices are doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Sending, reading, losing connections.
-    Busy,
-    /// No new messages and no more cuts: everything under way comes to its end.
-    Settling,
-    /// Over.
-    Done,
-}
-
-/// How a device gets a connection.
-pub trait Dial {
-    /// A connection.
-    type Stream: AsyncRead + AsyncWrite + Unpin;
-
-    /// Connects; an error is tried again.
-    fn dial(&self) -> impl Future<Output = std::io::Result<Self::Stream>>;
-}
 
 /// A client of one user.
 pub struct Device {
     plan: Plan,
+    habits: Habits,
     pace: Pace,
     record: Record,
     random: Rng,
@@ -93,7 +46,19 @@ pub struct Device {
     read_up_to: BTreeMap<String, u64>,
     reads: BTreeMap<u16, (String, u64)>,
     judge: Judge,
+    requests: Requests,
+    asked: u16,
+    /// The latest messages, with their authors.
+    seen: VecDeque<Seen>,
+    /// What was acknowledged in this connection, by packet id: over 3.1.1 it may be refused all the same.
+    acknowledged: BTreeMap<u16, u64>,
     out: Vec<u8>,
+}
+
+struct Seen {
+    chat: String,
+    seq: u64,
+    from: String,
 }
 
 struct Delivered {
@@ -108,6 +73,7 @@ impl Device {
     pub fn new(plan: Plan, pace: Pace, record: Record, seed: u64) -> Self {
         Self {
             plan,
+            habits: Habits::default(),
             pace,
             record,
             random: Rng::with_seed(seed),
@@ -120,8 +86,18 @@ impl Device {
             read_up_to: BTreeMap::new(),
             reads: BTreeMap::new(),
             judge: Judge::default(),
+            requests: Requests::default(),
+            asked: 0,
+            seen: VecDeque::new(),
+            acknowledged: BTreeMap::new(),
             out: Vec::new(),
         }
+    }
+
+    /// The device with these habits; without, it has none.
+    #[must_use]
+    pub fn with_habits(self, habits: Habits) -> Self {
+        Self { habits, ..self }
     }
 
     /// Lives until the phase is [`Phase::Done`]. `idle` is told how many messages wait for their
@@ -135,7 +111,7 @@ impl Device {
         phase: watch::Receiver<Phase>,
         open: watch::Sender<usize>,
     ) -> Result<(), String> {
-        while *phase.borrow() != Phase::Done {
+        while !self.is_over(*phase.borrow()) {
             open.send_replace(usize::MAX);
             let Ok(mut stream) = dial.dial().await else {
                 sleep(self.step()).await;
@@ -153,12 +129,18 @@ impl Device {
             });
             self.to_ack.clear();
             self.reads.clear();
+            self.acknowledged.clear();
             self.out.clear();
             if !self.plan.persistent {
                 self.has_session = false;
             }
         }
+        open.send_replace(0);
         Ok(())
+    }
+
+    fn is_over(&self, phase: Phase) -> bool {
+        phase == Phase::Done || (phase == Phase::Settling && self.habits.leaves)
     }
 
     /// Connects, subscribes, and sends again what is open. `false`: the server will not now.
@@ -212,6 +194,9 @@ impl Device {
             let again = session_present && self.session > 0;
             self.write_message(at, again);
         }
+        for at in 0..self.requests.open.len() {
+            self.write_request(at);
+        }
         Ok(true)
     }
 
@@ -224,8 +209,14 @@ impl Device {
         if self.plan.receipts {
             filters.push(("chats/+/receipts".to_owned(), 1));
         }
+        if self.habits.looks {
+            filters.push(("users/+/presence".to_owned(), 0));
+        }
         if self.plan.version == 4 {
             filters.push(("me/errors".to_owned(), 0));
+        }
+        if !self.habits.wishes.is_empty() {
+            filters.push(("me/replies/+".to_owned(), 0));
         }
         filters
     }
@@ -249,14 +240,18 @@ impl Device {
             if now == Phase::Settling {
                 self.ack(usize::MAX);
             }
-            open.send_replace(self.outbox.messages.len());
+            open.send_replace(self.outbox.messages.len() + self.requests.open.len());
             if !self.out.is_empty() {
                 let out = std::mem::take(&mut self.out);
                 if stream.write_all(&out).await.is_err() {
                     return Ok(());
                 }
             }
-            if now == Phase::Done {
+            if self.is_over(now) {
+                // With a goodbye or without, as the server has to find out.
+                if now == Phase::Settling {
+                    self.cut(stream).await;
+                }
                 return Ok(());
             }
             let step = self.step();
@@ -287,7 +282,12 @@ impl Device {
             self.cut(stream).await;
             return false;
         }
+        if !self.habits.wishes.is_empty() && self.random.u8(..16) == 0 {
+            self.ask();
+            return true;
+        }
         match self.random.u8(..10) {
+            0 if self.habits.amends => self.amend(),
             0..=4 if !self.plan.sends_to.is_empty() => self.send(),
             5..=8 => {
                 let some = self.random.usize(..=self.to_ack.len());
@@ -305,7 +305,14 @@ impl Device {
         match self.random.u8(..3) {
             0 => wire::disconnect(&mut last),
             1 => {
-                wire::publish(&mut last, self.plan.version, 1, false, 9, "users/x/send", b"torn");
+                let torn = Publish {
+                    qos: 1,
+                    id: 9,
+                    topic: "users/x/send",
+                    payload: b"torn",
+                    ..Publish::default()
+                };
+                wire::publish(&mut last, self.plan.version, &torn);
                 last.truncate(self.random.usize(1..last.len()));
             }
             _ => {}
@@ -314,54 +321,6 @@ impl Device {
         if stream.write_all(&last).await.is_ok() {
             let _flushed = stream.flush().await;
         }
-    }
-
-    fn send(&mut self) {
-        if self.outbox.messages.len() >= OUTBOX_MAX {
-            return;
-        }
-        let tag = self.record.tag();
-        let chat = self.plan.sends_to[self.random.usize(..self.plan.sends_to.len())].clone();
-        let id = self.plan.ids.then(|| uuid(tag, &mut self.random));
-        let topic = match &id {
-            Some(id) => format!("chats/{chat}/send/{id}"),
-            None => format!("chats/{chat}/send"),
-        };
-        let qos = if self.random.u8(..8) == 0 { 2 } else { 1 };
-        let packet_id = self.outbox.next_packet_id();
-        self.outbox.messages.push_back(Outgoing {
-            tag,
-            chat,
-            topic,
-            id,
-            body: format!("message {tag}"),
-            qos,
-            packet_id,
-            released: false,
-        });
-        self.write_message(self.outbox.messages.len() - 1, false);
-    }
-
-    fn write_message(&mut self, at: usize, dup: bool) {
-        let Some(message) = self.outbox.messages.get(at) else { return };
-        if message.released {
-            wire::ack(&mut self.out, 6, message.packet_id);
-            return;
-        }
-        self.record.push(Event::Send {
-            user: self.plan.user.clone(),
-            device: self.plan.device.clone(),
-            session: self.session,
-            version: self.plan.version,
-            chat: message.chat.clone(),
-            id: message.id.clone(),
-            body: message.body.clone(),
-            tag: message.tag,
-        });
-        let (version, qos) = (self.plan.version, message.qos);
-        let payload = message.body.as_bytes();
-        self.judge.said(&message.topic, payload);
-        wire::publish(&mut self.out, version, qos, dup, message.packet_id, &message.topic, payload);
     }
 
     /// Acknowledges the oldest deliveries.
@@ -402,9 +361,10 @@ impl Device {
         // Numbers above those of messages.
         let packet_id = (1000..2000).find(|id| !self.reads.contains_key(id)).unwrap_or(1999);
         let (topic, payload) = (format!("chats/{chat}/read"), seq.to_string());
-        let version = self.plan.version;
-        self.judge.said(&topic, payload.as_bytes());
-        wire::publish(&mut self.out, version, 1, false, packet_id, &topic, payload.as_bytes());
+        let (topic, payload) = (&topic, payload.as_bytes());
+        self.judge.said(topic, payload);
+        let publish = Publish { qos: 1, id: packet_id, topic, payload, ..Publish::default() };
+        wire::publish(&mut self.out, self.plan.version, &publish);
         self.reads.insert(packet_id, (chat, seq));
     }
 
@@ -433,6 +393,7 @@ impl Device {
                         self.record.push(Event::ReadAcked { user, device, chat, seq });
                     }
                 } else if let Some(message) = self.outbox.remove(id) {
+                    self.acknowledged.insert(id, message.tag);
                     self.acked(message.tag, reason, &properties);
                 }
             }
@@ -442,6 +403,7 @@ impl Device {
                     return true;
                 };
                 let (tag, first) = (message.tag, !message.released);
+                self.acknowledged.insert(id, tag);
                 message.released = true;
                 if first {
                     self.acked(tag, reason, &properties);
@@ -489,6 +451,10 @@ impl Device {
                 continue;
             }
             let (user, device) = self.names();
+            if filter.ends_with("presence") {
+                self.record.push(Event::Looks { user, device });
+                continue;
+            }
             self.record.push(Event::Subscribed {
                 user,
                 device,
@@ -499,94 +465,5 @@ impl Device {
             });
         }
         self.subscribed
-    }
-
-    fn membership(&self, chat: &str, seq: u64, from: &str, event: &Value) {
-        let kind = event.get("kind").and_then(Value::as_str);
-        let members = event.get("members").and_then(Value::as_array);
-        let members = members.into_iter().flatten().filter_map(Value::as_str);
-        let say = |user: &str, joins| self.record.membership(chat, user, seq, joins);
-        match kind {
-            Some("added") => members.for_each(|user| say(user, true)),
-            Some("removed") => members.for_each(|user| say(user, false)),
-            Some("left") => say(from, false),
-            _ => {}
-        }
-    }
-
-    fn delivered(&mut self, qos: u8, packet_id: u16, topic: &str, payload: &[u8]) {
-        let (user, device) = self.names();
-        let json: Value = serde_json::from_slice(payload).unwrap_or_default();
-        let number = |name: &str| json.get(name).and_then(Value::as_u64);
-        let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
-        let chat = text("chat").unwrap_or_default();
-        let mut of_chat = None;
-        if topic.ends_with("/messages") {
-            let seq = number("seq").unwrap_or_default();
-            let from = text("from").unwrap_or_default();
-            let event = json.get("event");
-            if let Some(event) = event {
-                self.membership(&chat, seq, &from, event);
-            }
-            self.record.push(Event::Received {
-                user,
-                device,
-                chat: chat.clone(),
-                seq,
-                id: text("id"),
-                from,
-                // What an event says has to be the same for everybody, too.
-                body: event.map(Value::to_string).or_else(|| text("body")),
-                after: number("after"),
-                qos,
-            });
-            let highest = self.highest.entry(chat.clone()).or_default();
-            *highest = seq.max(*highest);
-            of_chat = Some((chat, seq));
-        } else if topic.ends_with("/receipts") {
-            self.record.push(Event::Receipt {
-                user,
-                device,
-                chat,
-                of: text("user").unwrap_or_default(),
-                delivered: number("delivered").unwrap_or_default(),
-                read: number("read").unwrap_or_default(),
-            });
-        } else if topic == "me/errors" {
-            let id = number("packet_id").and_then(|id| u16::try_from(id).ok()).unwrap_or_default();
-            let code = number("code").and_then(|code| u8::try_from(code).ok()).unwrap_or_default();
-            if let Some(tag) = self.outbox.find(id).map(|message| message.tag) {
-                self.record.push(Event::Refused { user, device, tag, code });
-            }
-        }
-        if qos > 0 {
-            self.to_ack.push_back(Delivered { chat: of_chat, qos, packet_id });
-        }
-    }
-}
-
-/// An id for a message: now rising with time (version 7), now any (version 4).
-fn uuid(tag: u64, random: &mut Rng) -> String {
-    let noise = random.u64(..);
-    if random.bool() {
-        let (time, rest) = (tag, noise & 0xFFF);
-        format!(
-            "{:08x}-{:04x}-7{:03x}-8{:03x}-{:012x}",
-            (time >> 16) & 0xFFFF_FFFF,
-            time & 0xFFFF,
-            rest,
-            random.u16(..) & 0xFFF,
-            noise >> 16
-        )
-    } else {
-        let high = random.u64(..);
-        format!(
-            "{:08x}-{:04x}-4{:03x}-9{:03x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xFFFF,
-            high & 0xFFF,
-            noise & 0xFFF,
-            noise >> 16
-        )
     }
 }

@@ -9,8 +9,14 @@
 mod device;
 mod judge;
 mod outbox;
+mod plan;
 mod record;
+mod requests;
+mod stranger;
 pub mod wire;
 
-pub use device::{Device, Dial, Pace, Phase, Plan};
+pub use device::Device;
+pub use plan::{Dial, Habits, Pace, Phase, Plan};
 pub use record::Record;
+pub use requests::Wish;
+pub use stranger::Stranger;

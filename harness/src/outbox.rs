@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use bluetick_checker::Amends;
+
 /// A message on its way.
 #[derive(Debug, Clone)]
 pub(crate) struct Outgoing {
@@ -11,6 +13,8 @@ pub(crate) struct Outgoing {
     /// The message id, if the client gives one.
     pub(crate) id: Option<String>,
     pub(crate) body: String,
+    /// The entry that it changes.
+    pub(crate) amends: Option<Amends>,
     pub(crate) qos: u8,
     pub(crate) packet_id: u16,
     /// QoS 2: PUBREC came, PUBREL is out.

@@ -1,5 +1,8 @@
 //! As much of MQTT 3.1.1 and 5 as a chat client needs, from the client's side.
 
+/// The name of the reason string among the properties of a [`Packet::Ack`].
+pub const REASON_STRING: &str = "reason string";
+
 /// A packet from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
@@ -29,7 +32,7 @@ pub enum Packet {
         id: u16,
         /// MQTT 5's reason, else 0.
         reason: u8,
-        /// MQTT 5's user properties.
+        /// MQTT 5's user properties, and its reason string under [`REASON_STRING`].
         properties: Vec<(String, String)>,
     },
     /// The answer to SUBSCRIBE.
@@ -78,26 +81,42 @@ pub fn connect(out: &mut Vec<u8>, connect: &Connect<'_>) {
     frame(out, 0x10, &body);
 }
 
+/// What a PUBLISH says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Publish<'a> {
+    /// Quality of service.
+    pub qos: u8,
+    /// It may have been sent before.
+    pub dup: bool,
+    /// Packet id; left out at QoS 0.
+    pub id: u16,
+    /// Topic.
+    pub topic: &'a str,
+    /// A user property (MQTT 5).
+    pub property: Option<(&'a str, &'a str)>,
+    /// Body.
+    pub payload: &'a [u8],
+}
+
 /// Appends a PUBLISH.
-pub fn publish(
-    out: &mut Vec<u8>,
-    version: u8,
-    qos: u8,
-    dup: bool,
-    id: u16,
-    topic: &str,
-    payload: &[u8],
-) {
+pub fn publish(out: &mut Vec<u8>, version: u8, publish: &Publish<'_>) {
     let mut body = Vec::new();
-    text(&mut body, topic);
-    if qos > 0 {
-        body.extend(id.to_be_bytes());
+    text(&mut body, publish.topic);
+    if publish.qos > 0 {
+        body.extend(publish.id.to_be_bytes());
     }
     if version == 5 {
-        body.push(0);
+        let mut properties = Vec::new();
+        if let Some((name, value)) = publish.property {
+            properties.push(38);
+            text(&mut properties, name);
+            text(&mut properties, value);
+        }
+        length(&mut body, properties.len());
+        body.extend(properties);
     }
-    body.extend(payload);
-    frame(out, 0x30 | (u8::from(dup) << 3) | (qos << 1), &body);
+    body.extend(publish.payload);
+    frame(out, 0x30 | (u8::from(publish.dup) << 3) | (publish.qos << 1), &body);
 }
 
 /// Appends a SUBSCRIBE for filters with their options byte.
@@ -132,17 +151,21 @@ fn text(out: &mut Vec<u8>, text: &str) {
 
 fn frame(out: &mut Vec<u8>, first: u8, body: &[u8]) {
     out.push(first);
-    let mut length = body.len();
+    length(out, body.len());
+    out.extend(body);
+}
+
+/// Appends a length in MQTT's variable byte form.
+fn length(out: &mut Vec<u8>, mut length: usize) {
     loop {
         let byte = u8::try_from(length % 128).unwrap_or(0);
         length /= 128;
         if length == 0 {
             out.push(byte);
-            break;
+            return;
         }
         out.push(byte | 0x80);
     }
-    out.extend(body);
 }
 
 /// Takes a packet off the front of `inbox`; `None`: more bytes are needed.
@@ -225,7 +248,7 @@ impl Reader<'_> {
         String::from_utf8(self.take(length)?.to_vec()).ok()
     }
 
-    /// The user properties; others that a server sends here are passed over by their size.
+    /// The user properties and the reason string; others that a server sends here are passed over by their size.
     fn properties(&mut self) -> Option<Vec<(String, String)>> {
         let (length, used) = number(self.0).ok()??;
         self.take(used)?;
@@ -234,7 +257,8 @@ impl Reader<'_> {
         while let Some(kind) = inner.byte() {
             match kind {
                 38 => found.push((inner.text()?, inner.text()?)),
-                31 | 3 | 8 => {
+                31 => found.push((REASON_STRING.to_owned(), inner.text()?)),
+                3 | 8 => {
                     inner.text()?;
                 }
                 2 => {

@@ -38,7 +38,6 @@ struct Pending {
 struct Item {
     token: Token,
     request: FilterRequest,
-    of_host: bool,
     code: Option<Reason>,
 }
 
@@ -117,7 +116,7 @@ impl Session {
                     renewed,
                 });
             }
-            items.push(Item { token, request, of_host: false, code });
+            items.push(Item { token, request, code });
         }
         let pending = Pending { packet_id, unsubscribe: false, subscription_id, items };
         self.subscriptions.pending = Some(pending);
@@ -146,12 +145,12 @@ impl Session {
             let token = self.token();
             let granted = &mut self.subscriptions.granted;
             let at = granted.iter().position(|had| had.request.filter == filter);
-            let (request, of_host, code) = match at {
+            let (request, code) = match at {
                 Some(at) => {
                     let had = granted.remove(at);
                     let of_host = had.of_host;
                     self.calls.push_back(Call::Unsubscribe { token, filter, of_host });
-                    (had.request, of_host, None)
+                    (had.request, None)
                 }
                 None => {
                     let code = if topic::is_valid_filter(&filter) {
@@ -166,10 +165,10 @@ impl Session {
                         retain_as_published: false,
                         retain_handling: 0,
                     };
-                    (request, false, Some(code))
+                    (request, Some(code))
                 }
             };
-            items.push(Item { token, request, of_host, code });
+            items.push(Item { token, request, code });
         }
         let pending = Pending { packet_id, unsubscribe: true, subscription_id: None, items };
         self.subscriptions.pending = Some(pending);
@@ -178,9 +177,15 @@ impl Session {
 
     /// A subscription is decided: `reason` is the granted QoS or why not.
     pub fn handle_subscribed(&mut self, token: Token, reason: Reason, of_host: bool) {
-        if let Some(item) = self.pending_item(token) {
-            item.code = Some(reason);
-            item.of_host = of_host;
+        let Some(pending) = self.subscriptions.pending.as_mut() else { return };
+        let id = pending.subscription_id;
+        let Some(item) = pending.items.iter_mut().find(|item| item.token == token) else { return };
+        item.code = Some(reason);
+        // At once: notices may follow before the other filters of its packet are decided. MQTT 5 §3.8.4
+        // lets them come before the SUBACK.
+        if let Some(qos) = QoS::from_bits(reason.0) {
+            let request = FilterRequest { qos, ..item.request.clone() };
+            self.subscriptions.grant(Subscription { request, id, of_host });
         }
         self.flush_subscriptions();
     }
@@ -208,15 +213,6 @@ impl Session {
         if request.unsubscribe {
             codec::write_unsuback(&mut self.transmit, version, request.packet_id, &codes);
             return;
-        }
-        for (item, code) in request.items.into_iter().zip(&codes) {
-            let Some(qos) = QoS::from_bits(code.0) else { continue };
-            let granted = FilterRequest { qos, ..item.request };
-            self.subscriptions.grant(Subscription {
-                request: granted,
-                id: request.subscription_id,
-                of_host: item.of_host,
-            });
         }
         codec::write_suback(&mut self.transmit, version, request.packet_id, &codes);
     }

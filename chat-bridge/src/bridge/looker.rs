@@ -1,7 +1,7 @@
 //! A session that looks at who is there: at users it names, or at all with whom its user shares a
 //! chat.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,7 +20,7 @@ pub(super) struct Looker {
     pub(super) me: Arc<Person>,
     wanted: Mutex<Wanted>,
     /// At whom it looks. Held while that is changed: by one reader at a time.
-    watched: Mutex<HashSet<UserId>>,
+    watched: Mutex<BTreeSet<UserId>>,
     /// Its user's chats have changed since it was last found out who is in them.
     stale: AtomicBool,
     /// Something happened meanwhile that it may have to be told.
@@ -51,7 +51,7 @@ impl Again {
 #[derive(Default)]
 struct Wanted {
     all: bool,
-    named: HashSet<UserId>,
+    named: BTreeSet<UserId>,
 }
 
 impl Looker {
@@ -119,7 +119,7 @@ impl Looker {
             let wanted = self.wanted.lock();
             (wanted.all, wanted.named.clone())
         };
-        let mut may = if all { contacts(shared, &self.me.user)? } else { HashSet::new() };
+        let mut may = if all { contacts(shared, &self.me.user)? } else { BTreeSet::new() };
         for user in named {
             if may.contains(&user) || shares_chat(shared, &self.me.user, &user)? {
                 may.insert(user);
@@ -164,8 +164,8 @@ impl Looker {
 }
 
 /// All with whom a user shares a chat.
-fn contacts(shared: &Shared, user: &UserId) -> Result<HashSet<UserId>, StoreError> {
-    let mut contacts = HashSet::new();
+fn contacts(shared: &Shared, user: &UserId) -> Result<BTreeSet<UserId>, StoreError> {
+    let mut contacts = BTreeSet::new();
     let store = shared.store();
     for partition in shared.pipeline.partitions() {
         for no in store.chats_of_user(partition.no(), user)? {
@@ -185,7 +185,7 @@ pub(super) fn shares_chat(shared: &Shared, a: &UserId, b: &UserId) -> Result<boo
     let store = shared.store();
     for partition in shared.pipeline.partitions() {
         let no = partition.no();
-        let of_a: HashSet<_> = store.chats_of_user(no, a)?.into_iter().collect();
+        let of_a: BTreeSet<_> = store.chats_of_user(no, a)?.into_iter().collect();
         for chat in store.chats_of_user(no, b)?.into_iter().filter(|chat| of_a.contains(chat)) {
             let Some(chat) = store.chat(no, chat)? else { continue };
             let both = [a, b].iter().all(|user| chat.active_index(user).is_some());

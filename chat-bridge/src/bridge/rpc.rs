@@ -281,7 +281,9 @@ pub(super) fn answer(chat: &ChatId, outcome: Outcome, names_members: bool) -> Ve
         Outcome::Changed(members) if names_members => {
             return rpc::answer_ok(&rpc::Changed { members });
         }
-        Outcome::Changed(_) => return rpc::answer_ok(&rpc::Empty {}),
+        Outcome::Changed(_) | Outcome::Preferred { .. } => {
+            return rpc::answer_ok(&rpc::Empty {});
+        }
         Outcome::Refused(refused) => refused,
         _ => return stranger().to_json(),
     };

@@ -41,7 +41,9 @@ impl Inner {
         let named = chat.clone();
         let reply = move |outcome: Result<Outcome, Unavailable>| match outcome {
             Ok(outcome) => {
-                if let (Outcome::Changed(_), Preference::Block(blocked)) = (&outcome, preference) {
+                if let (Outcome::Preferred { repeated: false }, Preference::Block(blocked)) =
+                    (&outcome, preference)
+                {
                     inner.blocked(&named, blocked);
                 }
                 inner.reply(&call, answer(&named, outcome, false));

@@ -398,6 +398,11 @@ pub enum Outcome {
     },
     /// The chat is changed, now or by the first attempt: the users whom it concerned.
     Changed(Vec<UserId>),
+    /// What a member has set for himself is so now, or was by the first attempt.
+    Preferred {
+        /// It was, and may have been set otherwise since.
+        repeated: bool,
+    },
     /// The user is like this now, or was already by the first attempt.
     UserChanged {
         /// What is kept of him.

@@ -29,7 +29,7 @@ impl Engine {
             return Ok(stranger);
         }
         if let Some(answer) = self.answered(&prefer.request, facts)? {
-            return Ok(answer.outcome());
+            return Ok(outcome(&answer, true));
         }
         let result = match (prefer.preference, place) {
             (_, Some((no, index))) => {
@@ -49,7 +49,7 @@ impl Engine {
             _ => Err(Refused::NotAMember),
         };
         let answer = Answer { at_ms: now, result };
-        let outcome = answer.outcome();
+        let outcome = outcome(&answer, false);
         self.answer(&prefer.request, answer, batch);
         Ok(outcome)
     }
@@ -68,5 +68,13 @@ impl Engine {
             Preference::Block(false) => member.blocks = None,
         }
         chat.mark_dirty(index);
+    }
+}
+
+/// A repeat is answered like the first, but what has changed since stands.
+fn outcome(answer: &Answer, repeated: bool) -> Outcome {
+    match answer.outcome() {
+        Outcome::Changed(_) => Outcome::Preferred { repeated },
+        other => other,
     }
 }

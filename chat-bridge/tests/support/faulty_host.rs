@@ -1,5 +1,6 @@
 //! What is between broker and chats in the simulation: nothing, or the mistakes that belong there.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bluetick_bridge::Bridge;
@@ -20,11 +21,12 @@ pub(crate) struct FaultyHost {
     inner: Bridge,
     sabotage: Option<Sabotage>,
     everything: Arc<Mutex<Vec<Delivery>>>,
+    bodies: Arc<Mutex<HashMap<String, Arc<Message>>>>,
 }
 
 impl FaultyHost {
     pub(crate) fn new(inner: Bridge, sabotage: Option<Sabotage>) -> Self {
-        Self { inner, sabotage, everything: Arc::default() }
+        Self { inner, sabotage, everything: Arc::default(), bodies: Arc::default() }
     }
 }
 
@@ -59,6 +61,7 @@ impl Host for FaultyHost {
             unacked: open.resume.iter().flat_map(|resume| resume.inflight.clone()).collect(),
             heard: self.everything.lock().len(),
             everything: self.everything.clone(),
+            bodies: self.bodies.clone(),
             inner: self.inner.open(open, line),
         }
     }
@@ -82,6 +85,8 @@ pub(crate) struct FaultySession {
     unacked: Vec<DeliveryId>,
     /// All that was sent to anybody.
     everything: Arc<Mutex<Vec<Delivery>>>,
+    /// Entries as they were before they were deleted, by what stays of them.
+    bodies: Arc<Mutex<HashMap<String, Arc<Message>>>>,
     /// How much of `everything` this session has seen.
     heard: usize,
 }
@@ -102,11 +107,30 @@ impl FaultySession {
                     delivery.message = without_after(&delivery.message);
                 }
             }
+            Some(Sabotage::RemembersDeleted) => self.remember(given),
+            Some(Sabotage::LosesBodies) => {
+                for delivery in given.iter_mut().filter(|one| is_message(one)) {
+                    delivery.message = without_body(&delivery.message);
+                }
+            }
             Some(Sabotage::CountsSentAsDelivered) => self.ack_all(given, is_message),
             Some(Sabotage::CountsSentAsTold) => self.ack_all(given, |one| !is_message(one)),
             Some(Sabotage::CoalescesReceipts) => self.coalesce(given),
             Some(Sabotage::Broadcasts) => self.overhear(given, room),
             _ => {}
+        }
+    }
+
+    fn remember(&self, given: &mut [Delivery]) {
+        let mut bodies = self.bodies.lock();
+        for delivery in given.iter_mut().filter(|one| is_message(one)) {
+            let text = text(&delivery.message);
+            let Some((place, rest)) = text.split_once(",\"type\":") else { continue };
+            if !rest.contains("\"deleted\":true") {
+                bodies.insert(place.to_owned(), delivery.message.clone());
+            } else if let Some(message) = bodies.get(place) {
+                delivery.message = message.clone();
+            }
         }
     }
 
@@ -153,17 +177,43 @@ fn is_message(delivery: &Delivery) -> bool {
 
 /// The message without the word that explains what it skips.
 fn without_after(message: &Arc<Message>) -> Arc<Message> {
-    let text = std::str::from_utf8(message.payload()).expect("JSON is UTF-8");
     // It is the last of an entry's keys in these runs, which have no events with one behind it.
-    let Some((rest, _)) = text.split_once(",\"after\":") else { return message.clone() };
-    let payload = format!("{rest}}}").into_bytes().into();
+    let Some((rest, _)) = text(message).split_once(",\"after\":") else { return message.clone() };
+    with_payload(message, format!("{rest}}}"))
+}
+
+/// The message as if it were deleted, if its place ends in 0.
+fn without_body(message: &Arc<Message>) -> Arc<Message> {
+    let parts = text(message).split_once(",\"body\":\"message");
+    let Some((place, rest)) = parts.filter(|(place, _)| place.contains("0,\"id\":")) else {
+        return message.clone();
+    };
+    let after = rest.split_once(",\"after\":").map_or("}", |(_, after)| after);
+    let key = if after == "}" { "" } else { ",\"after\":" };
+    with_payload(message, format!("{place},\"deleted\":true{key}{after}"))
+}
+
+fn text(message: &Message) -> &str {
+    std::str::from_utf8(message.payload()).expect("JSON is UTF-8")
+}
+
+fn with_payload(message: &Message, payload: String) -> Arc<Message> {
     let properties = PublishProperties::default();
+    let payload = payload.into_bytes().into();
     Arc::new(Message::new(message.topic().into(), payload, &properties, message.retain()))
 }
 
 impl HostSession for FaultySession {
     fn publish(&mut self, mut publish: HostPublish) {
         publish.dup &= self.sabotage != Some(Sabotage::OverlooksDup);
+        let refuses_otherwise = self.sabotage == Some(Sabotage::RefusesOtherwiseWhatExists);
+        if refuses_otherwise && publish.topic.starts_with("chats/alice~bob/typing") {
+            publish.topic = "chats/alice~bob/nothing".into();
+        }
+        let privacy = publish.topic.starts_with("rpc/privacy.set");
+        if privacy && self.sabotage == Some(Sabotage::IgnoresPrivacy) {
+            publish.payload = b"{\"receipts\":true}".as_slice().into();
+        }
         self.inner.publish(publish);
     }
 
@@ -206,6 +256,9 @@ impl HostSession for FaultySession {
     fn close(&mut self, mut ended: Ended) {
         if self.sabotage == Some(Sabotage::WritesOffWhatWasUnderWay) {
             self.inner.acked(&std::mem::take(&mut self.unacked));
+        }
+        if self.sabotage == Some(Sabotage::OverlooksWhoGoes) {
+            return;
         }
         ended.lives_on &= self.sabotage != Some(Sabotage::EndsSessionsEarly);
         self.inner.close(ended);

@@ -152,6 +152,14 @@ impl Kv for FaultyKv {
                 self.inner.commit(batch)?;
                 self.forget_answers()
             }
+            Some(Sabotage::ForgetsBlocks) => {
+                self.inner.commit(batch)?;
+                self.rewrite_chats(|chat| {
+                    for member in &mut chat.members {
+                        member.blocks = None;
+                    }
+                })
+            }
             Some(Sabotage::ForgetsRemovals) => {
                 self.inner.commit(batch)?;
                 self.rewrite_chats(|chat| {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bluetick_bridge::engine::{Change, ChangeChat, Command, Outcome, Refused, RequestKey};
-use bluetick_checker::Event;
+use bluetick_checker::{Ask, Event};
 use bluetick_protocol::{ChatId, MessageId, UserId};
 use fastrand::Rng;
 use tokio::sync::oneshot;
@@ -43,6 +43,17 @@ impl Request {
         Self { no, by, change }
     }
 
+    fn asked(&self) -> Event {
+        let names = |users: &[UserId]| users.iter().map(UserId::to_string).collect();
+        let (adds, removes) = match &self.change {
+            Change::Add(users) => (names(users), Vec::new()),
+            Change::Remove(users) => (Vec::new(), names(users)),
+            _ => (Vec::new(), vec![self.by.to_string()]),
+        };
+        let ask = Ask::Members { chat: GROUP.to_owned(), adds, removes };
+        Event::Asked { user: self.by.to_string(), request: self.no, ask }
+    }
+
     /// The same request each time: one entry of the log, by its id, is all that may come of it.
     fn command(&self) -> Command {
         let mut id = [9; 16];
@@ -64,7 +75,8 @@ fn user(name: &str) -> UserId {
 /// Changes who is in the group until all is calm; over once every request is answered.
 pub(super) async fn change_members(world: Rc<World>, mut random: Rng) {
     // Nothing comes of this one, but its answer says that there is a group by now.
-    let first = Request { no: 0, by: user("alice"), change: Change::Add(Vec::new()) };
+    let first =
+        Request { no: world.record.tag(), by: user("alice"), change: Change::Add(Vec::new()) };
     ask(world.clone(), first.clone(), random.fork()).await;
     let mut made = vec![first];
     while !world.calm.get() {
@@ -75,7 +87,7 @@ pub(super) async fn change_members(world: Rc<World>, mut random: Rng) {
             let again = random.u8(..4) == 0;
             let request = match again {
                 true => made[random.usize(..made.len())].clone(),
-                false => Request::new(made.len() as u64, &mut random),
+                false => Request::new(world.record.tag(), &mut random),
             };
             if !again {
                 made.push(request.clone());
@@ -95,6 +107,7 @@ async fn ask(world: Rc<World>, request: Request, mut random: Rng) {
         let (answer, answered) = oneshot::channel();
         // Whoever asked may have given up.
         let reply = Box::new(move |outcome| drop(answer.send(outcome)));
+        world.record.push(request.asked());
         world.submit(request.command(), reply);
         let patience = Duration::from_millis(random.u64(1..400));
         if let Ok(Ok(Ok(outcome))) = timeout(patience, answered).await {

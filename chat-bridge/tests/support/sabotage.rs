@@ -58,6 +58,20 @@ pub(crate) enum Sabotage {
     /// A member who joins while none of his devices is there starts at the head of the log. Breaks
     /// *Kept*: "a later one at its own `added` event".
     JoinsAtHead,
+    /// What is deleted is still given to those who had not got it. Breaks *Private*: "the body is
+    /// erased".
+    RemembersDeleted,
+    /// A body is gone that nobody has deleted. Breaks *Kept*: "until it is delivered".
+    LosesBodies,
+    /// A block is not stored. Breaks *Private*: "what is not for this user (he had blocked its author)".
+    ForgetsBlocks,
+    /// Whoever turns read receipts off is told that they are, and they are not. Breaks *Receipts*.
+    IgnoresPrivacy,
+    /// Whoever goes is still there. Breaks the truth of presence, which *Receipts* stands for.
+    OverlooksWhoGoes,
+    /// A stranger is refused with another reason where there is a chat. Breaks *Private*: "the same
+    /// answer, so that nobody can probe".
+    RefusesOtherwiseWhatExists,
     /// An answer to a request is not stored. Breaks *Once*: "a repeat gets the first answer".
     ForgetsAnswers,
 }

@@ -17,7 +17,7 @@ use bluetick_broker::host::Attempt;
 use bluetick_broker::packet::Reason;
 use bluetick_broker::{Broker, Limits};
 use bluetick_checker::{Event, History};
-use bluetick_harness::{Device, Dial, Pace, Phase, Plan, Record};
+use bluetick_harness::{Device, Dial, Habits, Pace, Phase, Plan, Record, Stranger, Wish};
 use bluetick_protocol::{ChatId, MessageId, UserId};
 use fastrand::Rng;
 use tokio::sync::watch;
@@ -40,10 +40,13 @@ const CHATS: [(&str, [&str; 2]); 3] = [
 ];
 pub(super) const GROUP: &str = "g-000000000001";
 
+/// What a stranger tries beside the direct chats: the group, and chats that do not exist.
+const PROBED: [&str; 4] = [GROUP, "bob~carol", "nobody~zoe", "g-000000000002"];
+
 /// Virtual time that a run is busy.
 const BUSY: Duration = Duration::from_secs(12);
-/// After so long without an event nothing more will come.
-const QUIET: Duration = Duration::from_secs(3);
+/// After so long without an event nothing more will come: it is told after 5 s that somebody is gone.
+const QUIET: Duration = Duration::from_secs(6);
 /// A run that does not settle within this is judged as it is.
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 
@@ -79,17 +82,31 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
     let (phase, _) = watch::channel(Phase::Busy);
     let mut devices = Vec::new();
     let mut open = Vec::new();
+    // Somebody is not there in the end.
+    let absent = ["dave", "carol", ""][random.usize(..3)];
     for plan in plans(&mut random) {
         let pace = Pace {
             step: Duration::from_millis(random.u64(20..300)),
             cut_one_in: [0, 15, 40][random.usize(..3)],
         };
-        let device = Device::new(plan, pace, record.clone(), random.u64(..));
+        let mut habits = habits(&plan, &mut random);
+        habits.leaves = plan.user == absent;
+        let device = Device::new(plan, pace, record.clone(), random.u64(..)).with_habits(habits);
         let (sender, receiver) = watch::channel(usize::MAX);
         open.push(receiver);
         let future = device.run(Pipe(world.clone()), phase.subscribe(), sender);
         devices.push(tokio::task::spawn_local(future));
     }
+    let stranger = Stranger {
+        user: "mallory".to_owned(),
+        version: if random.bool() { 5 } else { 4 },
+        chats: CHATS.iter().map(|(chat, _)| *chat).chain(PROBED).map(str::to_owned).collect(),
+        users: USERS.into_iter().chain(["nobody", "zoe"]).map(str::to_owned).collect(),
+        record: record.clone(),
+        random: random.fork(),
+    };
+    let stranger = stranger.run(Pipe(world.clone()), phase.subscribe());
+    let stranger = tokio::task::spawn_local(stranger);
     let pump = tokio::task::spawn_local(pump(world.clone(), random.fork()));
     let changes = tokio::task::spawn_local(change_members(world.clone(), random.fork()));
     sleep(BUSY).await;
@@ -111,6 +128,7 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
     for device in devices {
         device.await.expect("no panic").expect("the server speaks MQTT");
     }
+    stranger.await.expect("no panic");
     pump.abort();
     changes.abort();
     Outcome {
@@ -152,6 +170,29 @@ fn plans(random: &mut Rng) -> Vec<Plan> {
         }
     }
     plans
+}
+
+/// What a device does beside.
+fn habits(plan: &Plan, random: &mut Rng) -> Habits {
+    let mut wishes = Vec::new();
+    // Also of chats that are not his.
+    let chats = CHATS.iter().map(|(chat, _)| *chat).chain([GROUP]).map(str::to_owned).collect();
+    wishes.push(Wish::History { chats });
+    if plan.user != "dave" {
+        let guests = ["bob", "carol", "dave"].map(str::to_owned).to_vec();
+        let leaves = plan.user != "alice";
+        wishes.push(Wish::Members { chat: GROUP.to_owned(), guests, leaves });
+    }
+    // Of one device a user, so that somebody knows what was asked last.
+    let direct = |chat: &str, user: &str| Wish::Block { chat: chat.into(), user: user.into() };
+    match plan.device.as_str() {
+        "alice-0" => wishes.push(direct("alice~carol", "carol")),
+        "bob-0" => wishes.push(direct("alice~bob", "alice")),
+        "carol-0" => wishes.push(Wish::Reading),
+        _ => {}
+    }
+    wishes.retain(|wish| matches!(wish, Wish::Reading) || random.bool());
+    Habits { amends: random.bool(), looks: random.bool(), leaves: false, wishes }
 }
 
 /// The server and what is around it.

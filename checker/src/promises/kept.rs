@@ -12,6 +12,8 @@
 //! Where a membership changes, the entries that say so tell what a member is entitled to: all from the one
 //! that adds him to the one that removes him, both included, wherever his devices were meanwhile.
 //!
+//! An entry comes as deleted only where somebody asked for that before, and was not refused.
+//!
 //! Nothing is missing that `after` explained (whether truly, is checked under *Ordered*), that the user is
 //! excused from, or that came from a device with "no local". What the user said he has read counts as
 //! delivered to him. A message that was acknowledged and that nobody at all has got is named under *Sent*.
@@ -22,7 +24,7 @@ use super::{Check, Moment};
 use crate::device::Reception;
 use crate::message::{Entry, Message};
 use crate::ranges::Ranges;
-use crate::{Event, Promise, Violation};
+use crate::{Amends, Event, Promise, Violation};
 
 #[derive(Default)]
 pub(super) struct Kept {
@@ -31,6 +33,9 @@ pub(super) struct Kept {
 
 impl<'h> Check<'h> for Kept {
     fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
+        if let Event::Received { user, device, chat, seq, amends, deleted: true, .. } = event {
+            found.extend(self.erased(moment, (user, device), chat, *seq, *amends));
+        }
         if !matches!(event, Event::Settled {}) {
             return;
         }
@@ -48,6 +53,29 @@ impl<'h> Check<'h> for Kept {
                 }
             }
         }
+    }
+}
+
+impl Kept {
+    /// The body is gone, and nobody has deleted it. An edit goes with what it edits.
+    fn erased(
+        &mut self,
+        moment: Moment<'_, '_>,
+        (user, device): (&str, &str),
+        chat: &str,
+        seq: u64,
+        amends: Option<Amends>,
+    ) -> Option<Violation> {
+        let edited = match amends {
+            Some(Amends::Edit(edited)) => Some(edited),
+            _ => None,
+        };
+        let mut both = [Some(seq), edited].into_iter().flatten();
+        if both.any(|seq| moment.index.may_be_deleted(chat, seq, moment.at)) {
+            return None;
+        }
+        let what = format!("{user}/{device} got seq {seq} of {chat} as deleted, which nobody did");
+        self.reported.insert(what.clone()).then(|| moment.broken(Promise::Kept, what))
     }
 }
 

@@ -1,8 +1,9 @@
-//! The checks, one module a promise, and the walk through the history that they share.
+//! The checks, one module a promise (and presence), and the walk through the history that they share.
 
 mod kept;
 mod once;
 mod ordered;
+mod presence;
 mod private;
 mod receipts;
 mod sent;
@@ -19,13 +20,14 @@ use crate::{Event, History, Promise, Violation};
 pub fn check(history: &History) -> Vec<Violation> {
     let index = Index::build(history);
     let mut world = World::new(&index);
-    let mut checks: [Box<dyn Check<'_> + '_>; 6] = [
+    let mut checks: [Box<dyn Check<'_> + '_>; 7] = [
         Box::new(sent::Sent::default()),
         Box::new(once::Once::default()),
         Box::new(ordered::Ordered),
         Box::new(kept::Kept::default()),
         Box::new(receipts::Receipts::default()),
-        Box::new(private::Private),
+        Box::new(private::Private::default()),
+        Box::new(presence::Presence::default()),
     ];
     let mut found = Vec::new();
     for (at, event) in history.events().iter().enumerate() {
@@ -52,7 +54,7 @@ impl Moment<'_, '_> {
     }
 }
 
-/// The check of one promise.
+/// The check of one promise, or of part of some.
 trait Check<'h> {
     fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>);
 }

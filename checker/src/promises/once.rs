@@ -6,6 +6,8 @@
 //!   stands twice.
 //! - All answers to one message tell the same `seq` (without id: all answers in one session).
 //! - All answers to one request to change a group are the same, whatever has changed since.
+//! - A request takes effect once: nobody is made a member, or removed, more often than there are requests
+//!   for it that may have done so. Judged when everything has settled.
 //! - `duplicate` is honest. Two answers cannot both be the first. An attempt written after an answer was
 //!   read is a repeat. An only attempt is none, unless its connection broke in between (the client library
 //!   may then have sent it again by itself). An answer that says *repeat* to the first attempt that is
@@ -16,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, Moment};
 use crate::message::{Content, Message, MessageId};
-use crate::{Event, Promise, Violation};
+use crate::{Ask, Event, Promise, Violation};
 
 #[derive(Default)]
 pub(super) struct Once<'h> {
@@ -24,6 +26,8 @@ pub(super) struct Once<'h> {
     answers: BTreeMap<(MessageId, Scope<'h>), Vec<Answer>>,
     /// By chat and number of the request.
     requests: BTreeMap<(&'h str, u64), &'h Option<Vec<String>>>,
+    /// Effects that were reported.
+    reported: BTreeSet<String>,
     /// Where the latest connection of a device ended.
     disconnected: BTreeMap<(&'h str, &'h str), usize>,
 }
@@ -74,9 +78,9 @@ impl<'h> Check<'h> for Once<'h> {
                     found.push(moment.broken(Promise::Once, what));
                 }
             }
-            Event::Received { chat, seq, id, from, body, .. } => {
-                let content =
-                    Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
+            Event::Settled {} => found.extend(self.effects(moment)),
+            Event::Received { chat, seq, id, from, .. } => {
+                let Some(content) = Content::of(moment.at, event) else { return };
                 let told = moment.index.entry(chat, *seq).and_then(|entry| entry.message);
                 let told = told.filter(|told| moment.index.message(*told).agrees(&content));
                 let message = told.or_else(|| moment.index.recognise(chat, &content).ok());
@@ -96,6 +100,31 @@ impl<'h> Check<'h> for Once<'h> {
 }
 
 impl<'h> Once<'h> {
+    /// Changes of membership that no request accounts for.
+    fn effects<'a>(&'a mut self, moment: Moment<'a, 'h>) -> impl Iterator<Item = Violation> + 'a {
+        let mut asked: BTreeMap<(&str, &str, bool), usize> = BTreeMap::new();
+        for request in moment.index.requests.all() {
+            let Ask::Members { chat, adds, removes } = request.ask else { continue };
+            let joins = adds.iter().map(|user| (user, true));
+            for (user, joins) in joins.chain(removes.iter().map(|user| (user, false))) {
+                // One's own leave names nobody in its answer.
+                let may = match request.users {
+                    None => true,
+                    Some(None) => false,
+                    Some(Some(users)) => users.contains(user) || request.user == user,
+                };
+                *asked.entry((chat, user, joins)).or_default() += usize::from(may);
+            }
+        }
+        asked.into_iter().filter_map(move |((chat, user, joins), asked)| {
+            let times = moment.index.changes_of(chat, user, joins);
+            let how = if joins { "made a member of" } else { "removed from" };
+            let what = format!("{user} was {how} {chat} more often than by the requests for it");
+            let broken = times > asked && self.reported.insert(what.clone());
+            broken.then(|| moment.broken(Promise::Once, what))
+        })
+    }
+
     fn place(
         &mut self,
         moment: Moment<'_, 'h>,

@@ -12,21 +12,31 @@
 //! - A new session starts at the latest at the first entry that is not delivered to the user. What was
 //!   delivered is known by an upper bound (acknowledgements are recorded before they are written), so a
 //!   start beyond it is a fault whatever was lost on the wire.
+//! - A page of the log has entries that rise, each the one that devices got at its place, or with the body of
+//!   one of its author's edits; and between its first and its last one leaves out nothing that its reader is
+//!   due.
 //! - A live tail (QoS 0) may start and skip anywhere. So may entries that come before the SUBACK.
 
 use super::{Check, Moment, quote};
 use crate::device::{Cursor, Reception};
 use crate::message::Content;
-use crate::{Event, Promise, Violation};
+use crate::{Amends, Event, Past, Promise, Violation};
 
 pub(super) struct Ordered;
 
 impl<'h> Check<'h> for Ordered {
     fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
-        let Event::Received { user, device, chat, seq, id, from, body, after, .. } = event else {
+        if let Event::History { user, device, chat, entries } = event {
+            let what = page_fault(moment, user, chat, entries);
+            found.extend(what.map(|what| {
+                let what = format!("{user}/{device} read in {chat}: {what}");
+                moment.broken(Promise::Ordered, what)
+            }));
+        }
+        let Event::Received { user, device, chat, seq, after, .. } = event else {
             return;
         };
-        let content = Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
+        let Some(content) = Content::of(moment.at, event) else { return };
         let entry = Arrival { user, device, chat, seq: *seq, after: *after };
         let what =
             entry.content_fault(moment, &content).into_iter().chain(entry.order_fault(moment));
@@ -34,6 +44,53 @@ impl<'h> Check<'h> for Ordered {
             moment.broken(Promise::Ordered, format!("{user}/{device} in {chat}: {what}"))
         }));
     }
+}
+
+fn page_fault(moment: Moment<'_, '_>, user: &str, chat: &str, entries: &[Past]) -> Option<String> {
+    let index = moment.index;
+    for pair in entries.windows(2) {
+        let [first, next] = pair else { continue };
+        if next.seq <= first.seq {
+            return Some(format!("seq {} behind seq {}", next.seq, first.seq));
+        }
+        let mut skipped = index.entries_in(chat, first.seq + 1, next.seq - 1);
+        let due = skipped.find(|(seq, entry)| {
+            let message = entry.message.map(|id| index.message(id));
+            let is_due = match message {
+                Some(message) => !index.is_excused(message, user),
+                None => index.is_change(chat, *seq),
+            };
+            is_due && entry.known_at < moment.at && index.is_entitled(chat, user, *seq)
+        });
+        if let Some((seq, _)) = due {
+            return Some(format!("seq {} behind seq {} without seq {seq}", next.seq, first.seq));
+        }
+    }
+    entries.iter().find_map(|entry| {
+        let content = Content {
+            at: moment.at,
+            from: &entry.from,
+            id: Some(&entry.id),
+            body: None,
+            amends: entry.amends,
+        };
+        let seen = index.entry(chat, entry.seq)?.seen?;
+        let body = entry.body.as_deref();
+        let is_edited = || {
+            let mut edits = index.with_body(chat, body.unwrap_or_default());
+            edits
+                .any(|edit| edit.user == entry.from && edit.amends == Some(Amends::Edit(entry.seq)))
+        };
+        let same_body = body.is_none() || seen.body.is_none() || body == seen.body || is_edited();
+        if seen.agrees(&content) && same_body {
+            return None;
+        }
+        let (body, other) = (quote(body), quote(seen.body));
+        Some(format!(
+            "seq {} is {body} of {}, but was {other} of {}",
+            entry.seq, entry.from, seen.from
+        ))
+    })
 }
 
 struct Arrival<'h> {

@@ -7,22 +7,37 @@
 //!   Receipts tell of nothing behind the end of a membership that nothing follows.
 //! - What one who is no member sends is not acknowledged (MQTT 5; 3.1.1 acknowledges what it refuses), and
 //!   nobody gets it: neither under his name nor, by its body, under another's.
+//! - What was sent by one whom the user had certainly blocked does not come to the user: the block was
+//!   answered before it was sent, and no end of the block asked for before it was acknowledged or seen.
+//! - A page of the log holds to the same.
+//! - What is deleted is for nobody any more: a body, or that of an edit of it, does not come once its deletion
+//!   was acknowledged. What left the server before that may still arrive, so only a device counts that has
+//!   connected since, or has had an answer to what it sent since.
+//! - What one tries who is no member has the same answer in every chat, be there one of that name or not, and
+//!   at any time. He hears nothing.
 //! - A message id that its author gave in another chat only does not turn up here.
+
+use std::collections::BTreeMap;
 
 use super::{Check, Moment, quote};
 use crate::message::{Content, Message};
-use crate::{Event, Promise, Violation};
+use crate::{Amends, Event, Past, Promise, Violation};
 
-pub(super) struct Private;
+#[derive(Default)]
+pub(super) struct Private<'h> {
+    /// Where the deletion of an entry was first acknowledged, by chat and `seq`.
+    deleted: BTreeMap<(&'h str, u64), usize>,
+    /// The first answer to what somebody tried, by him and what it was.
+    probed: BTreeMap<(&'h str, &'h str), &'h str>,
+}
 
-impl<'h> Check<'h> for Private {
+impl<'h> Check<'h> for Private<'h> {
     fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
         let mut broken = |what: String| found.push(moment.broken(Promise::Private, what));
         let is_member = |chat: &str, user: &str| moment.world.membership(chat, user).is_some();
         match event {
-            Event::Received { user, device, chat, seq, id, from, body, .. } => {
-                let content =
-                    Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
+            Event::Received { user, device, chat, seq, from, .. } => {
+                let Some(content) = Content::of(moment.at, event) else { return };
                 if !is_member(chat, user) {
                     broken(format!("{user}/{device} got seq {seq} of {chat} and is no member"));
                 } else if !moment.index.is_entitled(chat, user, *seq) {
@@ -41,6 +56,17 @@ impl<'h> Check<'h> for Private {
                         "{user}/{device} got seq {seq} of {chat} from before he was a member"
                     ));
                 }
+                if moment.index.is_hidden(chat, user, *seq) {
+                    broken(format!(
+                        "{user}/{device} got seq {seq} of {chat}, having blocked {from}"
+                    ));
+                }
+                if let Some(seq) = self.deleted_of(moment, event) {
+                    broken(format!(
+                        "{user}/{device} got {} of {chat}, seq {seq} having been deleted",
+                        quote(content.body)
+                    ));
+                }
                 if !is_member(chat, from) || !moment.index.is_entitled(chat, from, *seq) {
                     broken(format!(
                         "seq {seq} of {chat} is {} of {from}, who is no member",
@@ -57,6 +83,41 @@ impl<'h> Check<'h> for Private {
                         "seq {seq} of {chat} is message {} of {}",
                         elsewhere.tag, elsewhere.chat
                     ));
+                }
+            }
+            Event::Probed { user, chat, probe, answer } => {
+                let first = *self.probed.entry((user, probe)).or_insert(answer);
+                if first != answer {
+                    broken(format!(
+                        "{user} tried {probe} in {chat} and was answered {}, elsewhere {}",
+                        quote(Some(answer)),
+                        quote(Some(first))
+                    ));
+                }
+            }
+            Event::Overheard { user, topic } => broken(format!("{user} was told {topic}")),
+            Event::History { user, device, chat, entries } => {
+                if !is_member(chat, user) {
+                    broken(format!("{user}/{device} read in {chat} and is no member"));
+                }
+                for Past { seq, from, body, amends, .. } in entries {
+                    if !moment.index.is_entitled(chat, user, *seq) {
+                        broken(format!(
+                            "{user}/{device} read seq {seq} of {chat} and was no member then"
+                        ));
+                    }
+                    if moment.index.is_hidden(chat, user, *seq) {
+                        broken(format!(
+                            "{user}/{device} read seq {seq} of {chat}, having blocked {from}"
+                        ));
+                    }
+                    let deleted = self.surely_deleted(moment, (user, device), chat, *seq, *amends);
+                    if let Some(deleted) = deleted.filter(|_| body.is_some()) {
+                        broken(format!(
+                            "{user}/{device} read {} of {chat}, seq {deleted} having been deleted",
+                            quote(body.as_deref())
+                        ));
+                    }
                 }
             }
             Event::Receipt { user, device, chat, of, delivered, .. } => {
@@ -82,6 +143,9 @@ impl<'h> Check<'h> for Private {
                 };
                 let effective = message.acks.iter().any(|ack| ack.at == moment.at && ack.effective);
                 let chat = message.chat;
+                if let Some(Amends::Delete(seq)) = message.amends.filter(|_| effective) {
+                    self.deleted.entry((chat, seq)).or_insert(moment.at);
+                }
                 let there = seq.is_none_or(|seq| moment.index.is_entitled(chat, user, seq));
                 if effective && !(is_member(chat, user) && there) {
                     broken(format!(
@@ -91,6 +155,35 @@ impl<'h> Check<'h> for Private {
             }
             _ => {}
         }
+    }
+}
+
+impl Private<'_> {
+    /// The deleted entry whose body, or that of an edit of it, has come though it was surely gone.
+    fn deleted_of(&self, moment: Moment<'_, '_>, event: &Event) -> Option<u64> {
+        let Event::Received { user, device, chat, seq, body: Some(_), amends, .. } = event else {
+            return None;
+        };
+        self.surely_deleted(moment, (user, device), chat, *seq, *amends)
+    }
+
+    /// What is deleted of an entry, if it surely was before the device was sent what it reads now.
+    fn surely_deleted(
+        &self,
+        moment: Moment<'_, '_>,
+        (user, device): (&str, &str),
+        chat: &str,
+        seq: u64,
+        amends: Option<Amends>,
+    ) -> Option<u64> {
+        let said = match amends {
+            None => seq,
+            Some(Amends::Edit(edited)) => edited,
+            Some(Amends::Delete(_) | Amends::React(_)) => return None,
+        };
+        let deleted_at = *self.deleted.get(&(chat, said))?;
+        let fresh_since = moment.world.device(user, device)?.fresh_since();
+        (deleted_at < fresh_since).then_some(said)
     }
 }
 

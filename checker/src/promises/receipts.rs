@@ -15,12 +15,17 @@
 //! A member is told as long as he is one, of what the other got as a member. What the other cannot have got
 //! because it came before he first joined counts as delivered and read.
 //!
+//! Of one who has certainly blocked the other nothing is told that he did since; and since he may have told
+//! nothing, nobody is owed it. What is read while its reader certainly has receipts off is not told to others,
+//! and nothing that others have read to him.
+//!
 //! Chats above the size where receipts are only counted have no such receipts: leave them out.
 
 use std::collections::BTreeMap;
 
 use super::{Check, Moment};
 use crate::device::Reception;
+use crate::requests::Switch;
 use crate::spans::Spans;
 use crate::{Event, Promise, Violation};
 
@@ -32,6 +37,8 @@ pub(super) struct Receipts<'h> {
     delivered: BTreeMap<Member<'h>, Evidence>,
     read: BTreeMap<Member<'h>, Evidence>,
     read_acked: BTreeMap<Member<'h>, u64>,
+    /// All that those said who ever have receipts off: (event, `seq`), by (chat, user).
+    hidden: BTreeMap<Member<'h>, Vec<(usize, u64)>>,
     /// The head known when a read was said, by what was said.
     said: BTreeMap<(&'h str, &'h str, &'h str, u64), u64>,
     told: BTreeMap<Pair<'h>, Told>,
@@ -67,6 +74,12 @@ impl Evidence {
         }
     }
 
+    /// The maximum before the event.
+    fn max_before(&self, at: usize) -> u64 {
+        let before = self.0.partition_point(|(event, _)| *event < at).checked_sub(1);
+        before.and_then(|last| self.0.get(last)).map_or(0, |(_, seq)| *seq)
+    }
+
     /// The first event that may have raised the watermark to `seq`.
     fn reached(&self, seq: u64) -> Option<usize> {
         self.0.get(self.0.partition_point(|(_, max)| *max < seq)).map(|(at, _)| *at)
@@ -82,6 +95,9 @@ impl<'h> Check<'h> for Receipts<'h> {
             Event::ReadSaid { user, device, chat, seq } => {
                 self.delivered.entry((chat, user)).or_default().add(moment.at, *seq);
                 self.read.entry((chat, user)).or_default().add(moment.at, *seq);
+                if moment.index.requests.is_ever_on(user, Switch::HidesReading) {
+                    self.hidden.entry((chat, user)).or_default().push((moment.at, *seq));
+                }
                 self.said.entry((user, device, chat, *seq)).or_insert(moment.world.head(chat));
             }
             Event::ReadAcked { user, device, chat, seq } => {
@@ -114,11 +130,31 @@ impl<'h> Receipts<'h> {
             found.push(moment.broken(Promise::Receipts, format!("{whose}: {what}")));
         };
         let Told { delivered, read } = told;
-        if delivered > self.delivered_max(moment, chat, of) {
+        let requests = &moment.index.requests;
+        // What he did before his block was answered may count.
+        let block = requests.on_since(of, Switch::Block { chat }, moment.at);
+        let until = block.filter(|_| user != of).unwrap_or(moment.at);
+        if delivered > self.delivered_max(moment, chat, of, until) && until < moment.at {
+            broken(format!("told delivered {delivered}, having been blocked before"));
+        } else if delivered > self.delivered_max(moment, chat, of, moment.at) {
             broken(format!("told delivered {delivered}, not acknowledged by any device"));
         }
-        let said = self.read.get(&(chat, of)).map_or(0, Evidence::max);
-        if read > said.max(before_first(moment, chat, of)) {
+        let said = self.read.get(&(chat, of)).map_or(0, |said| said.max_before(until));
+        let mut said = said.max(before_first(moment, chat, of));
+        if user != of
+            && let Some(all) = self.hidden.get(&(chat, of))
+        {
+            let off = |at| requests.is_on(of, Switch::HidesReading, at, moment.at) == Some(true);
+            let told = all.iter().filter(|(at, _)| !off(*at)).map(|(_, seq)| *seq).max();
+            said = said.min(told.unwrap_or(0).max(before_first(moment, chat, of)));
+        }
+        let fresh_since =
+            moment.world.device(user, device).map_or(0, |device| device.fresh_since());
+        let off = requests.is_on(user, Switch::HidesReading, fresh_since, moment.at) == Some(true);
+        if off && user != of && read > 0 {
+            broken(format!("told read {read}, having receipts off"));
+        }
+        if read > said {
             broken(format!("told read {read}, which was not said"));
         }
         if read > delivered {
@@ -128,16 +164,24 @@ impl<'h> Receipts<'h> {
         if delivered < before.delivered {
             broken(format!("told delivered {delivered} after {}", before.delivered));
         }
-        if read < before.read {
+        let ever_off = requests.is_ever_on(user, Switch::HidesReading);
+        if read < before.read && !ever_off {
             broken(format!("told read {read} after {}", before.read));
         }
         before.delivered = delivered.max(before.delivered);
         before.read = read.max(before.read);
     }
 
-    /// The highest `delivered` of the user that can be true.
-    fn delivered_max(&self, moment: Moment<'_, 'h>, chat: &'h str, user: &'h str) -> u64 {
-        let max = self.delivered.get(&(chat, user)).map_or(0, Evidence::max);
+    /// The highest `delivered` of the user that can be true, by what he did before event `until`.
+    fn delivered_max(
+        &self,
+        moment: Moment<'_, 'h>,
+        chat: &'h str,
+        user: &'h str,
+        until: usize,
+    ) -> u64 {
+        let evidence = self.delivered.get(&(chat, user));
+        let max = evidence.map_or(0, |evidence| evidence.max_before(until));
         let mut max = max.max(before_first(moment, chat, user));
         let skipped = |seq: u64| {
             let message = moment.index.message_at(chat, seq);
@@ -151,6 +195,10 @@ impl<'h> Receipts<'h> {
 
     fn settled(&self, moment: Moment<'_, 'h>, found: &mut Vec<Violation>) {
         for (chat, of, _) in moment.world.members() {
+            let requests = &moment.index.requests;
+            if requests.is_ever_on(of, Switch::Block { chat }) {
+                continue;
+            }
             // Over 3.1.1 the word of one who is no member any more is acknowledged and not taken.
             let sure = moment.index.spans(chat, of).is_none();
             let read = self.read_acked.get(&(chat, of)).filter(|_| sure).copied().unwrap_or(0);
@@ -171,7 +219,11 @@ impl<'h> Receipts<'h> {
                     ),
                     ("read", read, &self.read, |told| told.read),
                 ];
+                let hides = |user| requests.is_ever_on(user, Switch::HidesReading);
                 for (side, sure, evidence, told) in sides {
+                    if side == "read" && (hides(user) || hides(of)) {
+                        continue;
+                    }
                     let Some(latest) = latest_message(moment, pair, sure) else {
                         continue;
                     };

@@ -29,9 +29,8 @@ impl<'h> Check<'h> for Sent<'h> {
     fn observe(&mut self, moment: Moment<'_, 'h>, event: &'h Event, found: &mut Vec<Violation>) {
         match event {
             Event::Acked { tag, seq: Some(seq), .. } => self.acked(moment, *tag, *seq, found),
-            Event::Received { user, device, chat, seq, id, from, body, .. } => {
-                let content =
-                    Content { at: moment.at, from, id: id.as_deref(), body: body.as_deref() };
+            Event::Received { user, device, chat, seq, from, .. } => {
+                let Some(content) = Content::of(moment.at, event) else { return };
                 let Some(message) = self.expected(moment, chat, *seq, &content) else {
                     return;
                 };

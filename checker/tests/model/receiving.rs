@@ -36,6 +36,8 @@ impl Model {
             id: id_told.then(|| entry.id.clone()),
             from: entry.from.clone(),
             body: Some(entry.body.clone()),
+            amends: None,
+            deleted: false,
             after: (seq > sent + 1).then_some(sent),
             qos,
         };

@@ -54,6 +54,7 @@ impl Model {
             chat: self.chats[message.chat].name.clone(),
             id,
             body: message.body.clone(),
+            amends: None,
             tag: message.tag,
         });
     }

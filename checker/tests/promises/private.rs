@@ -61,6 +61,27 @@ fn broken_if_a_late_member_gets_what_was_before() {
 }
 
 #[test]
+fn broken_if_an_answer_tells_a_chat_from_none() {
+    let probed = |chat: &str, answer: &str| Event::Probed {
+        user: "mallory".into(),
+        chat: chat.into(),
+        probe: "publish chats/{name}/send".into(),
+        answer: answer.into(),
+    };
+    let script = Script::two().push(probed(CHAT, "0x87 no")).push(probed("g-none", "0x87 no"));
+    script.is_good();
+    let script = script.push(probed("g-other", "0x87 there is none"));
+    script.breaks(Promise::Private, "mallory tried publish chats/{name}/send in g-other");
+}
+
+#[test]
+fn broken_if_a_stranger_hears_something() {
+    let (user, topic) = ("mallory".into(), "chats/g-1/typing".into());
+    let script = Script::two().push(Event::Overheard { user, topic });
+    script.breaks(Promise::Private, "mallory was told chats/g-1/typing");
+}
+
+#[test]
 fn broken_if_a_message_strays() {
     let other = |user: &str| Event::Member { chat: "alice~carol".into(), user: user.into() };
     let script = Script::two().push(other("alice")).push(other("carol"));
@@ -72,6 +93,7 @@ fn broken_if_a_message_strays() {
         chat: "alice~carol".into(),
         id: Some("id-1".into()),
         body: "body 1".into(),
+        amends: None,
         tag: 1,
     });
     let script = script.got("bob/phone", 1, "alice", 1);

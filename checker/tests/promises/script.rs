@@ -1,6 +1,6 @@
 //! Writes histories by hand: one call an event, devices as `user/device`, one chat unless said.
 
-use bluetick_checker::{Event, History, Promise, Scope, check};
+use bluetick_checker::{Amends, Event, History, Promise, Scope, check};
 
 pub(crate) const CHAT: &str = "g-1";
 
@@ -90,6 +90,20 @@ impl Script {
         self.attempt(device, tag, Some(&id), 1, 5)
     }
 
+    /// As [`send`](Self::send), to change an earlier entry; a deletion has no body.
+    pub(crate) fn amend(mut self, device: &str, tag: u64, how: Amends) -> Self {
+        self = self.send(device, tag);
+        let mut events = self.history.events().to_vec();
+        if let Some(Event::Send { amends, body, .. }) = events.last_mut() {
+            *amends = Some(how);
+            if matches!(how, Amends::Delete(_)) {
+                body.clear();
+            }
+        }
+        self.history = events.into();
+        self
+    }
+
     pub(crate) fn attempt(
         self,
         device: &str,
@@ -100,7 +114,8 @@ impl Script {
     ) -> Self {
         let (user, device) = split(device);
         let (chat, id, body) = (CHAT.into(), id.map(Into::into), format!("body {tag}"));
-        self.push(Event::Send { user, device, session, version, chat, id, body, tag })
+        let amends = None;
+        self.push(Event::Send { user, device, session, version, chat, id, body, amends, tag })
     }
 
     pub(crate) fn acked(self, device: &str, tag: u64, seq: u64, duplicate: bool) -> Self {
@@ -159,6 +174,8 @@ impl Script {
             id,
             from: from.into(),
             body,
+            amends: None,
+            deleted: false,
             after,
             qos: 1,
         })

@@ -1,0 +1,95 @@
+//! What a device is sent: written down, and acknowledged later.
+
+use bluetick_checker::Event;
+use serde_json::Value;
+
+use super::{Delivered, Device, SEEN_MAX, Seen};
+use crate::requests;
+
+impl Device {
+    fn membership(&self, chat: &str, seq: u64, from: &str, event: &Value) {
+        let kind = event.get("kind").and_then(Value::as_str);
+        let members = event.get("members").and_then(Value::as_array);
+        let members = members.into_iter().flatten().filter_map(Value::as_str);
+        let say = |user: &str, joins| self.record.membership(chat, user, seq, joins);
+        match kind {
+            Some("added") => members.for_each(|user| say(user, true)),
+            Some("removed") => members.for_each(|user| say(user, false)),
+            Some("left") => say(from, false),
+            _ => {}
+        }
+    }
+
+    pub(super) fn delivered(&mut self, qos: u8, packet_id: u16, topic: &str, payload: &[u8]) {
+        let (user, device) = self.names();
+        let json: Value = serde_json::from_slice(payload).unwrap_or_default();
+        let number = |name: &str| json.get(name).and_then(Value::as_u64);
+        let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
+        let chat = text("chat").unwrap_or_default();
+        let mut of_chat = None;
+        if topic.ends_with("/messages") {
+            let seq = number("seq").unwrap_or_default();
+            let from = text("from").unwrap_or_default();
+            let event = json.get("event");
+            let deleted = json.get("deleted").is_some();
+            let amends = requests::amends(&json);
+            if event.is_none() && amends.is_none() {
+                self.seen.push_back(Seen { chat: chat.clone(), seq, from: from.clone() });
+                if self.seen.len() > SEEN_MAX {
+                    self.seen.pop_front();
+                }
+            }
+            if let Some(event) = event {
+                self.membership(&chat, seq, &from, event);
+            }
+            self.record.push(Event::Received {
+                user,
+                device,
+                chat: chat.clone(),
+                seq,
+                id: text("id"),
+                from,
+                // What an event says has to be the same for everybody, too.
+                body: event.map(Value::to_string).or_else(|| text("body")),
+                amends,
+                deleted,
+                after: number("after"),
+                qos,
+            });
+            let highest = self.highest.entry(chat.clone()).or_default();
+            *highest = seq.max(*highest);
+            of_chat = Some((chat, seq));
+        } else if topic.ends_with("/receipts") {
+            self.record.push(Event::Receipt {
+                user,
+                device,
+                chat,
+                of: text("user").unwrap_or_default(),
+                delivered: number("delivered").unwrap_or_default(),
+                read: number("read").unwrap_or_default(),
+            });
+        } else if topic.ends_with("/presence") {
+            self.record.push(Event::Presence {
+                user,
+                device,
+                of: text("user").unwrap_or_default(),
+                online: json.get("online").and_then(Value::as_bool).unwrap_or_default(),
+                last_seen: number("last_seen"),
+            });
+        } else if let Some(request) = topic.strip_prefix("me/replies/r") {
+            let no = request.parse().unwrap_or_default();
+            for event in self.requests.answered(no, &user, &device, &json) {
+                self.record.push(event);
+            }
+        } else if topic == "me/errors" {
+            let id = number("packet_id").and_then(|id| u16::try_from(id).ok()).unwrap_or_default();
+            let code = number("code").and_then(|code| u8::try_from(code).ok()).unwrap_or_default();
+            if let Some(tag) = self.acknowledged.get(&id).copied() {
+                self.record.push(Event::Refused { user, device, tag, code });
+            }
+        }
+        if qos > 0 {
+            self.to_ack.push_back(Delivered { chat: of_chat, qos, packet_id });
+        }
+    }
+}

@@ -115,6 +115,10 @@ impl Inner {
     fn start(self: &Arc<Self>, opened: Opened) {
         let person = self.person.get_or_init(|| opened.person);
         self.arrive(person);
+        if self.state.lock().closed {
+            // It was over before it had begun: nobody else would say that it is gone.
+            return self.depart(Ended { lives_on: true, goodbye: false, silent_ms: 0 });
+        }
         {
             let mut state = self.state.lock();
             state.epoch = opened.epoch;
@@ -290,9 +294,9 @@ impl HostSession for ChatSession {
     fn close(&mut self, ended: Ended) {
         let inner = &self.inner;
         let now = inner.shared.now_ms();
-        inner.depart(ended);
         let mut state = inner.state.lock();
         state.closed = true;
+        inner.depart(ended);
         let devices = std::mem::take(&mut state.devices);
         for (partition, device) in inner.shared.pipeline.partitions().iter().zip(devices) {
             partition.detach(device);

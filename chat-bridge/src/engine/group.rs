@@ -11,6 +11,17 @@ use super::entry::{ContentType, Derived, Entry};
 use super::send::append_entry;
 use super::{Engine, Millis};
 
+/// Where something is done to a chat, by whom, under which id, and when.
+#[derive(Clone, Copy)]
+struct Act {
+    no: ChatNo,
+    /// The member's place.
+    by: u32,
+    /// Of the entry that tells the members.
+    id: MessageId,
+    now: Millis,
+}
+
 impl Engine {
     /// Makes a group with its `created` event. One that is there already is the same one if its
     /// first entry has the same id: the request is a repeat.
@@ -47,7 +58,7 @@ impl Engine {
         let no = self.create(&create.chat, &users, batch);
         let event = Event::Created { members: users, title: create.info.title.clone() };
         self.set_info(no, create.info.clone(), batch);
-        self.tell(no, 0, create.id, event, now, batch);
+        self.tell(Act { no, by: 0, id: create.id, now }, event, batch);
         Ok(Outcome::Created { chat: no })
     }
 
@@ -71,7 +82,7 @@ impl Engine {
         let result = match chat.active_index(by) {
             // Noted like any other answer: a repeat is refused even if he is a member again.
             None => Err(Refused::NotAMember),
-            Some(_) => self.change(change, no, index, now, batch),
+            Some(_) => self.change(change, Act { no, by: index, id: change.id, now }, batch),
         };
         let answer = Answer { at_ms: now, result };
         let outcome = answer.outcome();
@@ -82,13 +93,11 @@ impl Engine {
     fn change(
         &mut self,
         change: &ChangeChat,
-        no: ChatNo,
-        by: u32,
-        now: Millis,
+        act: Act,
         batch: &mut Batch,
     ) -> Result<Vec<UserId>, Refused> {
-        let Some(chat) = self.chats.get(no) else { return Err(Refused::NotAMember) };
-        let role = chat.member(by).map_or(Role::Member, |member| member.role);
+        let Some(chat) = self.chats.get(act.no) else { return Err(Refused::NotAMember) };
+        let role = chat.member(act.by).map_or(Role::Member, |member| member.role);
         let direct = chat.id.kind() == ChatKind::Direct;
         if direct && !matches!(change.change, Change::SetTtl(_)) {
             return Err(Refused::Direct);
@@ -97,20 +106,19 @@ impl Engine {
         if needs_admin && role == Role::Member {
             return Err(Refused::AdminsOnly);
         }
-        let id = change.id;
         match &change.change {
             Change::Add(users) => {
                 let fresh = added(chat, users, change.members_max)?;
-                self.add(no, by, id, fresh, now, batch)
+                self.add(act, fresh, batch)
             }
             Change::Remove(users) => {
                 let going = removed(chat, users, role)?;
-                self.remove(no, by, id, going, now, batch)
+                self.remove(act, going, batch)
             }
-            Change::Leave => Ok(self.leave(no, by, id, now, batch)),
+            Change::Leave => Ok(self.leave(act, batch)),
             Change::SetRole(user, role_wanted) => {
                 let at = new_role(chat, user, role, *role_wanted)?;
-                Ok(self.set_role(no, by, id, at, *role_wanted, now, batch))
+                Ok(self.set_role(act, at, *role_wanted, batch))
             }
             Change::Update { title, description, picture, admins_only } => {
                 let said = |new: &Option<String>, now: &Option<String>| {
@@ -125,7 +133,7 @@ impl Engine {
                     admins_only: admins_only.filter(|new| *new != info.admins_only),
                     ttl_s: None,
                 };
-                Ok(self.update(no, by, id, event, now, batch))
+                Ok(self.update(act, event, batch))
             }
             Change::SetTtl(ttl_s) => {
                 let event = Event::Updated {
@@ -135,26 +143,23 @@ impl Engine {
                     admins_only: None,
                     ttl_s: Some(*ttl_s).filter(|new| *new != chat.info.ttl_s),
                 };
-                Ok(self.update(no, by, id, event, now, batch))
+                Ok(self.update(act, event, batch))
             }
         }
     }
 
     fn add(
         &mut self,
-        no: ChatNo,
-        by: u32,
-        id: MessageId,
+        act: Act,
         users: Vec<UserId>,
-        now: Millis,
         batch: &mut Batch,
     ) -> Result<Vec<UserId>, Refused> {
         if users.is_empty() {
             return Ok(users);
         }
         let tick = self.next_tick(batch);
-        self.touch(no, batch);
-        let Some(chat) = self.chats.get_mut(no) else { return Err(Refused::NotAMember) };
+        self.touch(act.no, batch);
+        let Some(chat) = self.chats.get_mut(act.no) else { return Err(Refused::NotAMember) };
         let since = chat.head.next();
         for user in &users {
             let at = match chat.member_index(user) {
@@ -166,96 +171,68 @@ impl Engine {
                 }
                 None => {
                     chat.members.push(Member::new(user.clone(), Role::Member, since, tick));
-                    batch.push(Write::ChatOfUser { user: user.clone(), no });
+                    batch.push(Write::ChatOfUser { user: user.clone(), no: act.no });
                     u32::try_from(chat.members.len() - 1).unwrap_or(u32::MAX)
                 }
             };
             chat.mark_dirty(at);
         }
         chat.count_members();
-        self.tell(no, by, id, Event::Added { members: users.clone() }, now, batch);
+        self.tell(act, Event::Added { members: users.clone() }, batch);
         Ok(users)
     }
 
     fn remove(
         &mut self,
-        no: ChatNo,
-        by: u32,
-        id: MessageId,
+        act: Act,
         users: Vec<UserId>,
-        now: Millis,
         batch: &mut Batch,
     ) -> Result<Vec<UserId>, Refused> {
         if users.is_empty() {
             return Ok(users);
         }
-        let Some(chat) = self.chats.get_mut(no) else { return Err(Refused::NotAMember) };
+        let Some(chat) = self.chats.get_mut(act.no) else { return Err(Refused::NotAMember) };
         // The event is the last thing they get.
         let until = chat.head.next();
         for user in &users {
             end_membership(chat, user, until);
         }
-        self.tell(no, by, id, Event::Removed { members: users.clone() }, now, batch);
+        self.tell(act, Event::Removed { members: users.clone() }, batch);
         Ok(users)
     }
 
-    fn leave(
-        &mut self,
-        no: ChatNo,
-        by: u32,
-        id: MessageId,
-        now: Millis,
-        batch: &mut Batch,
-    ) -> Vec<UserId> {
-        let Some(chat) = self.chats.get(no) else { return Vec::new() };
-        let Some(user) = chat.member(by).map(|member| member.user.clone()) else {
+    fn leave(&mut self, act: Act, batch: &mut Batch) -> Vec<UserId> {
+        let Some(chat) = self.chats.get(act.no) else { return Vec::new() };
+        let Some(user) = chat.member(act.by).map(|member| member.user.clone()) else {
             return Vec::new();
         };
-        if let Some(heir) = heir(chat, by) {
+        if let Some(heir) = heir(chat, act.by) {
             // Its own id, made of the leaver's: the log has one id per entry.
-            self.set_role(no, by, derived_id(id), heir, Role::Owner, now, batch);
+            self.set_role(Act { id: derived_id(act.id), ..act }, heir, Role::Owner, batch);
         }
-        if let Some(chat) = self.chats.get_mut(no) {
+        if let Some(chat) = self.chats.get_mut(act.no) {
             let until = chat.head.next();
             end_membership(chat, &user, until);
         }
-        self.tell(no, by, id, Event::Left, now, batch);
+        self.tell(act, Event::Left, batch);
         vec![user]
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the entry's origin, and the change")]
-    fn set_role(
-        &mut self,
-        no: ChatNo,
-        by: u32,
-        id: MessageId,
-        at: u32,
-        role: Role,
-        now: Millis,
-        batch: &mut Batch,
-    ) -> Vec<UserId> {
-        let Some(chat) = self.chats.get_mut(no) else { return Vec::new() };
+    fn set_role(&mut self, act: Act, at: u32, role: Role, batch: &mut Batch) -> Vec<UserId> {
+        let Some(chat) = self.chats.get_mut(act.no) else { return Vec::new() };
         let Some(member) = chat.member_mut(at).filter(|member| member.role != role) else {
             return Vec::new();
         };
         member.role = role;
         let user = member.user.clone();
         chat.mark_dirty(at);
-        self.tell(no, by, id, Event::Role { user: user.clone(), role }, now, batch);
+        self.tell(act, Event::Role { user: user.clone(), role }, batch);
         vec![user]
     }
 
     /// Says what the event says; nothing if that is nothing.
-    fn update(
-        &mut self,
-        no: ChatNo,
-        by: u32,
-        id: MessageId,
-        event: Event,
-        now: Millis,
-        batch: &mut Batch,
-    ) -> Vec<UserId> {
-        let Some(chat) = self.chats.get(no) else { return Vec::new() };
+    fn update(&mut self, act: Act, event: Event, batch: &mut Batch) -> Vec<UserId> {
+        let Some(chat) = self.chats.get(act.no) else { return Vec::new() };
         let mut info = chat.info.clone();
         let Event::Updated { title, description, picture, admins_only, ttl_s } = &event else {
             return Vec::new();
@@ -272,8 +249,8 @@ impl Engine {
         info.admins_only = admins_only.unwrap_or(info.admins_only);
         info.ttl_s = ttl_s.unwrap_or(info.ttl_s);
         if info != chat.info {
-            self.set_info(no, info, batch);
-            self.tell(no, by, id, event, now, batch);
+            self.set_info(act.no, info, batch);
+            self.tell(act, event, batch);
         }
         Vec::new()
     }
@@ -287,23 +264,15 @@ impl Engine {
     }
 
     /// Appends an event to the log.
-    fn tell(
-        &mut self,
-        no: ChatNo,
-        by: u32,
-        id: MessageId,
-        event: Event,
-        now: Millis,
-        batch: &mut Batch,
-    ) {
-        self.touch(no, batch);
-        let Some(chat) = self.chats.get_mut(no) else { return };
+    fn tell(&mut self, act: Act, event: Event, batch: &mut Batch) {
+        self.touch(act.no, batch);
+        let Some(chat) = self.chats.get_mut(act.no) else { return };
         let entry = Arc::new(Entry {
             seq: chat.head.next(),
-            id,
-            author: by,
+            id: act.id,
+            author: act.by,
             previous: Seq::ZERO,
-            at_ms: now.max(chat.last_at_ms),
+            at_ms: act.now.max(chat.last_at_ms),
             content_type: ContentType::Text,
             body: bytes::Bytes::new(),
             reply_to: None,

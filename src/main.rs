@@ -1,5 +1,6 @@
 //! The bluetick program: command line, configuration, wiring.
 
+mod access;
 mod accounts;
 mod allocator;
 mod certificates;
@@ -76,7 +77,10 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
-        Command::Serve(settings) => serve::run(&load(&settings)?),
+        Command::Serve(settings) => {
+            let config = load(&settings)?;
+            serve::run(&config, Box::new(move || load(&settings)))
+        }
         Command::Config(settings) => output::bytes(load(&settings)?.to_toml().as_bytes()),
         Command::User { place, action } => users::run(&load_place(place)?, action),
         Command::Inspect { place, json, what } => inspect::run(&load_place(place)?, json, what),

@@ -16,6 +16,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
+use crate::access::{self, AccessRules, Reread};
 use crate::accounts::Accounts;
 use crate::certificates;
 use crate::config::Config;
@@ -35,14 +36,14 @@ const EXPIRE: Duration = Duration::from_millis(500);
 /// How often those who have fallen silent are looked for.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Runs the server until it is told to stop.
-pub(crate) fn run(config: &Config) -> Result<(), Failure> {
+/// Runs the server until it is told to stop; `reread` is for what can change meanwhile.
+pub(crate) fn run(config: &Config, reread: Reread) -> Result<(), Failure> {
     logging::start(config)?;
     let tls = config.tls.clone().map(certificates::load).transpose()?;
     let data_dir = DataDir::take(&config.data_dir)?;
     let engine = ChatServer::open(config, &data_dir)?;
     let runtime = Runtime::new().map_err(Failure::other)?;
-    let left = runtime.block_on(serve(config, tls, &engine))?;
+    let left = runtime.block_on(serve(config, reread, tls, &engine))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     let failing = engine.stop();
     if left > 0 {
@@ -104,17 +105,19 @@ impl ChatServer {
 /// Accepts connections until a signal; gives how many did not end in time.
 async fn serve(
     config: &Config,
+    reread: Reread,
     tls: Option<Arc<Tls>>,
     engine: &ChatServer,
 ) -> Result<u64, Failure> {
+    let rules = Arc::new(AccessRules::new(config.access.clone()));
     let directory: Arc<dyn Directory> = if config.dev {
-        Arc::new(Everybody)
+        Arc::new(Everybody { rules: rules.clone() })
     } else {
         let accounts = Accounts::open(&config.data_dir)?;
         if accounts.table().is_empty() {
             tracing::warn!("there are no users yet: add one with `bluetick user add NAME`");
         }
-        Arc::new(Members::new(accounts, Handle::current())?)
+        Arc::new(Members::new(accounts, rules.clone(), Handle::current())?)
     };
     let environment = Arc::new(SystemEnvironment);
     let bridge = Bridge::new(
@@ -132,15 +135,20 @@ async fn serve(
     if let Some(tls) = tls {
         certificates::watch(tls)?;
     }
+    access::watch(rules, reread)?;
     let broker = Broker::new(bridge.clone(), config.limits.clone());
     listeners.announce(config.dev)?;
     listeners.serve(&broker);
     let expiring = broker.clone();
     tokio::spawn(async move { expiring.expire_sessions().await });
     tokio::spawn(tick(bridge.clone()));
-    tokio::spawn(sweep_now_and_then(bridge.clone()));
-    tokio::spawn(expire_now_and_then(bridge.clone()));
-    tokio::spawn(drop_erased_now_and_then(bridge.clone(), config.erase_every));
+    for (every, what, job) in [
+        (SWEEP, "ending sessions whose time is over", Bridge::sweep as fn(&Bridge) -> _),
+        (EXPIRE, "erasing messages whose time is over", Bridge::expire),
+        (config.erase_every, "having erased bodies leave the disk", Bridge::drop_erased),
+    ] {
+        tokio::spawn(now_and_then(every, what, bridge.clone(), job));
+    }
     tokio::spawn(report::limits(broker.clone(), bridge.clone()));
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
@@ -160,42 +168,22 @@ async fn tick(bridge: Bridge) {
     }
 }
 
-async fn sweep_now_and_then(bridge: Bridge) {
-    let mut tick = tokio::time::interval(SWEEP);
+/// Does something that blocks, now and then, for ever.
+async fn now_and_then(
+    every: Duration,
+    what: &'static str,
+    bridge: Bridge,
+    job: fn(&Bridge) -> Result<usize, StoreError>,
+) {
+    let mut tick = tokio::time::interval(every);
     loop {
         tick.tick().await;
         let bridge = bridge.clone();
-        match tokio::task::spawn_blocking(move || bridge.sweep()).await {
-            Ok(Ok(ended)) => tracing::debug!(ended, "sessions whose time was over"),
-            Ok(Err(error)) => tracing::error!(%error, "sessions cannot be looked through"),
-            Err(error) => tracing::error!(%error, "the sweep of sessions has failed"),
-        }
-    }
-}
-
-async fn drop_erased_now_and_then(bridge: Bridge, every: Duration) {
-    loop {
-        tokio::time::sleep(every).await;
-        let bridge = bridge.clone();
-        match tokio::task::spawn_blocking(move || bridge.drop_erased()).await {
+        match tokio::task::spawn_blocking(move || job(&bridge)).await {
             Ok(Ok(0)) => {}
-            Ok(Ok(chats)) => tracing::debug!(chats, "erased bodies have left the disk"),
-            Ok(Err(error)) => tracing::error!(%error, "erased bodies are still on the disk"),
-            Err(error) => tracing::error!(%error, "erased bodies are still on the disk"),
-        }
-    }
-}
-
-async fn expire_now_and_then(bridge: Bridge) {
-    let mut tick = tokio::time::interval(EXPIRE);
-    loop {
-        tick.tick().await;
-        let bridge = bridge.clone();
-        match tokio::task::spawn_blocking(move || bridge.expire()).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(erased)) => tracing::debug!(erased, "messages whose time was over"),
-            Ok(Err(error)) => tracing::error!(%error, "expired messages cannot be looked for"),
-            Err(error) => tracing::error!(%error, "the erasing of messages has failed"),
+            Ok(Ok(count)) => tracing::debug!(count, "{what}"),
+            Ok(Err(error)) => tracing::error!(%error, "failed, and tried again later: {what}"),
+            Err(error) => tracing::error!(%error, "failed: {what}"),
         }
     }
 }

@@ -187,6 +187,7 @@ impl<H: Host> Shared<H> {
             let routed = self.router.publish(key, publish.into_message(), qos);
             tracing::debug!(?routed, user = %key.user, "a will is published");
         } else {
+            Stats::add(&self.stats.access_denied, 1);
             tracing::debug!(user = %key.user, topic = %publish.topic, "a will is not allowed");
         }
     }

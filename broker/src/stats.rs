@@ -19,6 +19,8 @@ pub struct Stats {
     pub protocol_errors: AtomicU64,
     /// Clients that were not let in.
     pub logins_refused: AtomicU64,
+    /// Publishes, subscriptions and wills to plain topics that the host did not allow.
+    pub access_denied: AtomicU64,
     /// Packets received.
     pub packets_in: AtomicU64,
     /// Bytes received.
@@ -36,7 +38,7 @@ pub struct Stats {
 impl Stats {
     /// The counters of limits that were reached, by the name of the counter.
     #[must_use]
-    pub fn limits_reached(&self) -> [(&'static str, u64); 8] {
+    pub fn limits_reached(&self) -> [(&'static str, u64); 9] {
         [
             ("connections_refused", &self.connections_refused),
             ("connect_timeouts", &self.connect_timeouts),
@@ -44,6 +46,7 @@ impl Stats {
             ("handshakes_failed", &self.handshakes_failed),
             ("protocol_errors", &self.protocol_errors),
             ("logins_refused", &self.logins_refused),
+            ("access_denied", &self.access_denied),
             ("plain_dropped", &self.plain_dropped),
             ("notices_dropped", &self.notices_dropped),
         ]

@@ -4,6 +4,7 @@
 use std::fmt;
 use tracing_subscriber::EnvFilter;
 
+use crate::access::Rule;
 use crate::listeners::Port;
 
 /// A key.
@@ -26,6 +27,8 @@ pub(super) enum Kind {
     Addresses,
     /// A list, which may be empty.
     Paths,
+    /// A list, which may be empty.
+    Rules,
     Number {
         min: u64,
         max: u64,
@@ -46,6 +49,7 @@ impl Kind {
             Self::Bool => item == "true" || item == "false",
             Self::OneOf(choices) => choices.contains(&item),
             Self::Addresses => item.parse::<Port>().is_ok(),
+            Self::Rules => item.parse::<Rule>().is_ok(),
             Self::Number { min, max } => {
                 item.replace('_', "").parse::<u64>().is_ok_and(|n| (min..=max).contains(&n))
             }
@@ -57,7 +61,7 @@ impl Kind {
         let quoted = || items.iter().map(quote).collect::<Vec<_>>();
         match self {
             Self::Text | Self::Filter | Self::OneOf(_) => quoted().concat(),
-            Self::Addresses | Self::Paths => format!("[{}]", quoted().join(", ")),
+            Self::Addresses | Self::Paths | Self::Rules => format!("[{}]", quoted().join(", ")),
             Self::Bool | Self::Number { .. } => items.concat(),
         }
     }
@@ -74,6 +78,10 @@ impl fmt::Display for Kind {
             Self::OneOf(choices) => write!(f, "must be one of {}", choices.join(", ")),
             Self::Addresses => f.write_str("must be an address and a port, such as 127.0.0.1:1883"),
             Self::Paths => f.write_str("must be the path of a file"),
+            Self::Rules => f.write_str(
+                "must be a rule: allow or deny; publish, subscribe or all; a user or *; a pattern of \
+                 topics, such as allow all * pub/#",
+            ),
             Self::Number { min, max } => write!(f, "must be a number, {min} to {max}"),
         }
     }
@@ -168,6 +176,17 @@ pub(super) const KEYS: &[Key] = &[
         &["optional"],
         "Whether a client without such a certificate may log in by its password, or is refused.
          Counts if there are tls.client_cas. optional: both kinds of client use one port.",
+    ),
+    key(
+        "access.rules",
+        Kind::Rules,
+        &["allow all * pub/#"],
+        "Who may use which plain topics: allow or deny; publish, subscribe or all; a user or * for
+         everybody; a pattern of topics, in which {user} and {client} stand for who asks. From top to
+         bottom, the first that decides counts, and where none does, the answer is no. A subscription
+         is allowed if all that it would get is, and denied if any of it is. Read anew at SIGHUP.
+         allow all * pub/#: a playground for everybody with an account, and nothing else by mistake.
+         In dev mode all topics are open unless this is set. Chats are no matter of these rules.",
     ),
     key(
         "log.format",

@@ -16,6 +16,7 @@ use bluetick_bridge::store::RocksOptions;
 use bluetick_broker::Limits;
 use bluetick_broker::transport::{CertificateFiles, ClientCertificates, TlsFiles};
 
+use crate::access::Rule;
 use crate::cli::Settings;
 use crate::listeners::{Endpoint, Port, UnixPath};
 use keys::{KEYS, Key};
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) unix: Vec<UnixPath>,
     /// `None`: there is no certificate.
     pub(crate) tls: Option<TlsFiles>,
+    pub(crate) access: Vec<Rule>,
     pub(crate) log_json: bool,
     pub(crate) log_filter: String,
     pub(crate) grace: Duration,
@@ -130,6 +132,7 @@ impl Config {
             wss: endpoints(&values, "listen.wss"),
             unix: endpoints(&values, "listen.unix"),
             tls: tls_files(&values),
+            access: access_rules(&values),
             log_json: text("log.format") == "json",
             log_filter: text("log.filter"),
             grace: Duration::from_secs(number("shutdown.grace_s")),
@@ -288,6 +291,15 @@ fn tls_files(values: &Values) -> Option<TlsFiles> {
     let required = values["tls.client_certs"].items == ["required"];
     let clients = (!authorities.is_empty()).then_some(ClientCertificates { authorities, required });
     (!certificates.is_empty()).then_some(TlsFiles { certificates, clients })
+}
+
+/// In `dev` mode everything is open, unless somebody wants to try rules.
+fn access_rules(values: &Values) -> Vec<Rule> {
+    let dev = values["dev"].items.iter().any(|item| item == "true");
+    let given = &values["access.rules"];
+    let open = ["allow all * #".to_owned(), "allow all * $SYS/#".to_owned()];
+    let rules = if dev && given.source.is_none() { &open[..] } else { &given.items };
+    rules.iter().filter_map(|rule| rule.parse().ok()).collect()
 }
 
 impl Value {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bluetick_bridge::Directory;
-use bluetick_broker::host::Attempt;
+use bluetick_broker::host::{Access, Attempt, SessionKey};
 use bluetick_broker::packet::Reason;
 use bluetick_protocol::UserId;
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::Failure;
+use crate::access::AccessRules;
 use crate::accounts::{self, Accounts};
 use throttle::{Busy, Network, Pair, Throttle};
 use verified::Verified;
@@ -29,7 +30,9 @@ const REFUSED: Result<UserId, Reason> = Err(Reason::BAD_USER_NAME_OR_PASSWORD);
 type Done = Box<dyn FnOnce(Result<UserId, Reason>) + Send>;
 
 /// `--dev`: any valid name.
-pub(crate) struct Everybody;
+pub(crate) struct Everybody {
+    pub(crate) rules: Arc<AccessRules>,
+}
 
 impl Directory for Everybody {
     fn authenticate(&self, attempt: Attempt, done: Done) {
@@ -46,6 +49,10 @@ impl Directory for Everybody {
     fn exists(&self, _: &UserId) -> bool {
         true
     }
+
+    fn may(&self, key: &SessionKey, access: Access, topic_or_filter: &str) -> bool {
+        self.rules.allow(&key.user, &key.client_id, access, topic_or_filter)
+    }
 }
 
 /// The user that a certificate names. A user name beside it has to be the same.
@@ -59,6 +66,7 @@ fn certified(name: &str, user_name: Option<&str>) -> Result<UserId, Reason> {
 /// Those with an account.
 pub(crate) struct Members {
     shared: Arc<Shared>,
+    rules: Arc<AccessRules>,
     runtime: Handle,
 }
 
@@ -76,7 +84,11 @@ impl Members {
     ///
     /// # Errors
     /// argon2 fails, for want of memory.
-    pub(crate) fn new(accounts: Accounts, runtime: Handle) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        accounts: Accounts,
+        rules: Arc<AccessRules>,
+        runtime: Handle,
+    ) -> Result<Self, Failure> {
         let shared = Shared {
             accounts,
             verified: Verified::new(),
@@ -84,7 +96,7 @@ impl Members {
             checks: Semaphore::new(CHECKS_MAX),
             decoy: accounts::hash(b"of nobody")?,
         };
-        Ok(Self { shared: Arc::new(shared), runtime })
+        Ok(Self { shared: Arc::new(shared), rules, runtime })
     }
 }
 
@@ -96,6 +108,10 @@ impl Directory for Members {
 
     fn exists(&self, user: &UserId) -> bool {
         self.shared.accounts.table().contains_key(user)
+    }
+
+    fn may(&self, key: &SessionKey, access: Access, topic_or_filter: &str) -> bool {
+        self.rules.allow(&key.user, &key.client_id, access, topic_or_filter)
     }
 }
 
@@ -166,6 +182,10 @@ mod tests {
         }
     }
 
+    fn rules() -> Arc<AccessRules> {
+        Arc::new(AccessRules::new(Vec::new()))
+    }
+
     fn set(dir: &std::path::Path, user: &str, password: &[u8]) {
         let user = UserId::try_from(user).expect("a name");
         let hash = accounts::hash(password).expect("hashed");
@@ -181,7 +201,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         set(dir.path(), "alice", b"secret");
         let accounts = Accounts::open(dir.path()).expect("read");
-        let members = Members::new(accounts, Handle::current()).expect("made");
+        let members = Members::new(accounts, rules(), Handle::current()).expect("made");
         let shared = &members.shared;
         let alice = UserId::try_from("alice").expect("a name");
         let (right, wrong) = (Ok(alice.clone()), REFUSED);
@@ -210,7 +230,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         set(dir.path(), "alice", b"secret");
         let accounts = Accounts::open(dir.path()).expect("read");
-        let members = Members::new(accounts, Handle::current()).expect("made");
+        let members = Members::new(accounts, rules(), Handle::current()).expect("made");
         let alice = UserId::try_from("alice").expect("a name");
         let of = |certificate: &str, user_name: Option<&str>| Attempt {
             certificate: Some(certificate.into()),
@@ -236,7 +256,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         set(dir.path(), "alice", b"secret");
         let accounts = Accounts::open(dir.path()).expect("read");
-        let members = Members::new(accounts, Handle::current()).expect("made");
+        let members = Members::new(accounts, rules(), Handle::current()).expect("made");
         let shared = &members.shared;
         let alice = UserId::try_from("alice").expect("a name");
         assert_eq!(shared.authenticate(attempt("alice", b"secret")).await, Ok(alice.clone()));
@@ -255,7 +275,7 @@ mod tests {
         for (name, valid) in [("alice", true), ("Alice", false), ("", false)] {
             let (sender, receiver) = std::sync::mpsc::channel();
             let done = Box::new(move |answer| sender.send(answer).expect("awaited"));
-            Everybody.authenticate(attempt(name, b""), done);
+            Everybody { rules: rules() }.authenticate(attempt(name, b""), done);
             assert_eq!(receiver.recv().expect("an answer").is_ok(), valid, "{name:?}");
         }
     }

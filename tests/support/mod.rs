@@ -81,6 +81,13 @@ impl Server {
         self.child.wait().expect("ended");
     }
 
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &pid]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
     /// SIGTERM; gives the exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
         self.signal("-TERM");

@@ -302,6 +302,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         let (token, qos) = (publish.token, publish.qos);
         let key = self.session.key();
         if !self.shared.host.may(key, Access::Publish, &publish.topic) {
+            Stats::add(&self.shared.stats.access_denied, 1);
             if qos != QoS::AtMostOnce {
                 self.session.handle_published(token, Reason::NOT_AUTHORIZED, None);
             }
@@ -332,6 +333,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
     fn route_subscribe(&self, request: &FilterRequest, subscription_id: Option<u32>) -> Reason {
         let key = self.session.key();
         if !self.shared.host.may(key, Access::Subscribe, &request.filter) {
+            Stats::add(&self.shared.stats.access_denied, 1);
             return Reason::NOT_AUTHORIZED;
         }
         self.shared.router.subscribe(key, request, subscription_id, self.mailbox.clone());

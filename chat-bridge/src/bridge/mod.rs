@@ -69,6 +69,10 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Whether a user exists. Must not block: it is asked once per message to a direct chat.
     fn exists(&self, user: &UserId) -> bool;
+
+    /// Whether a client of a user may do this with a plain topic. Must not block: it is asked once
+    /// per message and subscription.
+    fn may(&self, key: &BrokerKey, access: Access, topic_or_filter: &str) -> bool;
 }
 
 /// What an operator may set.
@@ -420,9 +424,8 @@ impl Host for Bridge {
         is_reserved(topic_or_filter)
     }
 
-    fn may(&self, _: &BrokerKey, _: Access, _: &str) -> bool {
-        // Plain topics are open to everybody who was let in.
-        true
+    fn may(&self, key: &BrokerKey, access: Access, topic_or_filter: &str) -> bool {
+        self.shared.directory.may(key, access, topic_or_filter)
     }
 
     fn open(&self, open: Open, line: Line) -> ChatSession {

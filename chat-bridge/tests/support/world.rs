@@ -13,7 +13,7 @@ use bluetick_bridge::partition::{Partition, PartitionOptions, Reply};
 use bluetick_bridge::store::{Fault, Store};
 use bluetick_bridge::writer::{Batches, Pipeline};
 use bluetick_bridge::{Bridge, BridgeOptions, Directory};
-use bluetick_broker::host::Attempt;
+use bluetick_broker::host::{self, Attempt};
 use bluetick_broker::packet::Reason;
 use bluetick_broker::{Broker, Limits};
 use bluetick_checker::{Event, History};
@@ -419,6 +419,10 @@ impl Directory for Everybody {
     }
 
     fn exists(&self, _: &UserId) -> bool {
+        true
+    }
+
+    fn may(&self, _: &host::SessionKey, _: host::Access, _: &str) -> bool {
         true
     }
 }

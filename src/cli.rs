@@ -22,8 +22,8 @@ Examples:
 Once it listens, a line `listening mqtt ADDRESS` (or mqtts, ws, wss, unix) for each address goes to
 standard output; logs go to standard error. Behind a load balancer, +proxy after an address expects
 a PROXY protocol v2 header in front of each connection. `bluetick config` shows every key there is.
-SIGTERM lets clients take their last packets and ends with exit code 0; SIGHUP reads the
-certificates again.";
+SIGTERM lets clients take their last packets and ends with exit code 0; SIGHUP reads access
+rules and certificates again.";
 
 const CONFIG_HELP: &str = "\
 A flag outweighs a variable of the environment, and that the file. The variable of a key is

@@ -344,6 +344,15 @@ fn paho_converses() {
 }
 
 #[test]
+fn paho_has_groups_and_what_belongs_to_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path());
+    let output = run(&mut paho(&server, "groups.py"));
+    assert!(output.status.success(), "{}{}", out(&output), err(&output));
+    assert_eq!(out(&output).lines().last(), Some("all of it"), "{}", out(&output));
+}
+
+#[test]
 fn paho_hears_what_only_mqtt_5_can_say_and_the_servers_goodbye() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::start(dir.path());

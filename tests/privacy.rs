@@ -170,3 +170,34 @@ fn a_removed_device_is_gone_with_its_places() {
         serde_json::from_str(support::out(&heard).lines().next().expect("a line")).expect("JSON");
     assert_eq!(first["seq"], 4);
 }
+
+/// A device that does not come back loses its session and its places; what was for it waits.
+#[test]
+fn a_session_that_does_not_come_back_ends_with_its_cursors() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = dir.path().join("bluetick.toml");
+    std::fs::write(&config, "[limits]\nsession_expiry_s_max = 1\n").expect("written");
+    let config = config.to_str().expect("a path in UTF-8");
+    let data_dir = dir.path().join("data");
+    let server =
+        Server::start_with(&data_dir, &["--dev", "--mqtt", "127.0.0.1:0", "--config", config]);
+    let send = |body| server.publish("alice", "users/bob/send", body, &[]).status.success();
+    assert!(send("for the old device"));
+    let mut old = server.mosquitto("mosquitto_sub", "bob", "old");
+    old.args(["-c", "-q", "1", "-t", "chats/+/messages", "-C", "1", "-W", "20"]);
+    assert!(support::run(&mut old).status.success());
+    assert!(send("hi bob"));
+    let mut bob = Listener::connect(&server, "bob", "phone");
+    let started = std::time::Instant::now();
+    while bob.request("devices.list", "{}").to_string().contains("old") {
+        assert!(started.elapsed() < support::PATIENCE, "the session does not end");
+    }
+    assert!(bob.subscribe("chats/+/messages"));
+    while bob.next().1["body"] != "hi bob" {}
+    bob.goodbye();
+    assert_eq!(server.terminate(), Some(0));
+    let mut inspect = support::bluetick();
+    inspect.args(["inspect", "user", "bob", "--json", "--data-dir"]);
+    let text = support::out(&support::run(inspect.arg(&data_dir)));
+    assert!(text.contains(r#""cursors":0"#), "{text}");
+}

@@ -71,7 +71,8 @@ pub trait Worker: Send + Sync {
 /// What an operator may set.
 #[derive(Debug, Clone)]
 pub struct PartitionOptions {
-    /// How much of the newest bodies is kept in memory for those who read along, bytes.
+    /// How much memory the newest entries may take, which are kept for those who read along, about,
+    /// bytes.
     pub tail_bytes_max: usize,
     /// In groups with more members than this, an author is told how many have his newest message,
     /// and not who.
@@ -80,7 +81,7 @@ pub struct PartitionOptions {
 
 impl Default for PartitionOptions {
     fn default() -> Self {
-        Self { tail_bytes_max: 32 << 20, receipts_members_max: 64 }
+        Self { tail_bytes_max: 64 << 20, receipts_members_max: 64 }
     }
 }
 
@@ -104,7 +105,7 @@ struct Core {
     engine: Engine,
     delivery: Delivery,
     outboxes: BTreeMap<DeviceKey, Arc<dyn Outbox>>,
-    /// Entries kept in memory, oldest first, with the size of their bodies.
+    /// Entries kept in memory, oldest first, with what they take.
     tail: VecDeque<(ChatNo, Seq, usize)>,
     tail_bytes: usize,
     tail_bytes_max: usize,
@@ -471,8 +472,9 @@ impl Core {
     fn note_tail(&mut self, batch: &Batch) {
         for write in &batch.writes {
             if let Write::Entry { chat, entry } = write {
-                self.tail.push_back((*chat, entry.seq, entry.body.len()));
-                self.tail_bytes += entry.body.len();
+                let bytes = entry.memory_bytes();
+                self.tail.push_back((*chat, entry.seq, bytes));
+                self.tail_bytes += bytes;
             }
         }
         while self.tail_bytes > self.tail_bytes_max {

@@ -358,9 +358,9 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "chat.tail_bytes_max",
         number(0, 68_719_476_736),
-        &["33554432"],
-        "Bytes of the newest bodies kept in memory, per partition, for those who read along.
-         Who is further behind is served from the disk. 32 MiB: seconds of traffic at full load.",
+        &["67108864"],
+        "Bytes that the newest messages may take in memory, about, per partition, for those who read
+         along. Who is further behind is served from the disk. 64 MiB: a second at full load.",
     ),
     key(
         "quota.user_messages_per_s",

@@ -13,6 +13,9 @@ use super::Millis;
 /// What a message counts against its author's quota beside its body.
 pub const MESSAGE_BYTES: i64 = 100;
 
+/// About what the encoding of an entry takes beside its body: keys, names, times, topic.
+const ENCODED_BYTES: usize = 256;
+
 /// What a chat's log holds at one `seq`: a message, or an event of the group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -142,6 +145,13 @@ impl Entry {
             return 0;
         }
         i64::try_from(self.body.len()).unwrap_or(i64::MAX).saturating_add(MESSAGE_BYTES)
+    }
+
+    /// About what it takes in memory, bytes: itself, its body, and its body once more as it goes
+    /// out.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + 2 * self.body.len() + ENCODED_BYTES
     }
 
     /// Whether its time is over.

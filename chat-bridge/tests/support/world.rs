@@ -249,7 +249,8 @@ impl World {
         let partitions = (0..partitions).map(|no| {
             let no = PartitionNo(no);
             // Hardly anything stays in memory: most is read from the store.
-            let options = PartitionOptions { tail_bytes_max: 200, ..PartitionOptions::default() };
+            let options =
+                PartitionOptions { tail_bytes_max: 12_000, ..PartitionOptions::default() };
             let counters = store.counters(no).expect("counters");
             Arc::new(Partition::new(no, counters, &options, reads.clone()))
         });

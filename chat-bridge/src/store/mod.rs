@@ -4,12 +4,14 @@
 //! back; [`Kv`] is what it stands on: RocksDB ([`RocksKv`]) or memory ([`MemoryKv`]). The table of
 //! all records is docs/storage.md.
 
+mod figures;
 mod keys;
 mod kv;
 mod memory;
 mod records;
 mod rocks;
 
+pub use figures::{StoreFigures, TableFigures};
 pub use kv::{Kv, KvBatch, StoreError, Table, Visit};
 pub use memory::{Fault, MemoryKv};
 pub use records::SCHEMA_VERSION;

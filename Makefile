@@ -8,7 +8,7 @@ VENV := $(TARGET_DIR)/venv
 PAHO := paho-mqtt==2.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt sim torture bench setup setup-test
+.PHONY: help run test lint fmt sim torture bench deb setup setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,15 @@ bench: setup-test ## load figures, with mosquitto beside (ONLY=workload for one)
 	$(CARGO) build --release --bin bluetick
 	$(CARGO) run --release --package bluetick-benches --bin bench -- \
 	  --bluetick $(TARGET_DIR)/release/bluetick $(if $(ONLY),--only $(ONLY))
+
+# cargo-deb packages what is there; completions are made by the program itself.
+deb: setup ## a Debian package, with cargo-deb (cargo install cargo-deb)
+	$(CARGO) build --release --locked --bin bluetick
+	@mkdir -p $(TARGET_DIR)/release/completions
+	@cd $(TARGET_DIR)/release && for shell in bash fish zsh; do \
+	  ./bluetick completions $$shell > completions/bluetick.$$shell || exit 1; done
+	@cd $(TARGET_DIR)/release/completions && mv bluetick.zsh _bluetick
+	$(CARGO) deb --no-build
 
 setup:
 	@tools/setup.sh

@@ -20,7 +20,7 @@ Examples:
   BLUETICK_LIMITS__CONNECTIONS_MAX=1000 bluetick serve
 
 Once it listens, a line `listening mqtt ADDRESS` (or mqtts, ws, wss, unix) for each address goes to
-standard output; logs go to standard error. Behind a load balancer, +proxy after an address expects
+standard output (http is there before the store is open); logs go to standard error. Behind a load balancer, +proxy after an address expects
 a PROXY protocol v2 header in front of each connection. `bluetick config` shows every key there is.
 SIGTERM lets clients take their last packets and ends with exit code 0; SIGHUP reads access
 rules and certificates again.";
@@ -46,6 +46,12 @@ Examples:
   bluetick inspect chats
   bluetick inspect chat alice~bob --json
   bluetick inspect device alice alice-phone";
+
+const HEALTHCHECK_HELP: &str = "\
+It asks /readyz; why a server is not ready is told on standard error, with exit code 1. The
+configuration is read like that of the server, so that in a container it needs no flags.
+
+Example: bluetick healthcheck --http 127.0.0.1:9883";
 
 /// A chat server that is nothing but MQTT on the outside: a PUBACK is a tick.
 #[derive(Debug, Parser)]
@@ -81,6 +87,15 @@ pub(crate) enum Command {
         json: bool,
         #[command(subcommand)]
         what: Inspect,
+    },
+    /// Ask a running server whether it is ready; exit code 0 if it is.
+    #[command(after_help = HEALTHCHECK_HELP)]
+    Healthcheck {
+        #[command(flatten)]
+        place: Place,
+        /// Where it answers HTTP; else listen.http of the configuration says it.
+        #[arg(long, value_name = "ADDR")]
+        http: Option<String>,
     },
     /// Print a completion script.
     #[command(
@@ -123,6 +138,9 @@ pub(crate) struct Settings {
     /// Listen for MQTT on a Unix socket; may be repeated.
     #[arg(long, value_name = "PATH")]
     pub(crate) unix: Vec<String>,
+    /// Answer /healthz, /readyz and /metrics over HTTP here; may be repeated.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Vec<String>,
     /// The server's certificate with its chain, in PEM; may be repeated, for other names.
     #[arg(long, value_name = "FILE")]
     pub(crate) cert: Vec<String>,

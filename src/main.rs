@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod data_dir;
 mod directory;
+mod http;
 mod inspect;
 mod listeners;
 mod logging;
@@ -84,12 +85,23 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(settings) => output::bytes(load(&settings)?.to_toml().as_bytes()),
         Command::User { place, action } => users::run(&load_place(place)?, action),
         Command::Inspect { place, json, what } => inspect::run(&load_place(place)?, json, what),
+        Command::Healthcheck { place, http } => healthcheck(place, http),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bluetick", &mut script);
             output::bytes(&script)
         }
     }
+}
+
+fn healthcheck(place: Place, http: Option<String>) -> Result<(), Failure> {
+    let http = http.into_iter().collect();
+    let config = load(&Settings { place, http, ..Settings::default() })?;
+    let address = config.http.first().copied().filter(|address| address.port() != 0);
+    http::ask(address.ok_or_else(|| {
+        let text = "name the server's address of HTTP: --http, or listen.http with a port";
+        Failure::Configuration(text.to_owned())
+    })?)
 }
 
 fn load_place(place: Place) -> Result<Config, Failure> {

@@ -1,7 +1,7 @@
 //! What an operator is told while the server runs and when it ends: limits that were reached, and
 //! what was done.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bluetick_bridge::Bridge;
@@ -43,16 +43,18 @@ fn risen(before: &[(&str, u64)], now: &[(&str, u64)]) -> Option<String> {
 
 /// Says what was done since the start.
 pub(crate) fn totals(broker: &Stats, writer: &WriterStats) {
-    let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let commits = of(&writer.commits);
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let (commits, records) = (writer.commits.snapshot(), writer.records.snapshot());
     tracing::info!(
-        packets_in = of(&broker.packets_in),
+        packets_in = broker.packets_in.total(),
+        packets_out = broker.packets_out.total(),
         bytes_in = of(&broker.bytes_in),
         bytes_out = of(&broker.bytes_out),
-        commits,
-        records = of(&writer.writes),
+        messages = of(&writer.messages),
+        commits = records.count,
+        records = records.sum,
         record_bytes = of(&writer.bytes),
-        mean_commit_us = of(&writer.commit_ns).checked_div(commits * 1000).unwrap_or(0),
+        mean_commit_us = commits.sum.checked_div(commits.count * 1000).unwrap_or(0),
         failed_commits = of(&writer.failures),
         "since the start"
     );

@@ -12,6 +12,7 @@ use bluetick_bridge::writer::{Pipeline, Writer, WriterSignal};
 use bluetick_bridge::{Bridge, Directory};
 use bluetick_broker::Broker;
 use bluetick_broker::transport::Tls;
+use sd_notify::NotifyState;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,6 +23,7 @@ use crate::certificates;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::directory::{Everybody, Members};
+use crate::http::{Http, Sources};
 use crate::listeners::Listeners;
 use crate::logging;
 use crate::report;
@@ -41,9 +43,12 @@ pub(crate) fn run(config: &Config, reread: Reread) -> Result<(), Failure> {
     logging::start(config)?;
     let tls = config.tls.clone().map(certificates::load).transpose()?;
     let data_dir = DataDir::take(&config.data_dir)?;
+    // Before the store, whose opening may take long after a crash: it can be asked meanwhile.
+    let http = Http::start(&config.http)?;
     let engine = ChatServer::open(config, &data_dir)?;
     let runtime = Runtime::new().map_err(Failure::other)?;
-    let left = runtime.block_on(serve(config, reread, tls, &engine))?;
+    let left = runtime.block_on(serve(config, reread, tls, &engine, &http))?;
+    http.stop();
     runtime.shutdown_timeout(Duration::from_secs(1));
     let failing = engine.stop();
     if left > 0 {
@@ -108,6 +113,7 @@ async fn serve(
     reread: Reread,
     tls: Option<Arc<Tls>>,
     engine: &ChatServer,
+    http: &Http,
 ) -> Result<u64, Failure> {
     let rules = Arc::new(AccessRules::new(config.access.clone()));
     let directory: Arc<dyn Directory> = if config.dev {
@@ -137,8 +143,16 @@ async fn serve(
     }
     access::watch(rules, reread)?;
     let broker = Broker::new(bridge.clone(), config.limits.clone());
+    // Whoever is told of the ports finds the server ready: what connects already is accepted soon.
+    http.ready(Sources {
+        broker: broker.clone(),
+        bridge: bridge.clone(),
+        pipeline: engine.pipeline.clone(),
+        reads: engine.reads.clone(),
+    });
     listeners.announce(config.dev)?;
     listeners.serve(&broker);
+    tell_supervisor(NotifyState::Ready);
     let expiring = broker.clone();
     tokio::spawn(async move { expiring.expire_sessions().await });
     tokio::spawn(tick(bridge.clone()));
@@ -154,10 +168,19 @@ async fn serve(
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
     }
+    http.stopping();
+    tell_supervisor(NotifyState::Stopping);
     let left = broker.shutdown(config.grace).await;
     bridge.flush();
     report::totals(broker.stats(), engine.pipeline.stats());
     Ok(left)
+}
+
+/// Tells systemd, if it is who has started the server.
+fn tell_supervisor(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the supervisor cannot be told how the server is");
+    }
 }
 
 async fn tick(bridge: Bridge) {

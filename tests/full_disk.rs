@@ -5,42 +5,22 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use serde_json::Value;
-use support::{PATIENCE, Server, asyncapi, err, out, run};
-
-/// A tmpfs that is unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path) -> Option<Self> {
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", "size=400m", "tmpfs"]).arg(at);
-        let mounted = command.output().is_ok_and(|output| output.status.success());
-        mounted.then(|| Self(at.to_owned()))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
-        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
-    }
-}
+use support::{PATIENCE, Server, SmallDisk, asyncapi, err, out, run};
 
 #[test]
 fn a_full_disk_loses_and_doubles_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
-    let Some(disk) = SmallDisk::mount(dir.path()) else {
+    let Some(disk) = SmallDisk::mount(dir.path(), "400m") else {
         println!("not run: a tmpfs cannot be mounted here");
         return;
     };
-    let filler = disk.0.join("filler");
+    let filler = disk.path().join("filler");
     fs::write(&filler, vec![7; 100 << 20]).expect("room for the filler");
-    let mut server = Server::start(&disk.0.join("data"));
+    let mut server = Server::start(&disk.path().join("data"));
     let body = "x".repeat(100_000);
     // A message is sent until it is acknowledged, as a client does that wants it stored.
     let id = |n: usize| format!("0193a5f0-1c2b-7d3e-8f4a-{n:012}");

@@ -66,6 +66,12 @@ pub trait Host: Send + Sync + 'static {
     /// Whether a topic name or filter is the host's own.
     fn owns(&self, topic_or_filter: &str) -> bool;
 
+    /// Whether the time from a publish to this topic, which is the host's own, to its
+    /// acknowledgement is one to be measured ([`Stats::publish_acks`](crate::Stats::publish_acks)).
+    fn is_timed(&self, _topic: &str) -> bool {
+        false
+    }
+
     /// Whether a user may do this with a plain topic.
     fn may(&self, key: &SessionKey, access: Access, topic_or_filter: &str) -> bool;
 

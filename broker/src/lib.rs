@@ -12,6 +12,7 @@
 mod broker;
 pub mod codec;
 mod connection;
+mod histogram;
 pub mod host;
 mod limits;
 pub mod mailbox;
@@ -26,7 +27,8 @@ pub mod transport;
 mod wills;
 
 pub use broker::Broker;
+pub use histogram::{Histogram, HistogramSnapshot};
 pub use host::Host;
 pub use limits::Limits;
 pub use message::Message;
-pub use stats::Stats;
+pub use stats::{Packets, Stats};

@@ -66,6 +66,8 @@ pub struct Mail {
     pub news: bool,
     /// Messages of plain topics, in order.
     pub plain: VecDeque<PlainDelivery>,
+    /// How many messages of plain topics are still in it, for want of room.
+    pub plain_left: usize,
     /// Plain messages that were dropped since the last look because the queue was full.
     pub dropped: u64,
     /// The broker wants the connection to end.
@@ -151,6 +153,7 @@ impl Mailbox {
         let mut taken = std::mem::take(mail);
         if taken.plain.len() > plain_room {
             mail.plain = taken.plain.split_off(plain_room);
+            taken.plain_left = mail.plain.len();
         }
         taken
     }

@@ -1,9 +1,11 @@
-//! What a broker counts.
+//! What a broker counts. Adding is a relaxed addition each, and nobody waits for anybody.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::histogram::Histogram;
 
 /// Counters since the start; each only rises, except the gauges.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stats {
     /// Gauge: open connections.
     pub connections: AtomicU64,
@@ -22,7 +24,9 @@ pub struct Stats {
     /// Publishes, subscriptions and wills to plain topics that the host did not allow.
     pub access_denied: AtomicU64,
     /// Packets received.
-    pub packets_in: AtomicU64,
+    pub packets_in: Packets,
+    /// Packets on their way to clients.
+    pub packets_out: Packets,
     /// Bytes received.
     pub bytes_in: AtomicU64,
     /// Bytes sent.
@@ -33,6 +37,41 @@ pub struct Stats {
     pub plain_dropped: AtomicU64,
     /// Notices dropped because a client publishes and does not acknowledge what it is told.
     pub notices_dropped: AtomicU64,
+    /// From the PUBLISH being read to its PUBACK (at QoS 2: PUBREC) being written, of the topics
+    /// that the host wants timed.
+    pub publish_acks: Histogram,
+    /// Gauge: publishes of clients that wait for our acknowledgement.
+    pub publishes_inflight: AtomicI64,
+    /// Gauge: deliveries that wait for the acknowledgement of clients on line.
+    pub deliveries_inflight: AtomicI64,
+    /// Gauge: messages of plain topics queued for clients on line.
+    pub plain_queued: AtomicI64,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            connections: AtomicU64::default(),
+            connections_refused: AtomicU64::default(),
+            connect_timeouts: AtomicU64::default(),
+            handshakes_refused: AtomicU64::default(),
+            handshakes_failed: AtomicU64::default(),
+            protocol_errors: AtomicU64::default(),
+            logins_refused: AtomicU64::default(),
+            access_denied: AtomicU64::default(),
+            packets_in: Packets::default(),
+            packets_out: Packets::default(),
+            bytes_in: AtomicU64::default(),
+            bytes_out: AtomicU64::default(),
+            wills: AtomicU64::default(),
+            plain_dropped: AtomicU64::default(),
+            notices_dropped: AtomicU64::default(),
+            publish_acks: Histogram::durations(),
+            publishes_inflight: AtomicI64::default(),
+            deliveries_inflight: AtomicI64::default(),
+            plain_queued: AtomicI64::default(),
+        }
+    }
 }
 
 impl Stats {
@@ -55,5 +94,122 @@ impl Stats {
 
     pub(crate) fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
+    }
+}
+
+/// Packets by their type.
+#[derive(Debug, Default)]
+pub struct Packets([AtomicU64; 16]);
+
+/// What the types are called, by their number (MQTT 5 §2.1.2); 0 is none.
+const PACKET_TYPES: [&str; 16] = [
+    "",
+    "connect",
+    "connack",
+    "publish",
+    "puback",
+    "pubrec",
+    "pubrel",
+    "pubcomp",
+    "subscribe",
+    "suback",
+    "unsubscribe",
+    "unsuback",
+    "pingreq",
+    "pingresp",
+    "disconnect",
+    "auth",
+];
+
+impl Packets {
+    /// Counts the packet that begins with this byte.
+    pub(crate) fn count(&self, first_byte: u8) {
+        self.0[usize::from(first_byte >> 4)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there were of each type, by its name in lower case.
+    pub fn by_type(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
+        PACKET_TYPES.into_iter().zip(counts).skip(1)
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.by_type().map(|(_, count)| count).sum()
+    }
+}
+
+/// What one connection adds to the gauges; it takes it back when dropped.
+pub(crate) struct Load<'a> {
+    stats: &'a Stats,
+    added: LoadOf,
+}
+
+/// How much of what waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LoadOf {
+    pub(crate) publishes: usize,
+    pub(crate) deliveries: usize,
+    pub(crate) queued: usize,
+}
+
+impl<'a> Load<'a> {
+    pub(crate) fn new(stats: &'a Stats) -> Self {
+        Self { stats, added: LoadOf::default() }
+    }
+
+    /// It is so much now. Touches only what has changed.
+    pub(crate) fn set(&mut self, now: LoadOf) {
+        let Self { stats, added } = self;
+        for (gauge, before, now) in [
+            (&stats.publishes_inflight, added.publishes, now.publishes),
+            (&stats.deliveries_inflight, added.deliveries, now.deliveries),
+            (&stats.plain_queued, added.queued, now.queued),
+        ] {
+            if before != now {
+                // Numbers of things in memory: they fit.
+                gauge.fetch_add(now as i64 - before as i64, Ordering::Relaxed);
+            }
+        }
+        self.added = now;
+    }
+}
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        self.set(LoadOf::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_connection_adds_goes_with_it() {
+        let stats = Stats::default();
+        let gauges = || {
+            [&stats.publishes_inflight, &stats.deliveries_inflight, &stats.plain_queued]
+                .map(|gauge| gauge.load(Ordering::Relaxed))
+        };
+        let mut load = Load::new(&stats);
+        load.set(LoadOf { publishes: 3, deliveries: 2, queued: 7 });
+        load.set(LoadOf { publishes: 1, deliveries: 4, queued: 7 });
+        let _another = Load::new(&stats);
+        assert_eq!(gauges(), [1, 4, 7]);
+        drop(load);
+        assert_eq!(gauges(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn packets_by_type() {
+        let packets = Packets::default();
+        for byte in [0x10, 0x3D, 0x30, 0xE0] {
+            packets.count(byte);
+        }
+        let some: Vec<_> = packets.by_type().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(some, [("connect", 1), ("publish", 2), ("disconnect", 1)]);
+        assert_eq!(packets.total(), 4);
     }
 }

@@ -85,6 +85,19 @@ impl Default for PartitionOptions {
     }
 }
 
+/// How much there is of what in a partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PartitionCounts {
+    /// Devices that are attached.
+    pub devices: usize,
+    /// Chats that were ever made: there is no end to one.
+    pub chats: u64,
+    /// Chats in memory.
+    pub resident_chats: usize,
+    /// Commands that wait to be decided.
+    pub commands_waiting: usize,
+}
+
 struct Submission {
     command: Command,
     now: Millis,
@@ -438,11 +451,17 @@ impl Partition {
         }
     }
 
-    /// How many devices are attached and how many chats are in memory.
+    /// How much there is of what.
     #[must_use]
-    pub fn counts(&self) -> (usize, usize) {
+    pub fn counts(&self) -> PartitionCounts {
+        let commands_waiting = self.inbox.lock().len();
         let core = self.core.lock();
-        (core.delivery.attached(), core.engine.resident_chats())
+        PartitionCounts {
+            devices: core.delivery.attached(),
+            chats: core.engine.chats_made(),
+            resident_chats: core.engine.resident_chats(),
+            commands_waiting,
+        }
     }
 }
 

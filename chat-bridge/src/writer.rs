@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bluetick_broker::Histogram;
 use parking_lot::{Condvar, Mutex};
 
 use crate::bridge::partition_of;
-use crate::engine::PartitionNo;
+use crate::engine::{Batch, Effect, PartitionNo, Write};
 use crate::partition::{Decided, Partition, Replies};
 use crate::store::{Store, StoreError};
 
@@ -35,21 +36,70 @@ pub struct Pipeline {
     stats: WriterStats,
 }
 
-/// What the writer counts since the start.
-#[derive(Debug, Default)]
+/// What the writer counts since the start, of commits that succeeded unless it says otherwise.
+#[derive(Debug)]
 pub struct WriterStats {
-    /// Commits.
-    pub commits: AtomicU64,
-    /// Records written by them.
-    pub writes: AtomicU64,
+    /// How long the store took for each commit, its sync included; those that failed too.
+    pub commits: Histogram,
+    /// How many records each wrote.
+    pub records: Histogram,
     /// Their bytes, keys and values.
     pub bytes: AtomicU64,
     /// Commits that failed.
     pub failures: AtomicU64,
-    /// Nanoseconds spent in the store's commit.
-    pub commit_ns: AtomicU64,
+    /// Messages stored.
+    pub messages: AtomicU64,
+    /// Edits, deletions and reactions stored.
+    pub amendments: AtomicU64,
+    /// Events of groups stored.
+    pub events: AtomicU64,
+    /// Watermarks of members that have risen: what they have, or what they have read.
+    pub receipts: AtomicU64,
     /// Whether the store takes no writes at the moment.
     pub failing: AtomicBool,
+}
+
+impl Default for WriterStats {
+    fn default() -> Self {
+        Self {
+            commits: Histogram::durations(),
+            records: Histogram::sizes(),
+            bytes: AtomicU64::default(),
+            failures: AtomicU64::default(),
+            messages: AtomicU64::default(),
+            amendments: AtomicU64::default(),
+            events: AtomicU64::default(),
+            receipts: AtomicU64::default(),
+            failing: AtomicBool::default(),
+        }
+    }
+}
+
+impl WriterStats {
+    /// Counts what is stored.
+    fn count(&self, batch: &Batch) {
+        let (mut messages, mut amendments, mut events) = (0, 0, 0);
+        for write in &batch.writes {
+            if let Write::Entry { entry, .. } = write {
+                match (&entry.event, &entry.amends) {
+                    (Some(_), _) => events += 1,
+                    (None, Some(_)) => amendments += 1,
+                    (None, None) => messages += 1,
+                }
+            }
+        }
+        let marks = batch.effects.iter().filter(|effect| matches!(effect, Effect::Marks { .. }));
+        for (counter, n) in [
+            (&self.messages, messages),
+            (&self.amendments, amendments),
+            (&self.events, events),
+            (&self.receipts, marks.count() as u64),
+        ] {
+            if n > 0 {
+                counter.fetch_add(n, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 /// A batch of all partitions on its way.
@@ -118,13 +168,14 @@ impl Pipeline {
             return Ok(());
         }
         let started = Instant::now();
-        let result = self.store.commit(written);
-        let took = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.stats.commit_ns.fetch_add(took, Ordering::Relaxed);
+        let result = self.store.commit(written.iter().copied());
+        self.stats.commits.record_duration(started.elapsed());
         match result {
             Ok(stats) => {
-                self.stats.commits.fetch_add(1, Ordering::Relaxed);
-                self.stats.writes.fetch_add(stats.writes as u64, Ordering::Relaxed);
+                for (_, batch) in written {
+                    self.stats.count(batch);
+                }
+                self.stats.records.record(stats.writes as u64);
                 self.stats.bytes.fetch_add(stats.bytes as u64, Ordering::Relaxed);
                 Ok(())
             }

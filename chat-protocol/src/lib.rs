@@ -36,7 +36,7 @@ pub use seq::Seq;
 pub use topics::{
     ACKS_TOPIC, ALL_MESSAGES_FILTER, ALL_PRESENCE_FILTER, ALL_RECEIPTS_FILTER, ALL_REPLIES_FILTER,
     ALL_TYPING_FILTER, ERRORS_TOPIC, Filter, PublishTopic, Scope, Target, TopicError, UserScope,
-    delete_topic, edit_topic, is_reserved, messages_topic, parse_response_topic, presence_topic,
-    react_topic, read_topic, receipts_topic, reply_topic, rpc_topic, send_json_topic, send_topic,
-    typing_topic, user_send_topic,
+    delete_topic, edit_topic, is_reserved, is_send, messages_topic, parse_response_topic,
+    presence_topic, react_topic, read_topic, receipts_topic, reply_topic, rpc_topic,
+    send_json_topic, send_topic, typing_topic, user_send_topic,
 };

@@ -47,6 +47,18 @@ pub fn is_reserved(topic_or_filter: &str) -> bool {
     matches!(first, "chats" | "c" | "users" | "me" | "rpc") || first.starts_with('$')
 }
 
+/// Whether a topic has the form of those that messages are sent to, in either dialect. Looks at the
+/// form alone: the names in it may be none.
+#[must_use]
+pub fn is_send(topic: &str) -> bool {
+    let mut levels = topic.split('/');
+    match (levels.next(), levels.nth(1)) {
+        (Some("chats" | "users"), Some(verb)) => matches!(verb, "send" | "send.json"),
+        (Some("c"), Some(verb)) => verb == "s",
+        _ => false,
+    }
+}
+
 /// Why a topic or filter is none of the server's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
@@ -329,6 +341,23 @@ mod tests {
             ["", "#", "+", "+/x/messages", "chat/x", "Chats/x", "/chats", "car/x", "a/$x", "chats#"]
         {
             assert!(!is_reserved(topic), "{topic}");
+        }
+    }
+
+    #[test]
+    fn sends_are_known_by_their_form() {
+        let id = MessageId::try_from("0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f00").expect("an id");
+        let bob = UserId::try_from("bob").expect("a user");
+        let compact = crate::compact::send_topic(&chat());
+        let json = send_json_topic(&chat());
+        for topic in [&send_topic(&chat(), Some(id)), &user_send_topic(&bob, None), &compact, &json]
+        {
+            assert!(is_send(topic), "{topic}");
+        }
+        let typing = crate::compact::typing_topic(&chat());
+        for topic in [&*read_topic(&chat()), &typing, "rpc/send", "rpc/x/send", "send", "a/b/send"]
+        {
+            assert!(!is_send(topic), "{topic}");
         }
     }
 

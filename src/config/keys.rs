@@ -149,6 +149,14 @@ pub(super) const KEYS: &[Key] = &[
          Nowhere: for programs on the same machine, which find the port as well.",
     ),
     key(
+        "listen.http",
+        Kind::Addresses,
+        &[],
+        "Where to answer /healthz, /readyz and /metrics over HTTP, to whoever asks: loopback, or a
+         network of one's own. No users and no topics are named there.
+         Nowhere: a second server on a machine would find the port taken.",
+    ),
+    key(
         "tls.certs",
         Kind::Paths,
         &[],

@@ -5,6 +5,7 @@ mod keys;
 mod sources;
 
 use std::fmt::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) ws: Vec<Port>,
     pub(crate) wss: Vec<Port>,
     pub(crate) unix: Vec<UnixPath>,
+    pub(crate) http: Vec<SocketAddr>,
     /// `None`: there is no certificate.
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) access: Vec<Rule>,
@@ -92,6 +94,7 @@ impl Config {
         leave_out_default_port(&mut values);
         let config = Self::build(values);
         config.check_listeners(&mut mistakes);
+        config.check_http(&mut mistakes);
         config.check_certificates(&mut mistakes);
         config.check_dev(&mut mistakes);
         config.check_sizes(&mut mistakes);
@@ -131,6 +134,7 @@ impl Config {
             ws: endpoints(&values, "listen.ws"),
             wss: endpoints(&values, "listen.wss"),
             unix: endpoints(&values, "listen.unix"),
+            http: endpoints(&values, "listen.http").into_iter().map(|port: Port| port.at).collect(),
             tls: tls_files(&values),
             access: access_rules(&values),
             log_json: text("log.format") == "json",
@@ -204,6 +208,17 @@ impl Config {
         let ports = [&self.mqtt, &self.mqtts, &self.ws, &self.wss];
         if ports.iter().all(|ports| ports.is_empty()) && self.unix.is_empty() {
             mistakes.push(self.mistake("listen.mqtt", "[]", "there has to be a listener"));
+        }
+    }
+
+    /// Whoever asks is answered alike: it is of no use to know for whom a balancer speaks.
+    fn check_http(&self, mistakes: &mut Vec<Mistake>) {
+        for port in endpoints::<SocketAddr>(&self.values, "listen.http") {
+            if port.proxy {
+                let text = format!("{}+proxy", port.at);
+                let should_be = "takes no PROXY header: leave +proxy out";
+                mistakes.push(self.mistake("listen.http", &text, should_be));
+            }
         }
     }
 
@@ -448,6 +463,22 @@ mod tests {
         assert!(mistakes.concat().contains("there has to be a listener"), "{mistakes:?}");
         let config = load(&settings, &[("BLUETICK_LISTEN__MQTT", "[::1]:1883+proxy")]);
         assert_eq!(config.expect("valid").mqtt[0].at.port(), 1883);
+    }
+
+    #[test]
+    fn http_is_no_listener_of_clients() {
+        let http = vec!["127.0.0.1:0".to_owned(), "[::1]:9883+proxy".to_owned()];
+        let mut settings = Settings { http, ..Settings::default() };
+        let mistakes = load(&settings, &[]).expect_err("a PROXY header");
+        assert!(mistakes.concat().contains("[::1]:9883+proxy (--http): takes no"), "{mistakes:?}");
+        settings.http.pop();
+        let config = load(&settings, &[]).expect("valid");
+        assert_eq!((config.mqtt.len(), config.http.len()), (1, 1));
+        let (_file, again) = file(&config.to_toml());
+        assert_eq!(load(&again, &[]).expect("valid").http, config.http);
+        let (_file, alone) = file("[listen]\nmqtt = []\nhttp = ['127.0.0.1:9883']\n");
+        let mistakes = load(&alone, &[]).expect_err("no listener");
+        assert!(mistakes.concat().contains("there has to be a listener"), "{mistakes:?}");
     }
 
     #[test]

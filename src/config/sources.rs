@@ -170,6 +170,7 @@ fn read_flags(settings: &Settings, values: &mut Values) {
         ("listen.ws", "--ws", &settings.ws),
         ("listen.wss", "--wss", &settings.wss),
         ("listen.unix", "--unix", &settings.unix),
+        ("listen.http", "--http", &settings.http),
         ("tls.certs", "--cert", &settings.cert),
         ("tls.keys", "--key", &settings.key),
         ("tls.client_cas", "--client-ca", &settings.client_ca),

@@ -7,7 +7,7 @@ pub(crate) mod listener;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(crate) struct Server {
 }
 
 /// Flags that open a port or a socket each.
-pub(crate) const LISTENERS: &[&str] = &["--mqtt", "--mqtts", "--ws", "--wss", "--unix"];
+pub(crate) const LISTENERS: &[&str] = &["--mqtt", "--mqtts", "--ws", "--wss", "--unix", "--http"];
 
 impl Server {
     /// Starts a server for anybody (`--dev`) on a free port.
@@ -137,6 +137,30 @@ impl Drop for Server {
         if self.is_alive() {
             self.kill();
         }
+    }
+}
+
+/// A tmpfs that is unmounted when dropped.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one of this size (as `mount` takes it); `None`: only root may, and this is not root.
+    pub(crate) fn mount(at: &Path, size: &str) -> Option<Self> {
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at);
+        let mounted = command.output().is_ok_and(|output| output.status.success());
+        mounted.then(|| Self(at.to_owned()))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
     }
 }
 

@@ -43,6 +43,19 @@ pub use wire::PACKET_BYTES_MAX;
 use crate::packet::{Packet, Reason, Version};
 use header::{Header, PacketType};
 
+/// The packets that were written to `buf`, one after the other: each with its first byte and what
+/// follows its fixed header.
+pub(crate) fn written(mut buf: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (&first, rest) = buf.split_first()?;
+        // What this module writes is whole.
+        let length = reader::var_int(rest).ok().flatten()?;
+        let (body, next) = rest.get(length.bytes..)?.split_at_checked(length.value as usize)?;
+        buf = next;
+        Some((first, body))
+    })
+}
+
 /// Decodes one packet from the front of `buf`; returns it with its length in bytes.
 ///
 /// `version` is what the connection's CONNECT said. `None`: only CONNECT is accepted, and its
@@ -109,5 +122,24 @@ fn decode_body(header: &Header, version: Version, body: &[u8]) -> Result<Packet,
         PacketType::PingReq => Err(DecodeError::malformed("a ping request with content")),
         PacketType::Disconnect => disconnect::decode(version, body).map(Packet::Disconnect),
         PacketType::Auth => disconnect::decode_auth(body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_taken_apart_again() {
+        let mut buf = Vec::new();
+        write_pingresp(&mut buf);
+        write_ack(&mut buf, Version::V5, AckKind::PubAck, 0x1234, Reason(0x87), None);
+        let found: Vec<_> = written(&buf).map(|(first, body)| (first, body.to_vec())).collect();
+        assert_eq!(found, [(0xD0, vec![]), (0x40, vec![0x12, 0x34, 0x87])]);
+        let mut long = vec![0x30, 0x80, 0x01];
+        long.extend([7; 128]);
+        assert_eq!(written(&long).map(|(_, body)| body.len()).collect::<Vec<_>>(), [128]);
+        // Never more than there is.
+        assert_eq!(written(&long[..100]).count(), 0);
     }
 }

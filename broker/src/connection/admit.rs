@@ -18,6 +18,9 @@ use crate::topic;
 /// Bytes of a client id. A longer one is refused (0x85).
 const CLIENT_ID_BYTES_MAX: usize = 256;
 
+/// What a CONNECT begins with.
+const CONNECT: u8 = 1 << 4;
+
 /// A client that was let in.
 pub(super) struct Admitted {
     pub(super) connect: Box<Connect>,
@@ -93,6 +96,7 @@ async fn read_connect<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         match codec::decode(&wire.inbox, None, shared.limits.packet_bytes_max) {
             Ok(Some((Packet::Connect(connect), length))) => {
+                shared.stats.packets_in.count(CONNECT);
                 wire.inbox.drain(..length);
                 return Ok(connect);
             }
@@ -113,8 +117,9 @@ async fn read_connect<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
                 return Err(error.into());
             }
         }
-        if wire.read().await? == 0 {
-            return Err(Refusal::Closed);
+        match wire.read().await? {
+            0 => return Err(Refusal::Closed),
+            read => Stats::add(&shared.stats.bytes_in, read as u64),
         }
     }
 }
@@ -153,6 +158,9 @@ pub(super) async fn refuse<H: Host, S: AsyncRead + AsyncWrite + Unpin, T>(
     let ack = ConnAck { reason: ConnAckReason(reason), ..ConnAck::default() };
     let mut out = Vec::new();
     codec::write_connack(&mut out, version, &ack);
+    for (first_byte, _) in codec::written(&out) {
+        shared.stats.packets_out.count(first_byte);
+    }
     Stats::add(&shared.stats.bytes_out, out.len() as u64);
     wire.stream.write_all(&out).await?;
     wire.stream.shutdown().await?;

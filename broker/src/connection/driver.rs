@@ -2,6 +2,7 @@
 //! wants done to whom it concerns.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -19,10 +20,14 @@ use crate::host::{self, Access, Host, HostEvent, HostPublish, HostSession, Token
 use crate::mailbox::{Mailbox, Stop};
 use crate::packet::{FilterRequest, QoS, Reason, Version};
 use crate::session::{Call, Close, Parked, Session};
-use crate::stats::Stats;
+use crate::stats::{Load, LoadOf, Stats};
 
 /// How long a last word to a client may take.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What acknowledgements begin with: flags are 0 (MQTT 5 §2.1.3).
+const PUBACK: u8 = 4 << 4;
+const PUBREC: u8 = 5 << 4;
 
 thread_local! {
     /// What is to be sent is put together in: one per thread, so that an idle connection owns no
@@ -39,7 +44,19 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let Online { session, host, claim } = online;
     let mailbox = claim.mailbox.clone();
-    let mut driver = Driver { shared, wire, session, host, mailbox, unanswered: Vec::new() };
+    let mut driver = Driver {
+        shared,
+        wire,
+        session,
+        host,
+        mailbox,
+        unanswered: Vec::new(),
+        counted: 0,
+        timed: VecDeque::new(),
+        read_at: Instant::now(),
+        plain_left: 0,
+        load: Load::new(&shared.stats),
+    };
     let ended = match driver.drive().await {
         Ok(never) => match never {},
         Err(ended) => ended,
@@ -52,6 +69,7 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
                 Stats::add(&shared.stats.protocol_errors, 1);
             }
             driver.session.write_disconnect(close);
+            driver.count_written();
             driver.farewell().await;
         }
         Ended::Lost(error) => {
@@ -120,6 +138,16 @@ struct Driver<'a, H: Host, S> {
     /// Publishes at QoS 0 that are with the host. MQTT has no window for them, and the host is not
     /// to be given more than it can take.
     unanswered: Vec<Token>,
+    /// How many bytes of the session's `transmit` are of packets that are counted.
+    counted: usize,
+    /// Publishes whose acknowledgements are timed: packet id and when they were read, in their
+    /// order, which is that of the acknowledgements. The window bounds them.
+    timed: VecDeque<(u16, Instant)>,
+    /// When the session was last given packets.
+    read_at: Instant,
+    /// Messages of plain topics that the mailbox still has.
+    plain_left: usize,
+    load: Load<'a>,
 }
 
 impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
@@ -132,18 +160,21 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
             self.handle_mail()?;
             let stalled = self.handle_inbox()?;
             self.carry_out()?;
+            self.count_written();
             self.write_now().await?;
+            self.count_load();
             self.return_buffer();
             let wants_read = self.wants_read();
             if stalled && wants_read {
                 // What was read waited for room in the window, and there is some again.
                 continue;
             }
-            let Self { shared, wire, session, mailbox, .. } = self;
+            let Self { shared, wire, session, mailbox, counted, .. } = self;
             tokio::select! {
                 biased;
                 moved = wire.wait(wants_read, &mut session.transmit) => {
                     let moved = moved?;
+                    *counted = session.transmit.len();
                     Stats::add(&shared.stats.bytes_in, moved.read as u64);
                     Stats::add(&shared.stats.bytes_out, moved.written as u64);
                 }
@@ -171,6 +202,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
             }
             self.session.handle_event(event)?;
         }
+        self.plain_left = mail.plain_left;
         if mail.news {
             self.session.handle_news();
         }
@@ -206,9 +238,11 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         let version = self.session.version();
         let max_bytes = self.shared.limits.packet_bytes_max;
         let mut at = 0;
-        let mut packets = 0;
         let mut stalled = false;
         let window = usize::from(self.shared.limits.inflight_in_max);
+        if !self.wire.inbox.is_empty() {
+            self.read_at = Instant::now();
+        }
         let inbox = &mut self.wire.inbox;
         while at < inbox.len() {
             if !self.session.wants_read() || self.unanswered.len() > window {
@@ -230,10 +264,9 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
                 }
             };
             at += length;
-            packets += 1;
+            self.shared.stats.packets_in.count(rest.first().copied().unwrap_or_default());
             self.session.handle_packet(packet, self.shared.now())?;
         }
-        Stats::add(&self.shared.stats.packets_in, packets);
         if at == inbox.len() {
             *inbox = Vec::new();
         } else {
@@ -268,6 +301,8 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
             Call::Publish(publish) if self.shared.host.owns(&publish.topic) => {
                 if publish.qos == QoS::AtMostOnce {
                     self.unanswered.push(publish.token);
+                } else if self.shared.host.is_timed(&publish.topic) {
+                    self.timed.push_back((publish.packet_id, self.read_at));
                 }
                 self.host.publish(publish);
             }
@@ -351,8 +386,41 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
     /// Writes what the socket takes at once.
     async fn write_now(&mut self) -> io::Result<()> {
         let written = self.wire.write_now(&mut self.session.transmit).await?;
+        self.counted = self.session.transmit.len();
         Stats::add(&self.shared.stats.bytes_out, written as u64);
         Ok(())
+    }
+
+    /// Counts the packets that were put into `transmit` since the last time.
+    fn count_written(&mut self) {
+        let stats = &self.shared.stats;
+        let mut now = None;
+        let fresh = self.session.transmit.get(self.counted..).unwrap_or_default();
+        for (first_byte, body) in codec::written(fresh) {
+            stats.packets_out.count(first_byte);
+            // Packet ids of open publishes are all different: no other acknowledgement has it.
+            if matches!(first_byte, PUBACK | PUBREC)
+                && let Some(&(packet_id, read_at)) = self.timed.front()
+                && body.starts_with(&packet_id.to_be_bytes())
+            {
+                self.timed.pop_front();
+                let now = *now.get_or_insert_with(Instant::now);
+                stats.publish_acks.record_duration(now.duration_since(read_at));
+            }
+        }
+        self.counted = self.session.transmit.len();
+        if self.timed.is_empty() {
+            // So that an idle connection owns no buffer.
+            self.timed = VecDeque::new();
+        }
+    }
+
+    fn count_load(&mut self) {
+        self.load.set(LoadOf {
+            publishes: self.session.unanswered(),
+            deliveries: self.session.inflight(),
+            queued: self.session.queued() + self.plain_left,
+        });
     }
 
     /// Sends the last words and closes.
@@ -363,7 +431,9 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
             wire.stream.shutdown().await
         };
         let sent = tokio::time::timeout(FAREWELL, last_words).await;
-        if !matches!(sent, Ok(Ok(()))) {
+        if matches!(sent, Ok(Ok(()))) {
+            Stats::add(&self.shared.stats.bytes_out, session.transmit.len() as u64);
+        } else {
             tracing::trace!("the client did not take the last words");
         }
         session.transmit = Vec::new();

@@ -355,6 +355,24 @@ impl Session {
             || self.subscriptions.is_pending()
     }
 
+    /// How many publishes of the client wait for their acknowledgement.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.inbound.unanswered()
+    }
+
+    /// How many deliveries wait for the client's acknowledgement.
+    #[must_use]
+    pub fn inflight(&self) -> usize {
+        self.outbound.inflight()
+    }
+
+    /// How many messages of plain topics wait for room.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.outbound.queued()
+    }
+
     /// Notices that were dropped since the last look.
     pub fn take_notices_dropped(&mut self) -> u64 {
         self.outbound.take_notices_dropped()

@@ -61,6 +61,14 @@ impl Outbound {
         std::mem::take(&mut self.notices_dropped)
     }
 
+    pub(super) fn inflight(&self) -> usize {
+        self.inflight.len()
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(super) fn room_for_plain(&self) -> usize {
         // A few beyond the window, so that QoS 0 flows while the window is full.
         (self.window + 16).saturating_sub(self.queue.len())

@@ -40,7 +40,7 @@ use bluetick_broker::host::{
 };
 use bluetick_broker::mailbox::Line;
 use bluetick_broker::packet::{QoS, Reason};
-use bluetick_protocol::{ChatId, Seq, UserId, is_reserved};
+use bluetick_protocol::{ChatId, Seq, UserId, is_reserved, is_send};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -180,6 +180,12 @@ impl Bridge {
     #[must_use]
     pub fn quota_stats(&self) -> &QuotaStats {
         &self.shared.quota_stats
+    }
+
+    /// How many users are on line.
+    #[must_use]
+    pub fn users_online(&self) -> usize {
+        self.shared.people.online()
     }
 
     /// Finds out what a crash has left without an end: users who were on line were seen when the
@@ -422,6 +428,10 @@ impl Host for Bridge {
 
     fn owns(&self, topic_or_filter: &str) -> bool {
         is_reserved(topic_or_filter)
+    }
+
+    fn is_timed(&self, topic: &str) -> bool {
+        is_send(topic)
     }
 
     fn may(&self, key: &BrokerKey, access: Access, topic_or_filter: &str) -> bool {

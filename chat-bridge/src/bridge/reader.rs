@@ -67,6 +67,12 @@ impl ReadPool {
         Ok(())
     }
 
+    /// How many jobs wait for a thread.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.jobs.lock().0.len()
+    }
+
     /// Ends the threads once the jobs at hand are done.
     pub fn stop(&self) {
         self.queue.jobs.lock().1 = true;

@@ -265,6 +265,12 @@ impl Engine {
         self.chats.len()
     }
 
+    /// How many chats were ever made.
+    #[must_use]
+    pub fn chats_made(&self) -> u64 {
+        self.counters.next_chat
+    }
+
     /// Finds a chat by name that has begun; see [`Chat::has_begun`].
     fn find(&self, id: &ChatId, facts: &Facts) -> Result<Option<ChatNo>, Need> {
         let found = self.find_any(id, facts)?;

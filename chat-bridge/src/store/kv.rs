@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 use std::ops::Range;
 
+use super::figures::StoreFigures;
+
 /// Which of the three tables; each has its own shape of access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
@@ -64,6 +66,22 @@ pub trait Kv: Send + Sync + 'static {
     /// # Errors
     /// The disk or the database says no; what was overwritten may still be there.
     fn drop_overwritten(&self, ranges: &[(Table, Vec<u8>, Vec<u8>)]) -> Result<(), StoreError>;
+
+    /// Whether a commit would be taken now, as far as one can tell without making one.
+    ///
+    /// # Errors
+    /// Why it would not.
+    fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// What it tells of itself; `None`: nothing.
+    ///
+    /// # Errors
+    /// It cannot be asked at the moment.
+    fn figures(&self) -> Result<Option<StoreFigures>, StoreError> {
+        Ok(None)
+    }
 
     /// Gets a store whose commit failed to work again, if the cause is gone.
     ///

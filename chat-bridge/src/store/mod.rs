@@ -5,12 +5,14 @@
 //! all records is docs/storage.md.
 
 mod apply;
+mod figures;
 mod keys;
 mod kv;
 mod memory;
 mod records;
 mod rocks;
 
+pub use figures::{StoreFigures, TableFigures};
 pub use kv::{Kv, KvBatch, StoreError, Table, Visit};
 pub use memory::{Fault, MemoryKv};
 pub use records::SCHEMA_VERSION;

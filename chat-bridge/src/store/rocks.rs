@@ -11,6 +11,7 @@ use rocksdb::{
     SliceTransform, WriteBatch, WriteOptions,
 };
 
+use super::figures::{self, StoreFigures};
 use super::kv::{Kv, KvBatch, StoreError, Table, Visit};
 
 /// Room that a commit must leave on the disk: to flush a write buffer, for the new log that RocksDB
@@ -73,10 +74,8 @@ impl RocksKv {
     /// it is flushed. RocksDB itself must not meet a full disk: the distribution's is built with
     /// its assertions, and a failed append to its log was seen to end the process.
     fn check_room(&self, bytes: usize) -> Result<(), StoreError> {
-        let disk =
-            rustix::fs::statvfs(&self.path).map_err(|error| StoreError::Io(error.to_string()))?;
-        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let needed_bytes = (ROOM_IN_WRITE_BUFFERS * self.options.write_buffer_bytes + bytes) as u64;
+        let free_bytes = self.free_bytes()?;
+        let needed_bytes = self.reserve_bytes() + bytes as u64;
         if free_bytes < needed_bytes {
             let (free, needed) = (free_bytes >> 20, needed_bytes >> 20);
             return Err(StoreError::Io(format!(
@@ -84,6 +83,16 @@ impl RocksKv {
             )));
         }
         Ok(())
+    }
+
+    fn free_bytes(&self) -> Result<u64, StoreError> {
+        let disk =
+            rustix::fs::statvfs(&self.path).map_err(|error| StoreError::Io(error.to_string()))?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    fn reserve_bytes(&self) -> u64 {
+        (ROOM_IN_WRITE_BUFFERS * self.options.write_buffer_bytes) as u64
     }
 
     fn db(&self) -> Result<Arc<DB>, StoreError> {
@@ -160,6 +169,22 @@ impl Kv for RocksKv {
             db.compact_range_cf_opt(family, Some(from), Some(to), &options);
         }
         Ok(())
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::Acquire) {
+            return Err(StoreError::Io("a write has failed".to_owned()));
+        }
+        self.check_room(0)
+    }
+
+    fn figures(&self) -> Result<Option<StoreFigures>, StoreError> {
+        let db = self.db()?;
+        Ok(Some(StoreFigures {
+            disk_free_bytes: self.free_bytes()?,
+            disk_reserve_bytes: self.reserve_bytes(),
+            ..figures::read(&db)?
+        }))
     }
 
     /// RocksDB refuses writes after a failed one. Opening the database again replays its log
@@ -251,11 +276,11 @@ fn table_options(table: Table, settings: &RocksOptions, cache: &Cache) -> Option
     options
 }
 
-fn family(db: &DB, table: Table) -> Result<&ColumnFamily, StoreError> {
+pub(super) fn family(db: &DB, table: Table) -> Result<&ColumnFamily, StoreError> {
     db.cf_handle(table.name()).ok_or(StoreError::Corrupt("a table is missing"))
 }
 
-fn store_error(error: &rocksdb::Error) -> StoreError {
+pub(super) fn store_error(error: &rocksdb::Error) -> StoreError {
     let text = error.to_string();
     // RocksDB has no kind of error for it. Not any "lock" will do: the text ends with a path.
     let begins_of_locked = ["IO error: lock hold by", "IO error: While lock file"];

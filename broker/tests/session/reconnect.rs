@@ -110,6 +110,26 @@ fn an_acknowledgement_that_comes_while_fetching_counts() {
     assert!(pair.is_online());
 }
 
+/// What is acknowledged the host need not keep; the exchange goes on all the same.
+/// MQTT 5: [MQTT-4.3.3-5].
+#[test]
+fn a_pubrec_that_comes_while_fetching_leaves_its_exchange_open() {
+    for version in [V4, V5] {
+        let mut pair = Pair::online(version);
+        pair.offer(2);
+        pair.receive();
+        pair.host.holds_fetches = true;
+        pair.reconnect();
+        assert_eq!(pair.exchange(pubrec(1)), ["PUBREL #1"]);
+        pair.host.withdrawn.insert(1);
+        pair.answer_fetch();
+        assert_eq!(pair.host.acked, [1], "once");
+        assert_eq!(pair.reconnect(), ["CONNACK present", "PUBREL #1"]);
+        assert!(pair.exchange(pubcomp(1)).is_empty());
+        assert_eq!(pair.reconnect(), ["CONNACK present"]);
+    }
+}
+
 #[test]
 fn what_the_host_has_withdrawn_is_not_sent_again() {
     let mut pair = Pair::online(V5);

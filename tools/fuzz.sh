@@ -13,7 +13,8 @@ command -v c++ >/dev/null || { echo "a C++ compiler is missing (g++)" >&2; exit 
 minutes=${1:-10}
 only=${2:-}
 cd "$(dirname "$0")/.."
-work=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
+target_dir=${CARGO_TARGET_DIR:-$PWD/target}
+work=$target_dir/fuzz
 host=$(rustc -vV | sed -n 's/^host: //p')
 
 # An explicit target keeps these flags from build scripts and procedural macros.
@@ -25,9 +26,9 @@ CARGO_TARGET_DIR=$work/build RUSTFLAGS=$flags \
   cargo build --package bluetick-fuzz --features engine --bin fuzz --release \
   --target "$host" --config profile.release.debug-assertions=true \
   --config profile.release.lto=false
-CARGO_TARGET_DIR=$work/build cargo build --quiet --package bluetick-fuzz --bin corpus
+CARGO_TARGET_DIR=$target_dir cargo build --quiet --package bluetick-fuzz --bin corpus
 fuzz=$work/build/$host/release/fuzz
-corpus=$work/build/debug/corpus
+corpus=$target_dir/debug/corpus
 
 targets=()
 for file in fuzz/corpus/*.txt; do
@@ -50,7 +51,7 @@ for name in "${targets[@]}"; do
   if [[ -n ${PACK:-} ]]; then
     small=$work/small/$name
     rm -rf "$small" && mkdir -p "$small"
-    FUZZ_TARGET=$name "$fuzz" -merge=1 -max_len=256 "$small" "$tree" "$found" >>"$work/$name.log" 2>&1
+    FUZZ_TARGET=$name "$fuzz" -merge=1 -max_len=256 -use_counters=0 "$small" "$tree" "$found" >>"$work/$name.log" 2>&1
     "$corpus" pack "$name" "$small"
   fi
 done

@@ -43,6 +43,9 @@ pub(crate) fn agrees(version: Version, frame: &Frame<'_>, packet: &Packet) {
             assert_eq!(theirs.packet_id(), ours.packet_id);
             same_texts(theirs.entries().iter().map(|it| it.as_str()), &ours.filters);
         }
+        // As with SUBSCRIBE: a filter that is none is the session's to refuse.
+        (Version::V5, Packet::Unsubscribe(ours))
+            if ours.filters.iter().any(|filter| !is_valid_filter(filter)) => {}
         (Version::V5, Packet::Unsubscribe(ours)) => {
             let theirs = parsed(v5_0::Unsubscribe::parse(frame.body), frame);
             assert_eq!(theirs.packet_id(), ours.packet_id);
@@ -296,6 +299,8 @@ fn agrees_on_connect(frame: &Frame<'_>, ours: &Connect) {
             let theirs = parsed(v3_1_1::Connect::parse(frame.body), frame);
             same!(theirs);
         }
+        // MQTT 5 §3.1.2.9 allows a password without a user name; the other codec (0.7.9) does not.
+        Version::V5 if ours.password.is_some() && ours.user_name.is_none() => {}
         Version::V5 => {
             let theirs = parsed(v5_0::Connect::parse(frame.body), frame);
             same!(theirs);

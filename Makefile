@@ -8,12 +8,13 @@ VENV := $(TARGET_DIR)/venv
 PAHO := paho-mqtt==2.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt sim torture bench deb setup setup-test
+.PHONY: help run test lint fmt sim torture fuzz bench deb setup setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make sim SEEDS=10000 | make sim SEED=17 | make torture KILLS=100 | make bench ONLY=50x50"
+	@echo "  make fuzz MINUTES=60 | make fuzz ONLY=session"
 	@echo "  bench: 1x1 50x50 window1 idle fan-out offline chats-list a-million-chats dialects"
 
 # The dev profile is optimised a little (Cargo.toml): a first look should not wait for `release`.
@@ -38,6 +39,9 @@ sim: setup ## simulate SEEDS=n runs (default 1000), or the one with SEED=n
 
 torture: setup ## kill and restart the real server KILLS=n times (default 50) under load
 	KILLS=$(or $(KILLS),50) $(CARGO) test --test torture -- --nocapture
+
+fuzz: setup ## feed everything that takes bytes of strangers for MINUTES=n (default 10)
+	CARGO_TARGET_DIR=$(TARGET_DIR) tools/fuzz.sh $(or $(MINUTES),10) $(ONLY)
 
 bench: setup-test ## load figures, with mosquitto beside (ONLY=workload for one)
 	$(CARGO) build --release --bin bluetick

@@ -35,6 +35,7 @@ fn reason_after(server: &Server, packet: &[u8]) -> Option<u8> {
     bytes.get(at + 2).copied()
 }
 
+/// MQTT 5: [MQTT-3.14.2-1], [MQTT-3.14.4-2], [MQTT-4.13.1-1], [MQTT-4.13.2-1].
 #[test]
 fn malformed_packets_get_the_specifications_reason() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -79,6 +80,9 @@ fn malformed_packets_get_the_specifications_reason() {
     }
 }
 
+/// MQTT 5: [MQTT-3.1.0-1], [MQTT-3.1.2-1], [MQTT-3.1.2-2], [MQTT-3.1.4-2], [MQTT-3.2.2-7],
+/// MQTT 5: [MQTT-4.12.0-1].
+/// MQTT 3.1.1: [MQTT-3.1.0-1], [MQTT-3.1.2-2], [MQTT-3.1.3-8], [MQTT-3.1.4-1], [MQTT-3.2.2-5].
 #[test]
 fn what_is_no_connect_is_closed() {
     let dir = tempfile::tempdir().expect("a folder");

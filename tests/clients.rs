@@ -334,6 +334,7 @@ fn paho(server: &Server, script: &str) -> Command {
     command
 }
 
+/// MQTT 3.1.1: [MQTT-7.0.0-2].
 #[test]
 fn paho_converses() {
     let dir = tempfile::tempdir().expect("a folder");

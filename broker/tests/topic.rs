@@ -22,6 +22,8 @@ fn random_filter(rng: &mut Rng) -> String {
     levels.join("/")
 }
 
+/// MQTT 5: [MQTT-3.3.2-3], [MQTT-4.7.2-1].
+/// MQTT 3.1.1: [MQTT-3.3.2-3], [MQTT-4.7.2-1].
 #[test]
 fn trie_and_matcher_agree_while_entries_come_and_go() {
     for seed in 0..20 {
@@ -105,5 +107,26 @@ fn matcher_against_all_short_topics() {
     assert_eq!(count("/#"), 12);
     for topic in &topics {
         assert_eq!(count(topic), 1, "{topic}");
+    }
+}
+
+/// Neither upper and lower case, nor two ways to write one letter, nor empty levels are the same.
+/// MQTT 5: [MQTT-4.7.3-4].
+/// MQTT 3.1.1: [MQTT-4.7.3-4].
+#[test]
+fn nothing_is_normalized() {
+    for (filter, topic) in [
+        ("caf\u{e9}", "cafe\u{301}"),
+        ("A", "a"),
+        ("a/", "a"),
+        ("/a", "a"),
+        ("a//b", "a/b"),
+        ("\u{feff}a", "a"),
+        ("a ", "a"),
+    ] {
+        let mut trie = Trie::new();
+        trie.insert(filter, 0_u8, ());
+        trie.for_each_match(topic, |_, ()| panic!("{filter:?} is not {topic:?}"));
+        assert!(!matches(filter, topic) && matches(filter, filter) && matches(topic, topic));
     }
 }

@@ -42,6 +42,8 @@ fn mosquittos_clients_converse() {
     assert_eq!(server.terminate(), Some(0));
 }
 
+/// MQTT 5: [MQTT-4.2.0-1].
+/// MQTT 3.1.1: [MQTT-7.1.1-1].
 #[test]
 fn both_versions_are_spoken() {
     let dir = tempfile::tempdir().expect("a folder");

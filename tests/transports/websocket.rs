@@ -87,6 +87,8 @@ fn read_mqtt(stream: &mut TcpStream, expected: &[u8]) {
     assert_eq!(got, expected);
 }
 
+/// MQTT 5: [MQTT-6.0.0-2], [MQTT-6.0.0-4].
+/// MQTT 3.1.1: [MQTT-6.0.0-2], [MQTT-6.0.0-4].
 #[test]
 fn packets_and_frames_begin_and_end_where_they_like() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -139,6 +141,8 @@ fn a_frame_may_come_with_the_request() {
     }
 }
 
+/// MQTT 5: [MQTT-6.0.0-1].
+/// MQTT 3.1.1: [MQTT-6.0.0-1].
 #[test]
 fn what_rfc_6455_and_mqtt_forbid_ends_the_connection_with_its_code() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -189,14 +189,15 @@ impl Session {
                 |inflight| matches!(&inflight.source, Source::Host { id: of, .. } if *of == id),
             );
             let Some(at) = at else { continue };
+            let Some(inflight) = self.outbound.inflight.get_mut(at) else { continue };
             match message {
                 Some(found) => {
-                    if let Some(Inflight { source: Source::Host { message, .. }, .. }) =
-                        self.outbound.inflight.get_mut(at)
-                    {
+                    if let Source::Host { message, .. } = &mut inflight.source {
                         *message = Some(found);
                     }
                 }
+                // PUBREC has come meanwhile: it is acknowledged, and PUBREL needs no message.
+                None if matches!(inflight.step, Step::Released) => {}
                 None => {
                     self.outbound.remove(at);
                     self.outbound.acked.push(id);

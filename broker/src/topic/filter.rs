@@ -76,6 +76,10 @@ fn has_valid_levels(filter: &str) -> bool {
 mod tests {
     use super::{is_valid_filter, matches, split_share};
 
+    /// MQTT 5: [MQTT-4.7.0-1], [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.3-1], [MQTT-4.7.3-2],
+    /// MQTT 5: [MQTT-4.7.3-3].
+    /// MQTT 3.1.1: [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.1-3], [MQTT-4.7.3-1],
+    /// MQTT 3.1.1: [MQTT-4.7.3-2], [MQTT-4.7.3-3].
     #[test]
     fn filters() {
         let good = [
@@ -134,6 +138,8 @@ mod tests {
     }
 
     /// The examples of MQTT 5 §4.7.1 to §4.7.3.
+    /// MQTT 5: [MQTT-4.7.2-1], [MQTT-4.7.3-4].
+    /// MQTT 3.1.1: [MQTT-4.7.2-1], [MQTT-4.7.3-4].
     #[test]
     fn examples_of_the_specification() {
         let matching = [

@@ -23,6 +23,8 @@ pub fn depth(topic: &str) -> usize {
 mod tests {
     use super::{TOPIC_BYTES_MAX, depth, is_valid_name};
 
+    /// MQTT 5: [MQTT-4.7.0-1], [MQTT-4.7.3-1], [MQTT-4.7.3-2], [MQTT-4.7.3-3].
+    /// MQTT 3.1.1: [MQTT-4.7.1-1], [MQTT-4.7.3-1], [MQTT-4.7.3-2], [MQTT-4.7.3-3].
     #[test]
     fn names() {
         for good in ["a", "/", "a//b", "$SYS/x", "é/ü", "a b", "\u{feff}"] {

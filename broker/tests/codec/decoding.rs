@@ -48,6 +48,7 @@ fn connect_in_its_shortest_form() {
 }
 
 /// MQTT 3.1.1 §3.1, non-normative example of figure 3.6, with a payload.
+/// MQTT 3.1.1: [MQTT-3.1.2-9], [MQTT-3.1.3-1].
 #[test]
 fn connect_of_3_1_1_with_everything() {
     let expected = Connect {
@@ -67,6 +68,7 @@ fn connect_of_3_1_1_with_everything() {
     assert_eq!(connect("10 1e 'MQTT' 04 ce 000a 'c' 'w/t' 'bye' 'u' 'pw'"), expected);
 }
 
+/// MQTT 5: [MQTT-3.1.2-9], [MQTT-3.1.3-1].
 #[test]
 fn connect_of_5_with_everything() {
     let text = "10 6c 'MQTT' 05 f6 000a
@@ -140,6 +142,7 @@ fn publish() -> Publish {
     }
 }
 
+/// MQTT 3.1.1: [MQTT-3.3.2-1].
 #[test]
 fn publish_of_3_1_1() {
     assert_eq!(packet(V4, "30 05 'a/b'"), Packet::Publish(Box::new(publish())));
@@ -154,6 +157,7 @@ fn publish_of_3_1_1() {
     assert_eq!(packet(V4, "3b 09 'a/b' 000a 00ff"), Packet::Publish(Box::new(expected)));
 }
 
+/// MQTT 5: [MQTT-3.3.2-1].
 #[test]
 fn publish_of_5() {
     assert_eq!(packet(V5, "30 06 'a/b' 00"), Packet::Publish(Box::new(publish())));

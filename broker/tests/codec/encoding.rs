@@ -23,6 +23,7 @@ fn accepted() -> ConnAck {
     ConnAck { retain_available: true, shared_subscriptions_available: true, ..ConnAck::default() }
 }
 
+/// MQTT 5: [MQTT-2.2.2-1], [MQTT-3.2.2-1].
 #[test]
 fn connack() {
     let present = ConnAck { session_present: true, ..accepted() };
@@ -51,6 +52,8 @@ fn connack() {
 }
 
 /// Every reason code: the byte that goes out in 5, and in 3.1.1 the one that comes near, if any.
+/// MQTT 5: [MQTT-3.2.2-6], [MQTT-3.2.2-8].
+/// MQTT 3.1.1: [MQTT-3.2.2-4], [MQTT-3.2.2-6].
 #[test]
 fn connack_refusals() {
     let known_v5 = bytes("80 81 82 83 84 85 86 87 88 89 8a 8c 90 95 97 99 9a 9b 9c 9d 9f");
@@ -105,6 +108,8 @@ fn acknowledgements() {
     }
 }
 
+/// MQTT 5: [MQTT-3.9.3-2].
+/// MQTT 3.1.1: [MQTT-3.9.3-2].
 #[test]
 fn suback() {
     let codes = bytes("00 01 02 80 83 87 8f 91 97 9e a1 a2 8b");
@@ -116,6 +121,7 @@ fn suback() {
     assert_eq!(suback(Version::V5), bytes(expected));
 }
 
+/// MQTT 5: [MQTT-3.11.3-2].
 #[test]
 fn unsuback() {
     let codes = bytes("00 11 80 83 87 8f 91 97");
@@ -150,6 +156,8 @@ fn disconnect() {
     assert_eq!(long.len(), 11 + 65_534);
 }
 
+/// MQTT 5: [MQTT-2.2.1-2], [MQTT-2.2.2-1], [MQTT-3.3.1-2].
+/// MQTT 3.1.1: [MQTT-2.3.1-5], [MQTT-3.3.1-2].
 #[test]
 fn publish() {
     let properties = encode_publish_properties(&PublishProperties {
@@ -205,6 +213,7 @@ fn publish() {
 }
 
 /// The length itself grows at 128, 16,384 and 2,097,152.
+/// MQTT 5: [MQTT-1.5.5-1].
 #[test]
 fn publish_len_at_the_edges() {
     let payload = vec![0; 2_200_000];

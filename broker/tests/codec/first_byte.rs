@@ -27,6 +27,10 @@ fn expected(first: u8, version: Option<Version>) -> Option<Reason> {
 }
 
 /// It is refused as soon as it is there, and whatever follows.
+/// MQTT 5: [MQTT-2.1.3-1], [MQTT-3.3.1-2], [MQTT-3.3.1-4], [MQTT-3.6.1-1], [MQTT-3.8.1-1],
+/// MQTT 5: [MQTT-3.10.1-1], [MQTT-3.14.1-1], [MQTT-3.15.1-1].
+/// MQTT 3.1.1: [MQTT-2.2.2-1], [MQTT-2.2.2-2], [MQTT-3.3.1-2], [MQTT-3.3.1-4], [MQTT-3.6.1-1],
+/// MQTT 3.1.1: [MQTT-3.8.1-1], [MQTT-3.10.1-1], [MQTT-3.14.1-1].
 #[test]
 fn decides_at_once() {
     for version in [None, Some(Version::V4), Some(Version::V5)] {

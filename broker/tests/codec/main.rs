@@ -8,3 +8,4 @@ mod malformed;
 mod mutations;
 mod notation;
 mod round_trip;
+mod statements;

@@ -35,6 +35,19 @@ fn row(line: &'static str) -> Row {
     Row { name, version, packet, reason }
 }
 
+/// MQTT 5: [MQTT-1.5.4-1], [MQTT-1.5.4-2], [MQTT-1.5.5-1], [MQTT-1.5.7-1], [MQTT-3.1.2-1],
+/// MQTT 5: [MQTT-3.1.2-2], [MQTT-3.1.2-3], [MQTT-3.1.2-9], [MQTT-3.1.2-11], [MQTT-3.1.2-12],
+/// MQTT 5: [MQTT-3.1.2-13], [MQTT-3.1.2-16], [MQTT-3.1.2-17], [MQTT-3.1.2-18], [MQTT-3.1.2-19],
+/// MQTT 5: [MQTT-3.1.3-3], [MQTT-3.1.3-4], [MQTT-3.1.3-11], [MQTT-3.1.3-12], [MQTT-3.1.4-1],
+/// MQTT 5: [MQTT-3.3.2-1], [MQTT-3.3.2-2], [MQTT-3.3.2-13], [MQTT-3.3.2-14], [MQTT-3.3.2-19],
+/// MQTT 5: [MQTT-3.8.3-1], [MQTT-3.8.3-2], [MQTT-3.8.3-4], [MQTT-3.8.3-5], [MQTT-3.10.3-1],
+/// MQTT 5: [MQTT-3.10.3-2], [MQTT-4.13.1-1].
+/// MQTT 3.1.1: [MQTT-1.5.3-1], [MQTT-1.5.3-2], [MQTT-2.3.1-1], [MQTT-3.1.2-1], [MQTT-3.1.2-3],
+/// MQTT 3.1.1: [MQTT-3.1.2-9], [MQTT-3.1.2-11], [MQTT-3.1.2-13], [MQTT-3.1.2-14],
+/// MQTT 3.1.1: [MQTT-3.1.2-15], [MQTT-3.1.2-18], [MQTT-3.1.2-19], [MQTT-3.1.2-20],
+/// MQTT 3.1.1: [MQTT-3.1.2-21], [MQTT-3.1.2-22], [MQTT-3.1.3-3], [MQTT-3.1.3-4], [MQTT-3.1.3-10],
+/// MQTT 3.1.1: [MQTT-3.1.3-11], [MQTT-3.3.2-1], [MQTT-3.3.2-2], [MQTT-3.8.3-1], [MQTT-3.8.3-3],
+/// MQTT 3.1.1: [MQTT-3.8.3-4], [MQTT-3.10.3-1], [MQTT-3.10.3-2], [MQTT-4.8.0-1].
 #[test]
 fn each_is_refused_with_its_reason() {
     let mut wrong = Vec::new();

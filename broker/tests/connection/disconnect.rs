@@ -36,6 +36,8 @@ async fn a_publish_before_a_disconnect_arrives() {
     assert_eq!(&publish, b"\x30\x05\x00\x01tab");
 }
 
+/// MQTT 5: [MQTT-3.10.4-2].
+/// MQTT 3.1.1: [MQTT-3.10.4-2].
 #[tokio::test]
 async fn an_unsubscribe_before_a_disconnect_is_carried_out() {
     let broker = Anybody::broker();

@@ -6,4 +6,5 @@ mod disconnect;
 mod flood;
 mod host;
 mod shutdown;
+mod statements;
 mod wills;

@@ -58,6 +58,7 @@ async fn next(listener: &mut DuplexStream) -> String {
 
 const DISCONNECT: &[u8] = b"\xE0\x00";
 
+/// MQTT 5: [MQTT-3.1.2-7], [MQTT-3.1.2-8], [MQTT-3.1.2-10], [MQTT-3.14.4-3].
 #[tokio::test(start_paused = true)]
 async fn a_will_is_for_connections_that_are_lost() {
     let broker = Anybody::broker();
@@ -90,6 +91,7 @@ async fn a_will_to_the_host_is_the_hosts() {
     assert_eq!(*wills.lock().expect("no panic"), [will]);
 }
 
+/// MQTT 5: [MQTT-3.1.2-8], [MQTT-3.1.3-9].
 #[tokio::test(start_paused = true)]
 async fn a_delayed_will_waits_for_the_session_to_come_back() {
     let broker = Anybody::broker();

@@ -12,6 +12,8 @@ use Version::{V4, V5};
 
 /// MQTT 5 §4.6: "MUST send PUBACK packets in the order in which the corresponding PUBLISH packets
 /// were received".
+/// MQTT 5: [MQTT-2.2.1-5], [MQTT-3.3.4-1], [MQTT-4.3.2-4], [MQTT-4.6.0-2].
+/// MQTT 3.1.1: [MQTT-2.3.1-6], [MQTT-3.3.4-1], [MQTT-4.3.2-2], [MQTT-4.6.0-2].
 #[test]
 fn pubacks_go_out_in_the_order_of_the_publishes() {
     for version in [V4, V5] {
@@ -29,19 +31,24 @@ fn pubacks_go_out_in_the_order_of_the_publishes() {
     }
 }
 
+/// MQTT 5: [MQTT-4.6.0-3].
+/// MQTT 3.1.1: [MQTT-4.6.0-3].
 #[test]
 fn pubacks_and_pubrecs_keep_one_order() {
-    let mut pair = Pair::online(V5);
-    pair.send(publish(2, 1, "a"));
-    pair.send(publish(1, 2, "b"));
-    pair.send(publish(2, 3, "c"));
-    pair.answer(2, Reason::SUCCESS);
-    pair.answer(1, Reason::NOT_AUTHORIZED);
-    assert!(pair.receive().is_empty());
-    pair.answer(0, Reason::SUCCESS);
-    assert_eq!(pair.receive(), ["PUBREC #1", "PUBACK #2 0x87", "PUBREC #3"]);
+    for (version, refused) in [(V4, "PUBACK #2"), (V5, "PUBACK #2 0x87")] {
+        let mut pair = Pair::online(version);
+        pair.send(publish(2, 1, "a"));
+        pair.send(publish(1, 2, "b"));
+        pair.send(publish(2, 3, "c"));
+        pair.answer(2, Reason::SUCCESS);
+        pair.answer(1, Reason::NOT_AUTHORIZED);
+        assert!(pair.receive().is_empty());
+        pair.answer(0, Reason::SUCCESS);
+        assert_eq!(pair.receive(), ["PUBREC #1", refused, "PUBREC #3"]);
+    }
 }
 
+/// MQTT 5: [MQTT-3.3.4-1].
 #[test]
 fn a_publish_at_qos_0_is_not_answered_and_does_not_count() {
     let mut pair = Pair::online(V5);
@@ -140,6 +147,7 @@ fn a_v4_client_may_have_many_unreleased_qos_2_publishes() {
     assert_eq!(pair.exchange(pubrel(20)), ["PUBCOMP #20"]);
 }
 
+/// MQTT 5: [MQTT-4.3.2-5].
 #[test]
 fn a_packet_id_in_use_is_an_error_and_free_again_after_the_acknowledgement() {
     let mut pair = Pair::online(V5);
@@ -175,6 +183,8 @@ fn refusal() -> Option<Box<AckProperties>> {
     Some(Box::new(AckProperties { reason_string, user_properties: Vec::new() }))
 }
 
+/// MQTT 5: [MQTT-3.4.2-1].
+/// MQTT 3.1.1: [MQTT-3.3.5-2].
 #[test]
 fn a_refusal_has_reason_and_properties_in_v5_and_neither_in_v4() {
     let mut pair = Pair::online(V5);
@@ -191,6 +201,7 @@ fn a_refusal_has_reason_and_properties_in_v5_and_neither_in_v4() {
 }
 
 /// MQTT 5 §3.1.2.11.7.
+/// MQTT 5: [MQTT-3.1.2-29].
 #[test]
 fn a_client_that_wants_no_problem_information_gets_the_reason_alone() {
     let mut pair = Pair::online_with(V5, |_, connect| connect.request_problem_info = false);
@@ -275,6 +286,7 @@ fn a_new_connection_has_the_whole_receive_maximum() {
     assert!(pair.is_online());
 }
 
+/// MQTT 3.1.1: [MQTT-3.12.4-1].
 #[test]
 fn a_client_that_does_not_read_is_not_read() {
     let mut pair = Pair::online_with(V4, |limits, _| limits.pending_bytes_max = 10);

@@ -12,6 +12,8 @@ use crate::pair::Pair;
 use Version::{V4, V5};
 
 /// MQTT 5 §3.1.2.10: after one and a half times the keep-alive.
+/// MQTT 5: [MQTT-3.1.2-22].
+/// MQTT 3.1.1: [MQTT-3.1.2-24].
 #[test]
 fn a_silent_client_is_disconnected_after_one_and_a_half_times_its_keep_alive() {
     for version in [V4, V5] {
@@ -28,6 +30,7 @@ fn a_silent_client_is_disconnected_after_one_and_a_half_times_its_keep_alive() {
     }
 }
 
+/// MQTT 5: [MQTT-3.12.4-1].
 #[test]
 fn any_packet_pushes_the_keep_alive() {
     let mut pair = Pair::online_with(V5, |_, connect| connect.keep_alive_s = 10);
@@ -64,6 +67,7 @@ fn a_new_connection_has_its_whole_keep_alive() {
 }
 
 /// MQTT 5 §3.2.2.3.14: told where it differs; 3.1.1 cannot be told and keeps its own.
+/// MQTT 5: [MQTT-3.2.2-22].
 #[test]
 fn the_keep_alive_is_capped_and_told() {
     for (asked, told, due_ms) in
@@ -99,6 +103,7 @@ fn topics(pair: &Pair) -> Vec<&str> {
 }
 
 /// MQTT 5 §3.3.2.3.4.
+/// MQTT 5: [MQTT-3.3.2-12].
 #[test]
 fn a_topic_alias_stands_for_the_topic_it_was_last_set_to() {
     let mut pair = Pair::online(V5);
@@ -108,6 +113,7 @@ fn a_topic_alias_stands_for_the_topic_it_was_last_set_to() {
     assert_eq!(topics(&pair), ["a", "a", "b", "a", "c", "c", "b"]);
 }
 
+/// MQTT 5: [MQTT-3.3.2-8].
 #[test]
 fn a_topic_alias_above_the_maximum_ends_the_connection() {
     let mut pair = Pair::online(V5);
@@ -128,6 +134,7 @@ fn an_unknown_topic_alias_ends_the_connection() {
     assert_eq!(topics(&pair), ["a"]);
 }
 
+/// MQTT 5: [MQTT-3.3.2-7].
 #[test]
 fn topic_aliases_end_with_the_connection() {
     let mut pair = Pair::online(V5);
@@ -136,6 +143,7 @@ fn topic_aliases_end_with_the_connection() {
     assert_eq!(pair.exchange(with_alias("", 1)), ["DISCONNECT 0x82"]);
 }
 
+/// MQTT 5: [MQTT-3.1.0-2], [MQTT-3.2.0-2].
 #[test]
 fn a_second_connect_ends_the_connection() {
     let mut pair = Pair::online(V5);
@@ -148,6 +156,7 @@ fn a_second_connect_ends_the_connection() {
     assert_eq!(close.expect_err("refused").reason, Reason::PROTOCOL_ERROR);
 }
 
+/// MQTT 3.1.1: [MQTT-4.8.0-1].
 #[test]
 fn packets_that_only_servers_send_end_the_connection() {
     for bytes in [
@@ -194,6 +203,8 @@ fn with_will(version: Version) -> Pair {
 }
 
 /// MQTT 5 §3.14.4: reason 0x00 takes the will back, and nothing else does.
+/// MQTT 5: [MQTT-3.1.2-10], [MQTT-3.14.4-3].
+/// MQTT 3.1.1: [MQTT-3.1.2-10], [MQTT-3.14.4-3].
 #[test]
 fn only_a_normal_disconnect_takes_the_will_back() {
     for (reason, left) in [
@@ -213,6 +224,7 @@ fn only_a_normal_disconnect_takes_the_will_back() {
     assert!(pair.will.is_none());
 }
 
+/// MQTT 3.1.1: [MQTT-3.1.2-8].
 #[test]
 fn a_connection_that_ends_without_disconnect_leaves_the_will() {
     for version in [V4, V5] {
@@ -248,6 +260,7 @@ fn disconnect_cannot_give_an_expiry_to_a_session_without() {
     assert!(pair.exchange(disconnect(Reason::SUCCESS, Some(0))).is_empty());
 }
 
+/// MQTT 3.1.1: [MQTT-4.8.0-2].
 #[test]
 fn the_host_may_end_the_connection() {
     let mut pair = Pair::online(V5);
@@ -268,6 +281,7 @@ fn disconnect_properties(adjust: impl FnOnce(&mut bluetick_broker::packet::Conne
     }
 }
 
+/// MQTT 5: [MQTT-3.1.2-29], [MQTT-3.14.2-3].
 #[test]
 fn the_reason_string_of_a_disconnect_is_for_clients_that_want_and_take_it() {
     assert_eq!(disconnect_properties(|_| {}), 1);

@@ -9,4 +9,5 @@ mod pair;
 mod qos2;
 mod random;
 mod reconnect;
+mod statements;
 mod subscriptions;

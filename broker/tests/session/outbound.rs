@@ -8,6 +8,7 @@ use crate::pair::Pair;
 use Version::{V4, V5};
 
 /// MQTT 5 §3.1.2.11.3.
+/// MQTT 5: [MQTT-3.3.4-9], [MQTT-4.9.0-1], [MQTT-4.9.0-2].
 #[test]
 fn the_clients_receive_maximum_bounds_what_is_in_flight() {
     let mut pair = Pair::online_with(V5, |_, connect| connect.receive_maximum = Some(2));
@@ -54,14 +55,18 @@ fn qos_0_passes_a_full_window() {
     assert!(pair.session().plain_room() > 0);
 }
 
+/// MQTT 5: [MQTT-4.6.0-5], [MQTT-4.6.0-6].
+/// MQTT 3.1.1: [MQTT-4.6.0-5], [MQTT-4.6.0-6].
 #[test]
 fn plain_messages_keep_their_order_whatever_their_qos() {
-    let mut pair = Pair::online_with(V5, |_, connect| connect.receive_maximum = Some(1));
-    for (qos, text) in [(1, "a"), (1, "b"), (0, "c")] {
-        pair.plain(qos, text);
+    for version in [V4, V5] {
+        let mut pair = Pair::online_with(version, |limits, _| limits.inflight_out_max = 1);
+        for (qos, text) in [(1, "a"), (1, "b"), (0, "c")] {
+            pair.plain(qos, text);
+        }
+        assert_eq!(pair.receive(), ["PUBLISH q1 #1 a"]);
+        assert_eq!(pair.exchange(puback(1)), ["PUBLISH q1 #2 b", "PUBLISH q0 c"]);
     }
-    assert_eq!(pair.receive(), ["PUBLISH q1 #1 a"]);
-    assert_eq!(pair.exchange(puback(1)), ["PUBLISH q1 #2 b", "PUBLISH q0 c"]);
 }
 
 #[test]
@@ -89,6 +94,7 @@ fn a_client_with_a_full_queue_is_read_or_it_could_not_make_room() {
 }
 
 /// MQTT 5 §4.4 has no way to ask for a message again: a refusal is an acknowledgement.
+/// MQTT 5: [MQTT-4.4.0-2].
 #[test]
 fn a_refusing_puback_frees_the_window_and_is_an_acknowledgement() {
     let mut pair = Pair::online_with(V5, |_, connect| connect.receive_maximum = Some(1));
@@ -114,6 +120,8 @@ fn an_acknowledgement_of_an_unknown_id_is_ignored() {
 }
 
 /// MQTT 5 §2.2.1.
+/// MQTT 5: [MQTT-2.2.1-4], [MQTT-4.3.2-1], [MQTT-4.3.3-1].
+/// MQTT 3.1.1: [MQTT-2.3.1-4], [MQTT-4.3.2-1], [MQTT-4.3.3-1].
 #[test]
 fn packet_ids_wrap_around_past_0_and_past_those_in_use() {
     let mut pair = Pair::online_with(V5, |_, connect| connect.receive_maximum = Some(3));
@@ -150,6 +158,7 @@ fn packet_ids_go_on_after_a_reconnect() {
 }
 
 /// MQTT 5 §3.1.2.11.4: what is larger than the client takes is dropped as if it had been sent.
+/// MQTT 5: [MQTT-3.1.2-24].
 #[test]
 fn a_message_larger_than_the_client_takes_is_not_sent() {
     let mut pair = Pair::online_with(V5, |_, connect| connect.max_packet_bytes = Some(40));
@@ -166,6 +175,7 @@ fn a_message_larger_than_the_client_takes_is_not_sent() {
     assert!(pair.receive().is_empty());
 }
 
+/// MQTT 5: [MQTT-3.1.2-25].
 #[test]
 fn a_message_of_the_host_that_is_too_large_counts_as_acknowledged() {
     let mut pair = Pair::online_with(V5, |_, connect| connect.max_packet_bytes = Some(12));
@@ -192,6 +202,7 @@ fn nothing_is_pulled_for_a_client_that_does_not_read() {
 }
 
 /// MQTT 5 §3.3.4: the identifiers of all subscriptions that match.
+/// MQTT 5: [MQTT-3.3.4-3], [MQTT-3.3.4-4].
 #[test]
 fn deliveries_of_the_host_carry_the_ids_of_the_matching_subscriptions() {
     let mut pair = Pair::online(V5);
@@ -217,6 +228,7 @@ fn deliveries_of_the_host_carry_the_ids_of_the_matching_subscriptions() {
 }
 
 /// MQTT 5 §3.3.2.3.4.
+/// MQTT 5: [MQTT-3.1.2-26], [MQTT-3.1.2-27], [MQTT-3.3.2-7], [MQTT-3.3.2-8], [MQTT-3.3.2-11].
 #[test]
 fn a_topic_goes_out_once_and_then_its_alias_as_far_as_the_client_takes_them() {
     let aliases = |pair: &mut Pair, topics: &[&str]| -> Vec<(String, Option<u8>)> {

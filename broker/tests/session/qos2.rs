@@ -13,6 +13,8 @@ fn again(id: u16, text: &str) -> bluetick_broker::packet::Publish {
     again
 }
 
+/// MQTT 5: [MQTT-2.2.1-5], [MQTT-3.3.4-1], [MQTT-4.3.3-8], [MQTT-4.3.3-11], [MQTT-4.3.3-12].
+/// MQTT 3.1.1: [MQTT-2.3.1-6], [MQTT-3.3.4-1], [MQTT-4.3.3-2].
 #[test]
 fn from_the_client_the_host_gets_it_once() {
     for version in [V4, V5] {
@@ -30,6 +32,7 @@ fn from_the_client_the_host_gets_it_once() {
     }
 }
 
+/// MQTT 5: [MQTT-4.3.3-10].
 #[test]
 fn a_repeat_of_what_is_received_gets_a_pubrec_and_is_not_published_again() {
     let mut pair = Pair::online(V5);
@@ -45,6 +48,8 @@ fn a_repeat_of_what_is_received_gets_a_pubrec_and_is_not_published_again() {
 }
 
 /// MQTT 5 §4.6: PUBRECs go out in the order of the PUBLISHes, also of those that are known.
+/// MQTT 5: [MQTT-4.6.0-3].
+/// MQTT 3.1.1: [MQTT-4.6.0-3].
 #[test]
 fn the_pubrec_of_a_repeat_waits_for_those_before_it() {
     let mut pair = Pair::online(V5);
@@ -87,12 +92,15 @@ fn pubrel_after_a_reconnect_ends_the_exchange() {
 }
 
 /// The PUBCOMP was lost, or the server has restarted: 3.1.1 has no word for it.
+/// MQTT 5: [MQTT-3.7.2-1].
 #[test]
 fn pubrel_of_an_unknown_id_gets_0x92_in_v5() {
     assert_eq!(Pair::online(V5).exchange(pubrel(1)), ["PUBCOMP #1 0x92"]);
     assert_eq!(Pair::online(V4).exchange(pubrel(1)), ["PUBCOMP #1"]);
 }
 
+/// MQTT 5: [MQTT-3.5.2-1], [MQTT-4.3.3-9].
+/// MQTT 3.1.1: [MQTT-3.3.5-2], [MQTT-4.3.3-2].
 #[test]
 fn a_refusing_pubrec_ends_the_exchange_in_v5_and_v4_never_refuses() {
     let mut pair = Pair::online(V5);
@@ -111,6 +119,7 @@ fn a_refusing_pubrec_ends_the_exchange_in_v5_and_v4_never_refuses() {
     assert_eq!(pair.host.texts(), ["a"]);
 }
 
+/// MQTT 5: [MQTT-2.2.1-5], [MQTT-4.3.3-4], [MQTT-4.9.0-2].
 #[test]
 fn to_the_client_the_host_is_told_at_pubrec_and_the_window_opens_at_pubcomp() {
     let mut pair = Pair::online_with(V5, |_, connect| connect.receive_maximum = Some(1));
@@ -135,6 +144,7 @@ fn a_second_pubrec_gets_a_pubrel_and_tells_the_host_nothing() {
     assert_eq!(pair.host.acked, [1]);
 }
 
+/// MQTT 5: [MQTT-3.6.2-1].
 #[test]
 fn pubrec_of_an_unknown_id_gets_a_pubrel_with_0x92_in_v5() {
     assert_eq!(Pair::online(V5).exchange(pubrec(1)), ["PUBREL #1 0x92"]);
@@ -142,6 +152,7 @@ fn pubrec_of_an_unknown_id_gets_a_pubrel_with_0x92_in_v5() {
 }
 
 /// MQTT 5 §4.3.3: after a PUBREC of 0x80 and above the message is done with, without PUBREL.
+/// MQTT 5: [MQTT-4.3.3-4], [MQTT-4.4.0-2].
 #[test]
 fn a_refusing_pubrec_of_the_client_frees_the_window_and_is_an_acknowledgement() {
     let mut pair = Pair::online_with(V5, |_, connect| connect.receive_maximum = Some(1));

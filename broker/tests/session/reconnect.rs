@@ -8,6 +8,10 @@ use crate::pair::Pair;
 
 use Version::{V4, V5};
 
+/// MQTT 5: [MQTT-3.1.2-5], [MQTT-3.2.0-1], [MQTT-3.2.2-3], [MQTT-3.3.1-1], [MQTT-4.3.2-3],
+/// MQTT 5: [MQTT-4.3.3-3], [MQTT-4.3.3-5], [MQTT-4.3.3-6], [MQTT-4.4.0-1], [MQTT-4.6.0-1].
+/// MQTT 3.1.1: [MQTT-3.1.2-4], [MQTT-3.2.0-1], [MQTT-3.2.2-2], [MQTT-3.3.1-1], [MQTT-4.1.0-1],
+/// MQTT 3.1.1: [MQTT-4.3.2-1], [MQTT-4.3.3-1], [MQTT-4.4.0-1], [MQTT-4.6.0-1].
 #[test]
 fn what_is_not_acknowledged_is_sent_again_in_the_original_order() {
     for version in [V4, V5] {
@@ -106,6 +110,26 @@ fn an_acknowledgement_that_comes_while_fetching_counts() {
     assert!(pair.is_online());
 }
 
+/// What is acknowledged the host need not keep; the exchange goes on all the same.
+/// MQTT 5: [MQTT-4.3.3-5].
+#[test]
+fn a_pubrec_that_comes_while_fetching_leaves_its_exchange_open() {
+    for version in [V4, V5] {
+        let mut pair = Pair::online(version);
+        pair.offer(2);
+        pair.receive();
+        pair.host.holds_fetches = true;
+        pair.reconnect();
+        assert_eq!(pair.exchange(pubrec(1)), ["PUBREL #1"]);
+        pair.host.withdrawn.insert(1);
+        pair.answer_fetch();
+        assert_eq!(pair.host.acked, [1], "once");
+        assert_eq!(pair.reconnect(), ["CONNACK present", "PUBREL #1"]);
+        assert!(pair.exchange(pubcomp(1)).is_empty());
+        assert_eq!(pair.reconnect(), ["CONNACK present"]);
+    }
+}
+
 #[test]
 fn what_the_host_has_withdrawn_is_not_sent_again() {
     let mut pair = Pair::online(V5);
@@ -118,6 +142,7 @@ fn what_the_host_has_withdrawn_is_not_sent_again() {
     assert_eq!(pair.host.acked, [2], "the host need not keep it");
 }
 
+/// MQTT 5: [MQTT-3.3.4-9].
 #[test]
 fn a_smaller_window_holds_for_what_is_sent_again() {
     let mut pair = Pair::online(V5);
@@ -136,6 +161,7 @@ fn a_smaller_window_holds_for_what_is_sent_again() {
 }
 
 /// MQTT 5 §3.1.2.11.4: the maximum is the connection's, and a message that it forbids is done with.
+/// MQTT 5: [MQTT-3.1.2-24].
 #[test]
 fn a_smaller_maximum_packet_size_holds_for_what_is_sent_again() {
     let mut pair = Pair::online(V5);
@@ -169,6 +195,8 @@ fn a_plain_message_at_qos_0_does_not_outlive_the_connection() {
     assert_eq!(pair.exchange(puback(1)), ["PUBLISH q1 #2 b"]);
 }
 
+/// MQTT 5: [MQTT-3.1.2-4], [MQTT-3.1.4-4], [MQTT-3.2.2-2].
+/// MQTT 3.1.1: [MQTT-3.1.2-6], [MQTT-3.1.4-3], [MQTT-3.2.2-1].
 #[test]
 fn a_clean_start_drops_everything() {
     for version in [V4, V5] {
@@ -189,6 +217,7 @@ fn a_clean_start_drops_everything() {
     }
 }
 
+/// MQTT 5: [MQTT-3.1.2-23].
 #[test]
 fn subscriptions_outlive_the_connection() {
     let mut pair = Pair::online(V5);
@@ -201,6 +230,7 @@ fn subscriptions_outlive_the_connection() {
 }
 
 /// MQTT 5 §3.1.2.11.2; 3.1.1 §3.1.2.4.
+/// MQTT 3.1.1: [MQTT-3.1.2-6].
 #[test]
 fn a_session_without_expiry_ends_with_its_connection() {
     let mut v5 = Pair::online_with(V5, |_, connect| connect.session_expiry_s = Some(0));

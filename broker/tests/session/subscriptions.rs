@@ -11,6 +11,8 @@ use crate::pair::Pair;
 
 use Version::{V4, V5};
 
+/// MQTT 5: [MQTT-2.2.1-6], [MQTT-3.8.4-1], [MQTT-3.8.4-2], [MQTT-3.8.4-5], [MQTT-3.8.4-6],
+/// MQTT 5: [MQTT-3.8.4-7], [MQTT-3.9.3-1].
 #[test]
 fn a_suback_waits_for_the_host_and_has_a_code_for_each_filter_in_order() {
     let mut pair = Pair::online(V5);
@@ -47,6 +49,8 @@ fn what_follows_a_request_waits_for_its_answer() {
 }
 
 /// MQTT 3.1.1 §3.9.3 has one code for refusals.
+/// MQTT 3.1.1: [MQTT-2.3.1-7], [MQTT-3.8.4-1], [MQTT-3.8.4-2], [MQTT-3.8.4-4], [MQTT-3.8.4-5],
+/// MQTT 3.1.1: [MQTT-3.9.3-1].
 #[test]
 fn refusals_of_v4_are_0x80() {
     let mut pair = Pair::online(V4);
@@ -74,6 +78,7 @@ fn filters_that_cannot_be_had_are_refused_without_asking_the_host() {
     }
 }
 
+/// MQTT 5: [MQTT-3.8.4-3].
 #[test]
 fn one_subscription_too_many_is_refused_and_a_renewed_one_is_none() {
     let mut pair = Pair::online(V5);
@@ -104,6 +109,7 @@ fn a_request_cannot_exceed_the_limit_either() {
     assert_eq!(pair.receive(), ["SUBACK #2 00"]);
 }
 
+/// MQTT 5: [MQTT-3.8.4-3].
 #[test]
 fn the_host_is_told_that_a_filter_is_renewed() {
     let mut pair = Pair::online(V5);
@@ -124,6 +130,8 @@ fn a_refused_subscription_is_none() {
     assert!(pair.host.unsubscribes.is_empty());
 }
 
+/// MQTT 5: [MQTT-2.2.1-6], [MQTT-3.10.4-4], [MQTT-3.10.4-5], [MQTT-3.10.4-6], [MQTT-3.11.3-1].
+/// MQTT 3.1.1: [MQTT-2.3.1-7], [MQTT-3.10.4-4], [MQTT-3.10.4-5], [MQTT-3.10.4-6].
 #[test]
 fn an_unsuback_waits_for_the_host_and_has_a_code_for_each_filter_in_v5() {
     for version in [V4, V5] {

@@ -18,7 +18,7 @@ pub(super) use user::{
     encode_session, encode_user,
 };
 
-use bincode::config::{Configuration, standard};
+use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
 use bincode::{BorrowDecode, Decode, Encode};
 use bluetick_protocol::{MessageId, Role, Seq, UserId};
 
@@ -29,7 +29,13 @@ use crate::engine::{ChatNo, Counters};
 pub const SCHEMA_VERSION: u32 = 3;
 
 const RECORD_VERSION: u8 = 1;
-const CONFIG: Configuration = standard();
+
+/// What the lengths in a record may claim, bytes in memory: above the largest packet of MQTT, and
+/// so above every body. Without it a length that lies is a panic, or all of the memory.
+const CLAIMED_BYTES_MAX: usize = 512 << 20;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<CLAIMED_BYTES_MAX>> =
+    standard().with_limit::<CLAIMED_BYTES_MAX>();
 
 #[derive(Encode, Decode)]
 enum RoleRecord {
@@ -156,4 +162,21 @@ fn user(name: &str) -> Result<UserId, StoreError> {
 
 fn message_id(bytes: [u8; 16]) -> Result<MessageId, StoreError> {
     MessageId::from_bytes(bytes).ok_or(StoreError::Corrupt("a message id is nil"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RECORD_VERSION, decode};
+
+    /// As it comes from a disk that has lost its mind.
+    #[test]
+    fn a_length_that_lies_is_an_error() {
+        for lie in [u64::MAX, u64::MAX >> 8, 1 << 40, 1 << 30] {
+            let mut record = vec![RECORD_VERSION, 0xFD];
+            record.extend(lie.to_le_bytes());
+            assert!(decode::<Vec<u64>>(&record).is_err(), "{lie} numbers");
+            assert!(decode::<Vec<u8>>(&record).is_err(), "{lie} bytes");
+            assert!(decode::<String>(&record).is_err(), "{lie} characters");
+        }
+    }
 }

@@ -127,8 +127,8 @@ impl Looker {
         }
         watched.retain(|user| {
             let keeps = may.contains(user);
-            if !keeps && let Some(person) = shared.people.get(user) {
-                person.unwatch(self);
+            if !keeps {
+                shared.people.unwatch(user, self);
             }
             keeps
         });
@@ -155,9 +155,7 @@ impl Looker {
     pub(super) fn end(self: &Arc<Self>, shared: &Shared) {
         *self.wanted.lock() = Wanted::default();
         for user in std::mem::take(&mut *self.watched.lock()) {
-            if let Some(person) = shared.people.get(&user) {
-                person.unwatch(self);
-            }
+            shared.people.unwatch(&user, self);
         }
         self.me.looks(self, false);
     }

@@ -1,6 +1,6 @@
 //! Users whom the server has in mind: who is on line, and who is looked at by somebody who is.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -23,6 +23,8 @@ pub(super) struct People {
     known: Mutex<HashMap<UserId, Arc<Person>>>,
     /// Who has lost his last connection, and until when he may come back untold; in that order.
     leaving: Mutex<VecDeque<(Millis, Arc<Person>)>>,
+    /// Who may be forgotten, if nothing has come in between: all others need not be looked at.
+    forgettable: Mutex<HashSet<UserId>>,
     online: AtomicUsize,
 }
 
@@ -84,6 +86,7 @@ impl People {
             return Ok(person);
         }
         let known = read()?;
+        self.may_forget(user);
         let fresh = || Arc::new(Person::new(user.clone(), &known));
         Ok(self.known.lock().entry(user.clone()).or_insert_with(fresh).clone())
     }
@@ -131,6 +134,7 @@ impl People {
             return None;
         }
         self.online.fetch_sub(1, Ordering::AcqRel);
+        self.may_forget(&person.user);
         if ended.goodbye {
             person.tell(&state);
         } else {
@@ -160,14 +164,38 @@ impl People {
         }
     }
 
+    /// Somebody does not look at a user any more.
+    pub(super) fn unwatch(&self, user: &UserId, looker: &Arc<Looker>) {
+        if let Some(person) = self.get(user) {
+            person.unwatch(looker);
+            self.may_forget(user);
+        }
+    }
+
+    fn may_forget(&self, user: &UserId) {
+        self.forgettable.lock().insert(user.clone());
+    }
+
     /// Forgets those who are neither on line nor looked at, and who have used none of their quotas
     /// of late. To be called now and then.
     pub(super) fn forget_idle(&self, now: Millis) {
-        self.known.lock().retain(|_, person| {
-            let unused = person.usage.forget_idle(now);
+        let candidates = std::mem::take(&mut *self.forgettable.lock());
+        for user in candidates {
+            // One lock each: commits and publishes wait for it.
+            let mut known = self.known.lock();
+            let Some(person) = known.get(&user) else { continue };
+            if !person.state.lock().is_idle() {
+                // He is back in here when that ends.
+                continue;
+            }
             // A reference elsewhere is somebody who is about to do something with him.
-            !unused || Arc::strong_count(person) > 1 || !person.state.lock().is_idle()
-        });
+            if person.usage.forget_idle(now) && Arc::strong_count(person) == 1 {
+                known.remove(&user);
+            } else {
+                drop(known);
+                self.may_forget(&user);
+            }
+        }
     }
 
     /// How many users are on line.
@@ -251,8 +279,7 @@ impl Person {
         self.tell_looker(&self.state.lock(), looker);
     }
 
-    /// Somebody does not look at him any more.
-    pub(super) fn unwatch(&self, looker: &Arc<Looker>) {
+    fn unwatch(&self, looker: &Arc<Looker>) {
         self.state.lock().watchers.retain(|had| !Arc::ptr_eq(&had.looker, looker));
     }
 

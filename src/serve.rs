@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use bluetick_bridge::bridge::{ReadPool, SystemEnvironment};
 use bluetick_bridge::engine::PartitionNo;
 use bluetick_bridge::partition::Partition;
-use bluetick_bridge::store::{RocksKv, Store, StoreError};
+use bluetick_bridge::store::{Kv, PlainStore, PlainWriter, RocksKv, Store, StoreError};
 use bluetick_bridge::writer::{Pipeline, Writer, WriterSignal};
 use bluetick_bridge::{Bridge, Directory};
 use bluetick_broker::Broker;
+use bluetick_broker::keep::Kept;
 use bluetick_broker::transport::Tls;
 use sd_notify::NotifyState;
 use tokio::runtime::{Handle, Runtime};
@@ -45,9 +46,9 @@ pub(crate) fn run(config: &Config, reread: Reread) -> Result<(), Failure> {
     let data_dir = DataDir::take(&config.data_dir)?;
     // Before the store, whose opening may take long after a crash: it can be asked meanwhile.
     let http = Http::start(&config.http)?;
-    let engine = ChatServer::open(config, &data_dir)?;
+    let (engine, kept) = ChatServer::open(config, &data_dir)?;
     let runtime = Runtime::new().map_err(Failure::other)?;
-    let left = runtime.block_on(serve(config, reread, tls, &engine, &http))?;
+    let left = runtime.block_on(serve(config, reread, tls, &engine, kept, &http))?;
     http.stop();
     runtime.shutdown_timeout(Duration::from_secs(1));
     let failing = engine.stop();
@@ -63,15 +64,19 @@ struct ChatServer {
     pipeline: Arc<Pipeline>,
     reads: Arc<ReadPool>,
     writer: Writer,
+    plain: PlainStore,
+    plain_writer: PlainWriter,
 }
 
 impl ChatServer {
-    fn open(config: &Config, data_dir: &DataDir) -> Result<Self, Failure> {
+    /// With it, what is kept of plain topics.
+    fn open(config: &Config, data_dir: &DataDir) -> Result<(Self, Kept), Failure> {
         let started = Instant::now();
         let database = data_dir.database();
         let kv = RocksKv::open(&database, config.store.clone()).map_err(store_failure)?;
+        let kv: Arc<dyn Kv> = Arc::new(kv);
         let (store, partitions) =
-            Store::open(Arc::new(kv), config.partitions).map_err(store_failure)?;
+            Store::open(kv.clone(), config.partitions).map_err(store_failure)?;
         if partitions != config.partitions {
             tracing::info!(
                 partitions,
@@ -90,19 +95,21 @@ impl ChatServer {
         let pipeline = Arc::new(Pipeline::new(parts.map_err(store_failure)?, store));
         reads.start(&pipeline).map_err(Failure::other)?;
         let writer = Writer::start(pipeline.clone(), signal).map_err(Failure::other)?;
+        let (plain, plain_writer, kept) = PlainStore::open(kv).map_err(store_failure)?;
         tracing::info!(
             data_dir = %config.data_dir.display(),
             partitions,
             took_ms = started.elapsed().as_millis(),
             "opened the store"
         );
-        Ok(Self { pipeline, reads, writer })
+        Ok((Self { pipeline, reads, writer, plain, plain_writer }, kept))
     }
 
     /// Commits what is under way and closes the store; tells whether it took no writes.
     fn stop(self) -> bool {
         self.reads.stop();
         self.writer.stop();
+        self.plain_writer.stop();
         self.pipeline.stats().failing.load(Ordering::Acquire)
     }
 }
@@ -113,6 +120,7 @@ async fn serve(
     reread: Reread,
     tls: Option<Arc<Tls>>,
     engine: &ChatServer,
+    kept: Kept,
     http: &Http,
 ) -> Result<u64, Failure> {
     let rules = Arc::new(AccessRules::new(config.access.clone()));
@@ -142,7 +150,8 @@ async fn serve(
         certificates::watch(tls)?;
     }
     access::watch(rules, reread)?;
-    let broker = Broker::new(bridge.clone(), config.limits.clone());
+    let (limits, keeper) = (config.limits.clone(), Arc::new(engine.plain.clone()));
+    let broker = Broker::with_keeper(bridge.clone(), limits, keeper, kept);
     // Whoever is told of the ports finds the server ready: what connects already is accepted soon.
     http.ready(Sources {
         broker: broker.clone(),

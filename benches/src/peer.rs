@@ -10,6 +10,9 @@ use crate::fleet::Client;
 pub enum Peer {
     /// Durable chats: stored, ordered, acknowledged after the sync, receipts told.
     Bluetick,
+    /// The same server with plain topics, as mosquitto has them.
+    #[serde(rename = "bluetick-plain")]
+    BluetickPlain,
     /// The measure: plain topics in memory, no persistence.
     Mosquitto,
 }
@@ -19,6 +22,7 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Peer::Bluetick => "bluetick",
+            Peer::BluetickPlain => "bluetick-plain",
             Peer::Mosquitto => "mosquitto",
         }
     }
@@ -27,7 +31,7 @@ impl Peer {
     pub fn sender(self, pair: usize) -> Client {
         let filters = match self {
             Peer::Bluetick => vec!["chats/+/receipts".into(), "me/errors".into()],
-            Peer::Mosquitto => Vec::new(),
+            Peer::BluetickPlain | Peer::Mosquitto => Vec::new(),
         };
         client(format!("s{pair}"), filters)
     }
@@ -36,7 +40,7 @@ impl Peer {
     pub fn receiver(self, pair: usize) -> Client {
         let filter = match self {
             Peer::Bluetick => "chats/+/messages".into(),
-            Peer::Mosquitto => format!("t/{pair}"),
+            Peer::BluetickPlain | Peer::Mosquitto => format!("t/{pair}"),
         };
         client(format!("r{pair}"), vec![filter])
     }
@@ -45,7 +49,7 @@ impl Peer {
     pub fn pair_topic(self, pair: usize, with_id: bool) -> Vec<u8> {
         match self {
             Peer::Bluetick => send_topic(&format!("r{pair}"), with_id),
-            Peer::Mosquitto => format!("t/{pair}").into_bytes(),
+            Peer::BluetickPlain | Peer::Mosquitto => format!("t/{pair}").into_bytes(),
         }
     }
 
@@ -63,7 +67,7 @@ impl Peer {
     pub fn member(self, number: usize) -> Client {
         let filter = match self {
             Peer::Bluetick => "chats/+/messages",
-            Peer::Mosquitto => "t/0",
+            Peer::BluetickPlain | Peer::Mosquitto => "t/0",
         };
         client(member_name(number), vec![filter.into()])
     }
@@ -72,7 +76,7 @@ impl Peer {
     pub fn idler(self, number: usize) -> Client {
         let filter = match self {
             Peer::Bluetick => "chats/+/messages".into(),
-            Peer::Mosquitto => format!("t/{number}"),
+            Peer::BluetickPlain | Peer::Mosquitto => format!("t/{number}"),
         };
         client(format!("u{number}"), vec![filter])
     }

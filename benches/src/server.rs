@@ -175,6 +175,14 @@ fn launch(
 ) -> Result<Running, Error> {
     let (mut command, port) = match peer {
         Peer::Bluetick => (bluetick_command(bluetick, dir, tls)?, None),
+        Peer::BluetickPlain => {
+            let mut command = bluetick_command(bluetick, dir, tls)?;
+            // As mosquitto's `max_queued_messages 0`: who sends does not wait for who receives.
+            command.env("BLUETICK_LIMITS__QUEUED_MESSAGES_MAX", "1000000");
+            command.env("BLUETICK_LIMITS__QUEUED_BYTES_MAX", "1000000000");
+            command.env("BLUETICK_LIMITS__QUEUED_TOTAL_BYTES_MAX", "1000000000");
+            (command, None)
+        }
         Peer::Mosquitto => {
             let port = free_port()?;
             (mosquitto_command(dir, port, window, tls)?, Some(port))
@@ -188,7 +196,9 @@ fn launch(
             "cannot start {}: {error}; {}",
             command.get_program().display(),
             match peer {
-                Peer::Bluetick => "build it (`cargo build --release`) or name it with --bluetick",
+                Peer::Bluetick | Peer::BluetickPlain => {
+                    "build it (`cargo build --release`) or name it with --bluetick"
+                }
                 Peer::Mosquitto => "install the package `mosquitto`",
             }
         ),

@@ -257,13 +257,13 @@ impl Settings {
             [many, few.min(many / 2)].map(|size| Case { peer: Peer::Bluetick, size })
         };
         let bluetick = Case { peer: Peer::Bluetick, size: 0 };
+        let plain = Case { peer: Peer::BluetickPlain, size: 0 };
         let mosquitto = Case { peer: Peer::Mosquitto, size: 0 };
         let mut cases: Vec<Case> = match workload {
-            Workload::OnePair
-            | Workload::FiftyPairs
-            | Workload::Window1
-            | Workload::Idle
-            | Workload::Handshakes => vec![bluetick, mosquitto],
+            Workload::OnePair | Workload::FiftyPairs => vec![bluetick, plain, mosquitto],
+            Workload::Window1 | Workload::Idle | Workload::Handshakes => {
+                vec![bluetick, mosquitto]
+            }
             Workload::FanOut => {
                 let [many, few] = two_sizes(self.members, FEW_ONLINE);
                 vec![many, few, Case { size: self.members, ..mosquitto }]
@@ -274,7 +274,7 @@ impl Settings {
             Workload::Dialects => vec![bluetick],
         };
         cases.retain(|case| match case.peer {
-            Peer::Bluetick => !self.no_bluetick,
+            Peer::Bluetick | Peer::BluetickPlain => !self.no_bluetick,
             Peer::Mosquitto => !self.no_mosquitto,
         });
         cases

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,13 +13,17 @@ use tokio::time::Instant;
 
 use crate::connection::{self, Peer};
 use crate::host::{Access, Host, HostPublish, SessionKey, Sessions};
+use crate::keep::{Keeper, KeepsNothing, Kept};
 use crate::limits::Limits;
-use crate::mailbox::Stop;
+use crate::mailbox::{Mailbox, Stop};
 use crate::packet::{Reason, Will};
+use crate::queue::Queues;
 use crate::registry::Registry;
+use crate::retained::{Retained, Unsaved};
 use crate::router::Router;
 use crate::session::{MonotonicMs, Parked};
 use crate::stats::Stats;
+use crate::sys;
 use crate::wills::Wills;
 
 /// A broker with its host. Cheap to clone; all clones are the same broker.
@@ -38,34 +42,53 @@ pub(crate) struct Shared<H: Host> {
     pub(crate) limits: Arc<Limits>,
     pub(crate) registry: Registry,
     pub(crate) router: Router,
-    pub(crate) stats: Stats,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) retained: Retained,
+    pub(crate) unsaved: Arc<Unsaved>,
+    pub(crate) keeper: Arc<dyn Keeper>,
+    pub(crate) stats: Arc<Stats>,
     pub(crate) wills: Wills,
     /// Places of those whose layers are being opened.
     pub(crate) handshakes: Arc<Semaphore>,
     connecting: Mutex<HashMap<IpAddr, usize>>,
     started: Instant,
+    /// The same moment in Unix milliseconds.
+    started_unix_ms: u64,
     stopping: watch::Sender<bool>,
     /// A connection has ended.
     ended: Notify,
 }
 
 impl<H: Host> Broker<H> {
-    /// A broker around `host`.
+    /// A broker around `host` whose plain topics do not outlive it.
     #[must_use]
     pub fn new(host: H, limits: Limits) -> Self {
+        Self::with_keeper(host, limits, Arc::new(KeepsNothing), Kept::default())
+    }
+
+    /// A broker around `host` whose plain topics are kept by `keeper`, which has kept `kept`.
+    #[must_use]
+    pub fn with_keeper(host: H, limits: Limits, keeper: Arc<dyn Keeper>, kept: Kept) -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let shared = Arc::new(Shared {
             host,
             handshakes: Arc::new(Semaphore::new(limits.handshakes_max)),
+            queues: Arc::new(Queues::new(&limits)),
             limits: Arc::new(limits),
             registry: Registry::default(),
             router: Router::default(),
-            stats: Stats::default(),
+            retained: Retained::default(),
+            unsaved: Arc::default(),
+            keeper,
+            stats: Arc::default(),
             wills: Wills::default(),
             connecting: Mutex::default(),
             started: Instant::now(),
+            started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
             stopping: watch::channel(false).0,
             ended: Notify::new(),
         });
+        shared.restore(kept);
         shared.host.start(Arc::new(EndSessions(Arc::downgrade(&shared))));
         Self { shared }
     }
@@ -85,10 +108,11 @@ impl<H: Host> Broker<H> {
         });
     }
 
-    /// Ends sessions whose time has come and publishes wills that are due, until [`Broker::shutdown`].
+    /// Ends sessions and retained messages whose time has come, publishes wills that are due and
+    /// `$SYS`, and has saved what nobody waits for, once a second until [`Broker::shutdown`].
     pub async fn expire_sessions(&self) {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
-        loop {
+        for second in 0_u64.. {
             tokio::select! {
                 _ = tick.tick() => {}
                 () = self.shared.stopping() => return,
@@ -97,8 +121,13 @@ impl<H: Host> Broker<H> {
             for (key, will) in shared.wills.take_due(shared.now()) {
                 shared.publish_will(&key, *will);
             }
-            for (key, parked) in shared.registry.expire(shared.now()) {
-                shared.end_parked(&key, &parked);
+            for (key, parked, mailbox) in shared.registry.expire(shared.now()) {
+                Stats::add(&shared.stats.sessions_expired, 1);
+                shared.end_parked(&key, parked, &mailbox);
+            }
+            shared.tend_retained();
+            if second % sys::EVERY_S == 0 {
+                shared.publish_sys();
             }
         }
     }
@@ -118,10 +147,12 @@ impl<H: Host> Broker<H> {
                 ended.await;
             }
         };
-        match tokio::time::timeout(grace, all_ended).await {
+        let left = match tokio::time::timeout(grace, all_ended).await {
             Ok(()) => 0,
             Err(_) => open(),
-        }
+        };
+        self.shared.tend_retained();
+        left
     }
 
     /// What it counts.
@@ -149,6 +180,16 @@ impl<H: Host> Shared<H> {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Unix milliseconds of such a time.
+    pub(crate) fn unix_ms(&self, at: MonotonicMs) -> u64 {
+        self.started_unix_ms.saturating_add(at)
+    }
+
+    /// The other way; 0 for what was before the start.
+    pub(crate) fn monotonic_ms(&self, unix_ms: u64) -> MonotonicMs {
+        unix_ms.saturating_sub(self.started_unix_ms)
+    }
+
     /// When a connection that begins now has to be let in.
     pub(crate) fn connect_deadline(&self) -> Instant {
         Instant::now() + Duration::from_millis(self.limits.connect_timeout_ms)
@@ -165,10 +206,9 @@ impl<H: Host> Shared<H> {
     }
 
     /// A session that was off line has ended.
-    fn end_parked(&self, key: &SessionKey, parked: &Parked) {
-        for filter in parked.plain_filters() {
-            self.router.unsubscribe(key, &filter);
-        }
+    fn end_parked(&self, key: &SessionKey, mut parked: Parked, mailbox: &Arc<Mailbox>) {
+        let filters = parked.plain_filters();
+        self.end_plain(key, &filters, mailbox, |wanted| parked.take_shared(wanted));
         self.host.end(key, parked.epoch());
         // MQTT 5 §3.1.2.5: at the end of the session at the latest.
         if let Some(will) = self.wills.take(key) {
@@ -183,9 +223,8 @@ impl<H: Host> Shared<H> {
         if self.host.owns(&publish.topic) {
             self.host.will(key, publish);
         } else if self.host.may(key, Access::Publish, &publish.topic) {
-            let qos = publish.qos;
-            let routed = self.router.publish(key, publish.into_message(), qos);
-            tracing::debug!(?routed, user = %key.user, "a will is published");
+            self.publish_plain(key, publish, None);
+            tracing::debug!(user = %key.user, "a will is published");
         } else {
             Stats::add(&self.stats.access_denied, 1);
             tracing::debug!(user = %key.user, topic = %publish.topic, "a will is not allowed");
@@ -208,9 +247,9 @@ struct EndSessions<H: Host>(Weak<Shared<H>>);
 impl<H: Host> Sessions for EndSessions<H> {
     fn end(&self, key: &SessionKey, reason: Reason) {
         if let Some(shared) = self.0.upgrade()
-            && let Some(parked) = shared.registry.end(key, reason)
+            && let Some((parked, mailbox)) = shared.registry.end(key, reason)
         {
-            shared.end_parked(key, &parked);
+            shared.end_parked(key, parked, &mailbox);
         }
     }
 }
@@ -226,7 +265,8 @@ impl<H: Host> Counted<H> {
             shared.refuse(address);
             return None;
         }
-        shared.stats.connections.fetch_add(1, Ordering::AcqRel);
+        let open = shared.stats.connections.fetch_add(1, Ordering::AcqRel) + 1;
+        shared.stats.connections_highest.fetch_max(open, Ordering::Relaxed);
         Some(Self(shared.clone()))
     }
 }

@@ -72,7 +72,8 @@ pub trait Host: Send + Sync + 'static {
         false
     }
 
-    /// Whether a user may do this with a plain topic.
+    /// Whether a user may do this with a plain topic, or subscribe to `$SYS`, which is the
+    /// broker's.
     fn may(&self, key: &SessionKey, access: Access, topic_or_filter: &str) -> bool;
 
     /// A session goes on line; answered by [`HostEvent::Opened`] or [`HostEvent::Close`]. Nothing

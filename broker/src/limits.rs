@@ -36,6 +36,18 @@ pub struct Limits {
     /// Messages of plain topics queued for a session. Further ones are dropped and counted. As
     /// many notices of the host; further ones are dropped and counted.
     pub queued_messages_max: usize,
+    /// Bytes of plain messages queued for a session. Further ones are dropped and counted.
+    pub queued_bytes_max: usize,
+    /// Bytes of plain messages queued for all sessions. Further ones are dropped and counted.
+    pub queued_total_bytes_max: usize,
+    /// Whether a publish at QoS 1 that is queued for a session off line is acknowledged only when
+    /// it is stored; else at once. At QoS 2 it always waits.
+    pub puback_after_store: bool,
+    /// Retained messages. One more is refused (0x97) where the client can be told, else it is
+    /// delivered and not retained; both are counted.
+    pub retained_messages_max: usize,
+    /// Bytes of retained messages, likewise.
+    pub retained_bytes_max: usize,
     /// Seconds a session may ask to outlive its connection; more is cut to this, and told.
     pub session_expiry_s_max: u32,
     /// Seconds of keep-alive; a client that asks for more, or for none, is told this. 0: no cap.
@@ -59,6 +71,11 @@ impl Default for Limits {
             topic_aliases_max: 32,
             pending_bytes_max: 1 << 20,
             queued_messages_max: 1000,
+            queued_bytes_max: 8 << 20,
+            queued_total_bytes_max: 256 << 20,
+            puback_after_store: true,
+            retained_messages_max: 100_000,
+            retained_bytes_max: 64 << 20,
             session_expiry_s_max: 30 * 24 * 3600,
             keep_alive_s_max: 0,
         }

@@ -3,8 +3,7 @@
 //! A mailbox lives as long as its session, on line or off. Anybody may put something in, never
 //! blocking; the connection is woken and takes what it has room for. The host's answers need no
 //! bound here: each answers something that the session asked, and the session bounds those. Plain
-//! messages are queued here up to the session's queue limit; beyond it they are dropped and
-//! counted.
+//! messages are queued here within the bounds of `Queues` (`queue.rs`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,21 +11,23 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::host::HostEvent;
+use crate::host::{HostEvent, Token};
+use crate::keep::SessionRef;
 use crate::message::Message;
 use crate::packet::{QoS, Reason};
+use crate::queue::{Offered, Queue, Queues};
 
 /// Where others leave things for a session.
 #[derive(Debug)]
 pub struct Mailbox {
     inner: Mutex<Inner>,
     wake: Notify,
-    plain_max: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     mail: Mail,
+    queue: Queue,
     online: bool,
     /// Which connection of the session it is: answers to an earlier one are void.
     line: u64,
@@ -42,18 +43,31 @@ pub struct Line {
 impl Line {
     /// An answer or word of the host.
     pub fn host(&self, event: HostEvent) {
-        {
+        self.put(|mail| match event {
+            HostEvent::News => !std::mem::replace(&mut mail.news, true),
+            event => {
+                mail.events.push(event);
+                true
+            }
+        });
+    }
+
+    /// Word of what is kept.
+    pub(crate) fn kept(&self, word: Word) {
+        self.put(|mail| {
+            mail.words.push(word);
+            true
+        });
+    }
+
+    fn put(&self, put: impl FnOnce(&mut Mail) -> bool) {
+        let news = {
             let inner = &mut *self.mailbox.inner.lock();
-            if inner.line != self.no {
-                return;
-            }
-            match event {
-                HostEvent::News if inner.mail.news => return,
-                HostEvent::News => inner.mail.news = true,
-                event => inner.mail.events.push(event),
-            }
+            inner.line == self.no && put(&mut inner.mail)
+        };
+        if news {
+            self.mailbox.wake.notify_one();
         }
-        self.mailbox.wake.notify_one();
     }
 }
 
@@ -64,14 +78,31 @@ pub struct Mail {
     pub events: Vec<HostEvent>,
     /// The host has something to pull.
     pub news: bool,
+    /// What has become durable, in order.
+    pub(crate) words: Vec<Word>,
     /// Messages of plain topics, in order.
     pub plain: VecDeque<PlainDelivery>,
     /// How many messages of plain topics are still in it, for want of room.
     pub plain_left: usize,
-    /// Plain messages that were dropped since the last look because the queue was full.
-    pub dropped: u64,
     /// The broker wants the connection to end.
     pub stop: Option<Stop>,
+}
+
+/// What has become durable that a session waits for.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// A publish to a plain topic is done with.
+    Published(Token, Reason),
+    /// A subscription to a plain topic; the retained messages of its filter follow if asked for.
+    Subscribed(Token, QoS),
+    /// The end of one.
+    Unsubscribed(Token),
+    /// That the client has a message at QoS 2: by the message's number.
+    Released(u64),
+    /// That the client has released this packet id.
+    Unreceived(u16),
+    /// Nothing can be kept at the moment.
+    Failed,
 }
 
 /// A message of a plain topic for one session.
@@ -85,6 +116,34 @@ pub struct PlainDelivery {
     pub retain: bool,
     /// Of the subscriptions that matched.
     pub subscription_ids: Vec<u32>,
+    /// Its number in the session, from 1 on; 0: it has none and is never kept.
+    pub seq: u64,
+    /// It is on stable storage until the client is done with it.
+    pub kept: bool,
+    /// The packet id it is always sent with; 0: any.
+    pub packet_id: u16,
+    /// It may have been sent before the server was restarted.
+    pub dup: bool,
+    /// The shared subscription that it came by, whole.
+    pub share: Option<Arc<str>>,
+}
+
+impl PlainDelivery {
+    /// A message that has no number and belongs to no share.
+    #[must_use]
+    pub fn new(message: Arc<Message>, qos: QoS) -> Self {
+        Self {
+            message,
+            qos,
+            retain: false,
+            subscription_ids: Vec::new(),
+            seq: 0,
+            kept: false,
+            packet_id: 0,
+            dup: false,
+            share: None,
+        }
+    }
 }
 
 /// Why the broker wants a connection to end.
@@ -98,46 +157,69 @@ pub enum Stop {
     Reason(Reason),
 }
 
+/// How well a session can take one more message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Readiness {
+    /// It is on line and nothing waits.
+    Idle,
+    /// It is on line and so many wait.
+    Busy(usize),
+    /// It is off line and has room; so many wait.
+    Offline(usize),
+    /// It would be dropped.
+    Full,
+}
+
 impl Mailbox {
-    /// A mailbox that holds up to `plain_max` messages of plain topics.
-    #[must_use]
-    pub fn new(plain_max: usize) -> Self {
+    /// A mailbox whose queue has the bounds of `queues`.
+    pub(crate) fn new(queues: Arc<Queues>) -> Self {
+        let (mail, queue) = (Mail::default(), Queue::new(queues));
         Self {
-            inner: Mutex::new(Inner { online: true, ..Inner::default() }),
+            inner: Mutex::new(Inner { mail, queue, online: true, line: 0 }),
             wake: Notify::new(),
-            plain_max,
         }
     }
 
     /// Puts back what was taken too early.
-    pub(crate) fn put_back(&self, events: Vec<HostEvent>, news: bool) {
+    pub(crate) fn put_back(&self, early: Mail) {
         {
             let mail = &mut self.inner.lock().mail;
-            mail.events.extend(events);
-            mail.news |= news;
+            mail.events.extend(early.events);
+            mail.words.extend(early.words);
+            mail.news |= early.news;
+            if let Some(stop) = early.stop {
+                mail.stop.get_or_insert(stop);
+            }
         }
         self.wake.notify_one();
     }
 
-    /// A message of a plain topic; `false`: the queue is full, it is dropped and counted.
-    pub fn plain(&self, delivery: PlainDelivery) -> bool {
-        let taken = {
+    /// A message of a plain topic; says what is to be done for it.
+    pub(crate) fn offer(&self, delivery: PlainDelivery) -> Offered {
+        let offered = {
             let inner = &mut *self.inner.lock();
             // A message at QoS 0 is for those who are there (MQTT 5 §4.3.1 leaves it to us).
             if !inner.online && delivery.qos == QoS::AtMostOnce {
-                return true;
+                return Offered::Taken;
             }
-            let mail = &mut inner.mail;
-            let room = mail.plain.len() < self.plain_max;
-            if room {
-                mail.plain.push_back(delivery);
-            } else {
-                mail.dropped += 1;
-            }
-            room
+            inner.queue.offer(delivery, inner.online)
         };
+        if matches!(offered, Offered::Taken) {
+            self.wake.notify_one();
+        }
+        offered
+    }
+
+    /// A retained message, of which few are queued at a time: the bounds of the queue are for others.
+    pub(crate) fn offer_ahead(&self, delivery: PlainDelivery) -> Offered {
+        let inner = &mut *self.inner.lock();
+        inner.queue.offer_ahead(delivery, inner.online)
+    }
+
+    /// A message that was to be kept is, or is not and is taken out.
+    pub(crate) fn settle(&self, seq: u64, kept: bool) {
+        self.inner.lock().queue.settle(seq, kept);
         self.wake.notify_one();
-        taken
     }
 
     /// Asks the connection to end.
@@ -147,41 +229,69 @@ impl Mailbox {
     }
 
     /// Takes all there is, but of plain messages only as many as there is room for.
-    #[must_use]
-    pub fn take(&self, plain_room: usize) -> Mail {
-        let mail = &mut self.inner.lock().mail;
-        let mut taken = std::mem::take(mail);
-        if taken.plain.len() > plain_room {
-            mail.plain = taken.plain.split_off(plain_room);
-            taken.plain_left = mail.plain.len();
-        }
+    pub(crate) fn take(&self, plain_room: usize) -> Mail {
+        let inner = &mut *self.inner.lock();
+        let mut taken = std::mem::take(&mut inner.mail);
+        taken.plain = inner.queue.take(plain_room);
+        taken.plain_left = inner.queue.len();
         taken
     }
 
-    /// The session goes off line: the host's answers to the connection that ended are void, and
-    /// messages at QoS 0 are no longer kept.
-    pub fn set_offline(&self) {
+    /// The session goes off line: answers to the connection that ended are void, and messages at
+    /// QoS 0 are no longer kept.
+    pub(crate) fn set_offline(&self) {
         let inner = &mut *self.inner.lock();
         inner.online = false;
         inner.line += 1;
-        inner.mail.events = Vec::new();
-        inner.mail.news = false;
-        inner.mail.stop = None;
-        inner.mail.plain.retain(|delivery| delivery.qos != QoS::AtMostOnce);
+        inner.mail = Mail::default();
+        inner.queue.drop_qos0();
     }
 
     /// Throws away all there is.
-    pub fn clear(&self) {
-        self.inner.lock().mail = Mail::default();
+    pub(crate) fn clear(&self) {
+        let inner = &mut *self.inner.lock();
+        inner.mail = Mail::default();
+        inner.queue.clear();
     }
 
     /// A connection takes the mailbox: gives the host's way to it.
-    #[must_use]
-    pub fn set_online(self: &Arc<Self>) -> Line {
+    pub(crate) fn set_online(self: &Arc<Self>) -> Line {
         let inner = &mut *self.inner.lock();
         inner.online = true;
         inner.line += 1;
         Line { mailbox: self.clone(), no: inner.line }
+    }
+
+    /// From now on messages are kept for this session; `None`: for none.
+    pub(crate) fn keep_for(&self, of: Option<SessionRef>) {
+        self.inner.lock().queue.keep_for(of.map(Arc::new));
+    }
+
+    pub(crate) fn is_online(&self) -> bool {
+        self.inner.lock().online
+    }
+
+    /// How well it can take a message of this size and level.
+    pub(crate) fn readiness(&self, bytes: usize, qos: QoS) -> Readiness {
+        let inner = self.inner.lock();
+        let waiting = inner.queue.len();
+        match inner.online {
+            false if qos == QoS::AtMostOnce => Readiness::Full,
+            _ if !inner.queue.has_room(bytes) => Readiness::Full,
+            false => Readiness::Offline(waiting),
+            true if waiting == 0 => Readiness::Idle,
+            true => Readiness::Busy(waiting),
+        }
+    }
+
+    /// Works on the queue.
+    pub(crate) fn with_queue<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
+        work(&mut self.inner.lock().queue)
+    }
+
+    /// Wakes the connection.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
     }
 
     /// Waits until something was put in since the last wait.

@@ -118,21 +118,35 @@ impl Registry {
         claim.ended.tell();
     }
 
+    /// A session that was kept over a restart.
+    pub(crate) fn restore(
+        &self,
+        key: SessionKey,
+        parked: Parked,
+        mailbox: Arc<Mailbox>,
+        expires_at: MonotonicMs,
+    ) {
+        let inner = &mut *self.inner.lock();
+        inner.expiring.insert((expires_at, key.clone()));
+        let offline = Box::new(Offline { parked, mailbox, expires_at });
+        inner.sessions.insert(key, State::Offline(offline));
+    }
+
     /// Takes out the sessions whose time has come.
-    pub(crate) fn expire(&self, now: MonotonicMs) -> Vec<(SessionKey, Parked)> {
+    pub(crate) fn expire(&self, now: MonotonicMs) -> Vec<(SessionKey, Parked, Arc<Mailbox>)> {
         let mut inner = self.inner.lock();
         let mut expired = Vec::new();
         while inner.expiring.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, key)) = inner.expiring.pop_first() else { break };
             if let Some(State::Offline(offline)) = inner.sessions.remove(&key) {
-                expired.push((key, offline.parked));
+                expired.push((key, offline.parked, offline.mailbox));
             }
         }
         expired
     }
 
     /// Ends a session: tells its connection, or takes out what was kept of it.
-    pub(crate) fn end(&self, key: &SessionKey, reason: Reason) -> Option<Parked> {
+    pub(crate) fn end(&self, key: &SessionKey, reason: Reason) -> Option<(Parked, Arc<Mailbox>)> {
         let mut inner = self.inner.lock();
         match inner.sessions.get(key)? {
             State::Online { mailbox, .. } => {
@@ -142,7 +156,7 @@ impl Registry {
             State::Offline(_) => match inner.sessions.remove(key)? {
                 State::Offline(offline) => {
                     inner.expiring.remove(&(offline.expires_at, key.clone()));
-                    Some(offline.parked)
+                    Some((offline.parked, offline.mailbox))
                 }
                 State::Online { .. } => None,
             },

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
@@ -9,20 +10,51 @@ use crate::host::SessionKey;
 use crate::mailbox::{Mailbox, PlainDelivery};
 use crate::message::Message;
 use crate::packet::{FilterRequest, QoS};
-use crate::topic::Trie;
+use crate::queue::{Offered, Ticket};
+use crate::shares::Group;
+use crate::topic::{Trie, split_share};
+
+/// Up to this many receivers are compared one by one to find those that are found twice.
+const FEW_RECEIVERS: usize = 16;
 
 /// The subscriptions to plain topics of all sessions.
 #[derive(Default)]
 pub(crate) struct Router {
-    routes: RwLock<Trie<SessionKey, Route>>,
+    routes: RwLock<Trie<Holder, Entry>>,
+    /// Members of shared subscriptions.
+    shared: AtomicUsize,
 }
 
-struct Route {
-    mailbox: Arc<Mailbox>,
-    qos: QoS,
-    no_local: bool,
-    retain_as_published: bool,
-    subscription_id: Option<u32>,
+/// Who holds an entry of the trie.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Holder {
+    Session(SessionKey),
+    /// All who have subscribed with this share name.
+    Share(Arc<str>),
+}
+
+enum Entry {
+    One(Route),
+    Group(Group),
+}
+
+/// What a session has subscribed.
+pub(crate) struct Route {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) qos: QoS,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    pub(crate) subscription_id: Option<u32>,
+}
+
+impl Route {
+    pub(crate) fn delivery(&self, message: &Arc<Message>, qos: QoS) -> PlainDelivery {
+        PlainDelivery {
+            retain: self.retain_as_published && message.retain(),
+            subscription_ids: self.subscription_id.into_iter().collect(),
+            ..PlainDelivery::new(message.clone(), qos.min(self.qos))
+        }
+    }
 }
 
 impl Router {
@@ -41,51 +73,172 @@ impl Router {
             retain_as_published: request.retain_as_published,
             subscription_id,
         };
-        self.routes.write().insert(&request.filter, key.clone(), route);
+        let mut routes = self.routes.write();
+        let Some((name, filter)) = split_share(&request.filter) else {
+            let holder = Holder::Session(key.clone());
+            routes.insert(&request.filter, holder, Entry::One(route));
+            return;
+        };
+        let holder = Holder::Share(name.into());
+        let mut group = match routes.remove(filter, &holder) {
+            Some(Entry::Group(group)) => group,
+            Some(Entry::One(_)) | None => Group::new(request.filter.clone()),
+        };
+        if group.join(key.clone(), route) {
+            self.shared.fetch_add(1, Ordering::Relaxed);
+        }
+        routes.insert(filter, holder, Entry::Group(group));
     }
 
     pub(crate) fn unsubscribe(&self, key: &SessionKey, filter: &str) {
-        self.routes.write().remove(filter, key);
+        let mut routes = self.routes.write();
+        let Some((name, filter)) = split_share(filter) else {
+            routes.remove(filter, &Holder::Session(key.clone()));
+            return;
+        };
+        let holder = Holder::Share(name.into());
+        if let Some(Entry::Group(mut group)) = routes.remove(filter, &holder) {
+            if group.leave(key) {
+                self.shared.fetch_sub(1, Ordering::Relaxed);
+            }
+            if !group.is_empty() {
+                routes.insert(filter, holder, Entry::Group(group));
+            }
+        }
     }
 
-    /// Puts a message into the mailboxes of all who are subscribed; each gets it once, at the
-    /// highest QoS of its matching subscriptions and with the identifiers of all of them
-    /// (MQTT 5 §3.3.4). Tells to how many, and how many of those had no room for it.
-    pub(crate) fn publish(&self, from: &SessionKey, message: Message, qos: QoS) -> Routed {
-        let message = Arc::new(message);
-        let mut found: HashMap<SessionKey, (Arc<Mailbox>, PlainDelivery)> = HashMap::new();
-        self.routes.read().for_each_match(message.topic(), |key, route| {
-            if route.no_local && key == from {
-                return;
+    /// Puts a message into the mailboxes of all who are subscribed. Each session gets it once for
+    /// its own subscriptions, at the highest QoS of those that match and with the identifiers of
+    /// all of them (MQTT 5 §3.3.4), and once for each share of which it is chosen (§4.8.2).
+    ///
+    /// `from`: the session that publishes it; `None`: the broker itself.
+    pub(crate) fn publish(
+        &self,
+        from: Option<&SessionKey>,
+        message: &Arc<Message>,
+        qos: QoS,
+    ) -> Routed {
+        let mut found = Found::default();
+        let mut routed = Routed::default();
+        self.routes.read().for_each_match(message.topic(), |holder, entry| match (holder, entry) {
+            (Holder::Session(key), Entry::One(route)) => {
+                if !(route.no_local && Some(key) == from) {
+                    found.add(route, message, qos);
+                }
             }
-            let delivery = PlainDelivery {
-                message: message.clone(),
-                qos: qos.min(route.qos),
-                retain: route.retain_as_published && message.retain(),
-                subscription_ids: route.subscription_id.into_iter().collect(),
-            };
-            found
-                .entry(key.clone())
-                .and_modify(|(_, had)| {
-                    had.qos = had.qos.max(delivery.qos);
-                    had.retain |= delivery.retain;
-                    had.subscription_ids.extend(route.subscription_id);
-                })
-                .or_insert_with(|| (route.mailbox.clone(), delivery));
+            (_, Entry::Group(group)) => routed.share(group.give(message, qos, None)),
+            (Holder::Share(_), Entry::One(_)) => {}
         });
-        let mut routed = Routed { receivers: found.len(), dropped: 0 };
-        for (mailbox, delivery) in found.into_values() {
-            routed.dropped += usize::from(!mailbox.plain(delivery));
+        for (mailbox, delivery) in found.receivers {
+            let offered = mailbox.offer(delivery);
+            routed.add(mailbox, offered);
         }
         routed
+    }
+
+    /// Gives a message of a share to another of its members; `None`: there is none who takes it.
+    pub(crate) fn give_to_another(
+        &self,
+        delivery: &PlainDelivery,
+        not_to: &SessionKey,
+        online_only: bool,
+    ) -> Option<Routed> {
+        let (name, filter) = split_share(delivery.share.as_ref()?)?;
+        let routes = self.routes.read();
+        let Entry::Group(group) = routes.get(filter, &Holder::Share(name.into()))? else {
+            return None;
+        };
+        if online_only && !group.has_another_online(not_to) {
+            return None;
+        }
+        let mut routed = Routed::default();
+        routed.share(group.give(&delivery.message, delivery.qos, Some(not_to)));
+        (routed.dropped == 0).then_some(routed)
+    }
+
+    /// Whether a share has another member on line.
+    pub(crate) fn has_another_online(&self, share: &str, than: &SessionKey) -> bool {
+        let Some((name, filter)) = split_share(share) else { return false };
+        let routes = self.routes.read();
+        match routes.get(filter, &Holder::Share(name.into())) {
+            Some(Entry::Group(group)) => group.has_another_online(than),
+            _ => false,
+        }
+    }
+
+    /// How many subscriptions there are, and how many of them are shared.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let routes = self.routes.read();
+        (routes.len(), self.shared.load(Ordering::Relaxed))
+    }
+}
+
+/// The sessions found for a message, each once.
+#[derive(Default)]
+struct Found {
+    receivers: Vec<(Arc<Mailbox>, PlainDelivery)>,
+    /// By the mailbox's address, which lives as long as `receivers`; used if there are many.
+    places: HashMap<*const Mailbox, usize>,
+}
+
+impl Found {
+    fn add(&mut self, route: &Route, message: &Arc<Message>, qos: QoS) {
+        let delivery = route.delivery(message, qos);
+        let mailbox = Arc::as_ptr(&route.mailbox);
+        let had = if self.receivers.len() <= FEW_RECEIVERS {
+            self.receivers.iter().position(|(had, _)| Arc::as_ptr(had) == mailbox)
+        } else {
+            if self.places.is_empty() {
+                let all = self.receivers.iter().enumerate();
+                self.places = all.map(|(at, (had, _))| (Arc::as_ptr(had), at)).collect();
+            }
+            self.places.get(&mailbox).copied()
+        };
+        match had {
+            Some(at) => {
+                let had = &mut self.receivers[at].1;
+                had.qos = had.qos.max(delivery.qos);
+                had.retain |= delivery.retain;
+                had.subscription_ids.extend(delivery.subscription_ids);
+            }
+            None => {
+                if self.receivers.len() > FEW_RECEIVERS {
+                    self.places.insert(mailbox, self.receivers.len());
+                }
+                self.receivers.push((route.mailbox.clone(), delivery));
+            }
+        }
     }
 }
 
 /// What became of a plain message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Routed {
-    /// Sessions that are subscribed to it.
+    /// Sessions that are subscribed to it, shares counted as one.
     pub(crate) receivers: usize,
     /// Those of them whose queue was full.
     pub(crate) dropped: usize,
+    /// Those for whom it has to be kept first.
+    pub(crate) to_keep: Vec<(Arc<Mailbox>, Ticket)>,
+}
+
+impl Routed {
+    pub(crate) fn add(&mut self, mailbox: Arc<Mailbox>, offered: Offered) {
+        self.receivers += 1;
+        match offered {
+            Offered::Taken => {}
+            Offered::Dropped => self.dropped += 1,
+            Offered::Keep(ticket) => self.to_keep.push((mailbox, ticket)),
+        }
+    }
+
+    fn share(&mut self, given: Option<(Arc<Mailbox>, Offered)>) {
+        match given {
+            Some((mailbox, offered)) => self.add(mailbox, offered),
+            None => {
+                self.receivers += 1;
+                self.dropped += 1;
+            }
+        }
+    }
 }

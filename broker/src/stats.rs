@@ -33,8 +33,24 @@ pub struct Stats {
     pub bytes_out: AtomicU64,
     /// Wills published, or tried to.
     pub wills: AtomicU64,
+    /// Messages published to plain topics, wills among them.
+    pub plain_in: AtomicU64,
+    /// Bytes of their bodies.
+    pub plain_bytes_in: AtomicU64,
+    /// Messages of plain topics handed to sessions.
+    pub plain_out: AtomicU64,
+    /// Bytes of their bodies.
+    pub plain_bytes_out: AtomicU64,
     /// Messages of plain topics dropped because a session's queue was full.
     pub plain_dropped: AtomicU64,
+    /// Retained messages that were one too many.
+    pub retained_refused: AtomicU64,
+    /// Publishes and subscriptions of plain topics that could not be stored.
+    pub plain_unstored: AtomicU64,
+    /// Sessions whose time without a connection was over.
+    pub sessions_expired: AtomicU64,
+    /// The most connections there were at a time.
+    pub connections_highest: AtomicU64,
     /// Notices dropped because a client publishes and does not acknowledge what it is told.
     pub notices_dropped: AtomicU64,
     /// From the PUBLISH being read to its PUBACK (at QoS 2: PUBREC) being written, of the topics
@@ -64,7 +80,15 @@ impl Default for Stats {
             bytes_in: AtomicU64::default(),
             bytes_out: AtomicU64::default(),
             wills: AtomicU64::default(),
+            plain_in: AtomicU64::default(),
+            plain_bytes_in: AtomicU64::default(),
+            plain_out: AtomicU64::default(),
+            plain_bytes_out: AtomicU64::default(),
             plain_dropped: AtomicU64::default(),
+            retained_refused: AtomicU64::default(),
+            plain_unstored: AtomicU64::default(),
+            sessions_expired: AtomicU64::default(),
+            connections_highest: AtomicU64::default(),
             notices_dropped: AtomicU64::default(),
             publish_acks: Histogram::durations(),
             publishes_inflight: AtomicI64::default(),
@@ -77,7 +101,7 @@ impl Default for Stats {
 impl Stats {
     /// The counters of limits that were reached, by the name of the counter.
     #[must_use]
-    pub fn limits_reached(&self) -> [(&'static str, u64); 9] {
+    pub fn limits_reached(&self) -> [(&'static str, u64); 11] {
         [
             ("connections_refused", &self.connections_refused),
             ("connect_timeouts", &self.connect_timeouts),
@@ -87,6 +111,8 @@ impl Stats {
             ("logins_refused", &self.logins_refused),
             ("access_denied", &self.access_denied),
             ("plain_dropped", &self.plain_dropped),
+            ("retained_refused", &self.retained_refused),
+            ("plain_unstored", &self.plain_unstored),
             ("notices_dropped", &self.notices_dropped),
         ]
         .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))

@@ -195,8 +195,7 @@ impl World {
         let (Some(session), Some(qos)) = (&mut self.session, QoS::from_bits(qos)) else { return };
         if session.plain_room() > 0 {
             let message = message("plain/t", len);
-            let subscription_ids = Vec::new();
-            session.handle_plain([PlainDelivery { message, qos, retain: false, subscription_ids }]);
+            session.handle_plain([PlainDelivery::new(message, qos)]);
         }
     }
 
@@ -303,6 +302,10 @@ impl World {
                     assert!(self.kept.remove(&id).is_some(), "{id:?} is acknowledged twice");
                 }
             }
+            // Nothing is kept of plain messages here: what is asked is done.
+            Call::Finished(_) => {}
+            Call::Release { seq, .. } => session.handle_released(seq),
+            Call::Unreceive { packet_id } => session.handle_unreceived(packet_id),
             Call::Fetch(ids) => self.fetches = ids,
             Call::Pull(room) => {
                 let count = room.messages.min(self.stock.len());

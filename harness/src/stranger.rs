@@ -180,6 +180,10 @@ impl Stranger {
             // MQTT 3.1.1 acknowledges what it refuses, and says so afterwards.
             answer = self.answer(wire, Wait::Refusal).await?;
         }
+        if self.version == 5 && answer == "[80]" {
+            // The store could not be read: that says nothing of the chat.
+            return Ok(());
+        }
         let (user, probe) = (self.user.clone(), what);
         if self.version == 5 && subscribes.is_some() && answer == UNAVAILABLE {
             // The store fails at the moment, whatever was asked; 3.1.1 cannot tell that apart.

@@ -2,6 +2,8 @@
 //! when a limit is reached. `bluetick config` and docs/operations.md are made from this table.
 
 use std::fmt;
+
+use bluetick_protocol::UserId;
 use tracing_subscriber::EnvFilter;
 
 use crate::access::Rule;
@@ -28,6 +30,8 @@ pub(super) enum Kind {
     /// A list, which may be empty.
     Paths,
     /// A list, which may be empty.
+    Users,
+    /// A list, which may be empty.
     Rules,
     Number {
         min: u64,
@@ -49,6 +53,7 @@ impl Kind {
             Self::Bool => item == "true" || item == "false",
             Self::OneOf(choices) => choices.contains(&item),
             Self::Addresses => item.parse::<Port>().is_ok(),
+            Self::Users => UserId::try_from(item).is_ok(),
             Self::Rules => item.parse::<Rule>().is_ok(),
             Self::Number { min, max } => {
                 item.replace('_', "").parse::<u64>().is_ok_and(|n| (min..=max).contains(&n))
@@ -61,7 +66,9 @@ impl Kind {
         let quoted = || items.iter().map(quote).collect::<Vec<_>>();
         match self {
             Self::Text | Self::Filter | Self::OneOf(_) => quoted().concat(),
-            Self::Addresses | Self::Paths | Self::Rules => format!("[{}]", quoted().join(", ")),
+            Self::Addresses | Self::Paths | Self::Users | Self::Rules => {
+                format!("[{}]", quoted().join(", "))
+            }
             Self::Bool | Self::Number { .. } => items.concat(),
         }
     }
@@ -78,6 +85,7 @@ impl fmt::Display for Kind {
             Self::OneOf(choices) => write!(f, "must be one of {}", choices.join(", ")),
             Self::Addresses => f.write_str("must be an address and a port, such as 127.0.0.1:1883"),
             Self::Paths => f.write_str("must be the path of a file"),
+            Self::Users => f.write_str("must be the name of a user, such as alice"),
             Self::Rules => f.write_str(
                 "must be a rule: allow or deny; publish, subscribe or all; a user or *; a pattern of \
                  topics, such as allow all * pub/#",
@@ -321,6 +329,34 @@ pub(super) const KEYS: &[Key] = &[
          notices (me/acks, me/errors) wait for a client that does not acknowledge them.",
     ),
     key(
+        "limits.queued_bytes_max",
+        number(1024, 1_099_511_627_776),
+        &["8388608"],
+        "Bytes of plain messages queued for a session. Further ones are dropped and counted.
+         8 MiB: a thousand messages of 8 KB.",
+    ),
+    key(
+        "limits.queued_total_bytes_max",
+        number(1024, 1_099_511_627_776),
+        &["268435456"],
+        "Bytes of plain messages queued for all sessions. Further ones are dropped and counted.
+         256 MiB: they are in memory, those of sessions off line on the disk as well.",
+    ),
+    key(
+        "limits.retained_messages_max",
+        number(0, 100_000_000),
+        &["100000"],
+        "Retained messages. One more is refused (0x97) if it comes at QoS 1 or 2 of MQTT 5, else it is
+         delivered and not retained; both are counted. 0: none are. 100000: a topic each of that
+         many devices.",
+    ),
+    key(
+        "limits.retained_bytes_max",
+        number(0, 1_099_511_627_776),
+        &["67108864"],
+        "Bytes of retained messages, likewise. 64 MiB: they are in memory and on the disk.",
+    ),
+    key(
         "limits.session_expiry_s_max",
         number(0, 4_294_967_295),
         &["2592000"],
@@ -406,6 +442,21 @@ pub(super) const KEYS: &[Key] = &[
         &["60"],
         "Direct chats that a user may begin in an hour, or try to where there is no such user (0x97).
          0: no limit. 60: a new member of a team writes to all; who sends out leaflets is held up.",
+    ),
+    key(
+        "plain.puback_after_store",
+        Kind::Bool,
+        &["true"],
+        "Whether a publish to a plain topic at QoS 1 is acknowledged only when it is on the disk, if
+         it is retained or waits there for a session off line. At QoS 2 it always is. true: who has
+         a PUBACK need not send again; what reaches only those on line does not wait in any case.",
+    ),
+    key(
+        "plain.operators",
+        Kind::Users,
+        &[],
+        "Users who may subscribe to $SYS, where the server tells its figures. In dev mode, unless it is
+         set, everybody may. Nobody: how busy a server is is not everybody's business.",
     ),
     key(
         "store.partitions",

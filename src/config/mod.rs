@@ -11,11 +11,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bluetick_bridge::BridgeOptions;
-use bluetick_bridge::bridge::Quotas;
+use bluetick_bridge::bridge::{Operators, Quotas};
 use bluetick_bridge::partition::PartitionOptions;
 use bluetick_bridge::store::RocksOptions;
 use bluetick_broker::Limits;
 use bluetick_broker::transport::{CertificateFiles, ClientCertificates, TlsFiles};
+use bluetick_protocol::UserId;
 
 use crate::access::Rule;
 use crate::cli::Settings;
@@ -122,6 +123,11 @@ impl Config {
             topic_aliases_max: small("limits.topic_aliases_max"),
             pending_bytes_max: size("limits.pending_bytes_max"),
             queued_messages_max: size("limits.queued_messages_max"),
+            queued_bytes_max: size("limits.queued_bytes_max"),
+            queued_total_bytes_max: size("limits.queued_total_bytes_max"),
+            puback_after_store: text("plain.puback_after_store") == "true",
+            retained_messages_max: size("limits.retained_messages_max"),
+            retained_bytes_max: size("limits.retained_bytes_max"),
             session_expiry_s_max: u32::try_from(number("limits.session_expiry_s_max"))
                 .unwrap_or(u32::MAX),
             keep_alive_s_max: small("limits.keep_alive_s_max"),
@@ -146,6 +152,7 @@ impl Config {
                 edit_window_s: number("chat.edit_window_s").try_into().unwrap_or(u32::MAX),
                 group_members_max: number("chat.group_members_max").try_into().unwrap_or(u32::MAX),
                 quotas: Self::quotas(&values),
+                operators: Self::operators(&values),
             },
             partition: PartitionOptions {
                 tail_bytes_max: size("chat.tail_bytes_max"),
@@ -179,6 +186,17 @@ impl Config {
             groups_owned_max: small("quota.groups_owned_max"),
             strangers_per_hour: small("quota.strangers_per_hour"),
         }
+    }
+
+    /// Who tries things out is his own operator.
+    fn operators(values: &Values) -> Operators {
+        let dev = values["dev"].items.iter().any(|item| item == "true");
+        let value = &values["plain.operators"];
+        if dev && value.source.is_none() {
+            return Operators::Everybody;
+        }
+        let users = value.items.iter().filter_map(|user| UserId::try_from(&**user).ok());
+        Operators::Only(users.collect())
     }
 
     /// Without passwords the server must not be reachable from elsewhere.

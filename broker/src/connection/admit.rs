@@ -52,7 +52,7 @@ pub(super) async fn admit<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     if let Some(reason) = refusal {
         return refuse(shared, wire, connect.version, reason).await;
     }
-    let mailbox = Arc::new(Mailbox::new(0));
+    let mailbox = Arc::new(Mailbox::new(Arc::default()));
     let attempt = Attempt {
         address: peer.address,
         certificate: peer.certificate,
@@ -139,11 +139,6 @@ fn check_connect<H: Host>(shared: &Shared<H>, connect: &Connect) -> Option<Reaso
         Some(Reason::QUOTA_EXCEEDED)
     } else if connect.will.as_ref().is_some_and(|will| !topic::is_valid_name(&will.topic)) {
         Some(Reason::TOPIC_NAME_INVALID)
-    } else if connect.version == Version::V5
-        && connect.will.as_ref().is_some_and(|will| will.retain)
-    {
-        // MQTT 5 §3.2.2.3.5.
-        Some(Reason::RETAIN_NOT_SUPPORTED)
     } else {
         None
     }

@@ -12,15 +12,20 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
-use super::open::{Online, forget_plain};
+use super::open::Online;
 use super::wire::{READ_BYTES, Wire, count_if_malformed};
 use crate::broker::Shared;
 use crate::codec;
 use crate::host::{self, Access, Host, HostEvent, HostPublish, HostSession, Token};
-use crate::mailbox::{Mailbox, Stop};
+use crate::keep::{Change, SessionRef};
+use crate::mailbox::{Line, Mailbox, Stop, Word};
 use crate::packet::{FilterRequest, QoS, Reason, Version};
-use crate::session::{Call, Close, Parked, Session};
+use crate::plain::{self, Asker, Published};
+use crate::retained::Cursor;
+use crate::session::{Call, Close, Finished, Parked, Session};
 use crate::stats::{Load, LoadOf, Stats};
+use crate::sys;
+use crate::topic::split_share;
 
 /// How long a last word to a client may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -42,7 +47,7 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     online: Online<H::Session>,
     address: SocketAddr,
 ) {
-    let Online { session, host, claim } = online;
+    let Online { session, host, claim, line } = online;
     let mailbox = claim.mailbox.clone();
     let mut driver = Driver {
         shared,
@@ -50,7 +55,9 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         session,
         host,
         mailbox,
+        line,
         unanswered: Vec::new(),
+        cursors: Vec::new(),
         counted: 0,
         timed: VecDeque::new(),
         read_at: Instant::now(),
@@ -84,17 +91,22 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     let will = session.take_will();
     let goodbye = matches!(&ended, Ended::Closed(close) if close.by_client);
     let silent_ms = session.silent_ms(shared.now());
-    let parked = session.park();
+    let mut taken = Vec::new();
+    if session.expiry_s() == 0 {
+        taken = session.take_shared(|_| true);
+    }
+    let mut parked = session.park();
     let now = shared.now();
+    match &mut parked {
+        Some(parked) => shared.park_plain(&key, &mailbox, parked),
+        None => shared.end_plain(&key, &plain, &mailbox, |_| std::mem::take(&mut taken)),
+    }
     if let Some(will) = will {
         let expiry_s = parked.as_ref().map_or(0, Parked::expiry_s);
         match will.delay_s.min(expiry_s) {
             0 => shared.publish_will(&key, *will),
             wait_s => shared.wills.keep(key.clone(), now + u64::from(wait_s) * 1000, will),
         }
-    }
-    if parked.is_none() {
-        forget_plain(shared, &key, &plain);
     }
     host.close(host::Ended { lives_on: parked.is_some(), goodbye, silent_ms });
     shared.registry.release(&key, claim, parked, now);
@@ -135,6 +147,7 @@ struct Driver<'a, H: Host, S> {
     session: Session,
     host: H::Session,
     mailbox: Arc<Mailbox>,
+    line: Line,
     /// Publishes at QoS 0 that are with the host. MQTT has no window for them, and the host is not
     /// to be given more than it can take.
     unanswered: Vec<Token>,
@@ -148,6 +161,8 @@ struct Driver<'a, H: Host, S> {
     /// Messages of plain topics that the mailbox still has.
     plain_left: usize,
     load: Load<'a>,
+    /// Subscriptions that are being stored and want what is retained then.
+    cursors: Vec<(Token, Cursor)>,
 }
 
 impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
@@ -157,7 +172,9 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         tokio::pin!(timer);
         loop {
             self.lend_buffer();
+            self.session.handle_clock(self.shared.now());
             self.handle_mail()?;
+            self.shared.give_retained(self.session.key(), &self.mailbox);
             let stalled = self.handle_inbox()?;
             self.carry_out()?;
             self.count_written();
@@ -210,10 +227,11 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         if notices_dropped > 0 {
             Stats::add(&self.shared.stats.notices_dropped, notices_dropped);
         }
-        if mail.dropped > 0 {
-            Stats::add(&self.shared.stats.plain_dropped, mail.dropped);
+        for word in mail.words {
+            self.handle_word(word)?;
         }
         if !mail.plain.is_empty() {
+            self.shared.count_out(mail.plain.iter());
             self.session.handle_plain(mail.plain);
         }
         match mail.stop {
@@ -231,6 +249,33 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
                 Err(Close { reason, detail: "the server ends the connection", by_client: false })
             }
         }
+    }
+
+    /// Something is stored that the session waits for.
+    fn handle_word(&mut self, word: Word) -> Result<(), Close> {
+        match word {
+            Word::Published(token, reason) => self.session.handle_published(token, reason, None),
+            Word::Subscribed(token, qos) => {
+                self.session.handle_subscribed(token, Reason(qos as u8), false);
+                if let Some(at) = self.cursors.iter().position(|(of, _)| *of == token) {
+                    let (_, cursor) = self.cursors.swap_remove(at);
+                    self.mailbox.with_queue(|queue| queue.cursors.push_back(cursor));
+                }
+            }
+            Word::Unsubscribed(token) => {
+                self.session.handle_unsubscribed(token, Reason::SUCCESS);
+            }
+            Word::Released(seq) => self.session.handle_released(seq),
+            Word::Unreceived(packet_id) => self.session.handle_unreceived(packet_id),
+            Word::Failed => {
+                return Err(Close {
+                    reason: Reason::SERVER_UNAVAILABLE,
+                    detail: "the server cannot store at the moment",
+                    by_client: false,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Hands the session the packets that are complete; tells whether it wants no more for now.
@@ -306,22 +351,43 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
                 }
                 self.host.publish(publish);
             }
-            Call::Publish(publish) => self.route(publish)?,
+            Call::Publish(publish) => self.route(publish),
             Call::Subscribe { token, request, subscription_id, renewed } => {
-                if self.shared.host.owns(&request.filter) {
-                    self.host.subscribe(token, &request, subscription_id, renewed);
-                } else {
-                    let reason = self.route_subscribe(&request, subscription_id);
-                    self.session.handle_subscribed(token, reason, false);
-                }
+                self.subscribe(token, request, subscription_id, renewed);
             }
             Call::Unsubscribe { token, filter, of_host: true } => {
                 self.host.unsubscribe(token, &filter);
             }
             Call::Unsubscribe { token, filter, of_host: false } => {
                 self.shared.router.unsubscribe(self.session.key(), &filter);
-                self.session.handle_unsubscribed(token, Reason::SUCCESS);
+                match self.kept_for() {
+                    Some(of) => {
+                        let change = Change::Unsubscribe(of, filter);
+                        self.keep(change, Word::Unsubscribed(token));
+                    }
+                    None => self.session.handle_unsubscribed(token, Reason::SUCCESS),
+                }
             }
+            Call::Finished(finished) => {
+                self.mailbox.with_queue(|queue| {
+                    finished.iter().for_each(|of| queue.free_id(of.packet_id));
+                });
+                if let Some(of) = self.kept_for() {
+                    let unqueue = |done: Finished| Change::Unqueue(of.clone(), done.seq);
+                    let changes = finished.into_iter().map(unqueue).collect();
+                    self.shared.keeper.commit(changes, None);
+                }
+            }
+            Call::Release { seq, packet_id } => match self.kept_for() {
+                Some(of) => self.keep(Change::Release(of, seq, packet_id), Word::Released(seq)),
+                None => self.session.handle_released(seq),
+            },
+            Call::Unreceive { packet_id } => match self.kept_for() {
+                Some(of) => {
+                    self.keep(Change::Unreceive(of, packet_id), Word::Unreceived(packet_id));
+                }
+                None => self.session.handle_unreceived(packet_id),
+            },
             Call::Acked(ids) => self.host.acked(&ids),
             Call::Fetch(ids) => self.host.fetch(&ids),
             Call::Pull(room) => {
@@ -332,47 +398,84 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         Ok(())
     }
 
+    /// The session that is kept, if it is.
+    fn kept_for(&self) -> Option<SessionRef> {
+        self.mailbox.with_queue(|queue| queue.kept_for().map(|of| (*of).clone()))
+    }
+
+    fn keep(&self, change: Change, word: Word) {
+        self.shared.keep_for_session(change, self.line.clone(), word);
+    }
+
     /// A message to a plain topic.
-    fn route(&mut self, publish: HostPublish) -> Result<(), Close> {
-        let (token, qos) = (publish.token, publish.qos);
+    fn route(&mut self, publish: HostPublish) {
+        let (token, qos, packet_id) = (publish.token, publish.qos, publish.packet_id);
         let key = self.session.key();
         if !self.shared.host.may(key, Access::Publish, &publish.topic) {
             Stats::add(&self.shared.stats.access_denied, 1);
             if qos != QoS::AtMostOnce {
                 self.session.handle_published(token, Reason::NOT_AUTHORIZED, None);
             }
-            return Ok(());
+            return;
         }
-        if publish.retain && self.session.version() == Version::V5 {
-            // MQTT 5 §3.2.2.3.5: the CONNACK has said so.
-            return Err(Close {
-                reason: Reason::RETAIN_NOT_SUPPORTED,
-                detail: "retained messages are not supported",
-                by_client: false,
-            });
-        }
-        let routed = self.shared.router.publish(key, publish.into_message(), qos);
-        if routed.dropped > 0 {
-            tracing::debug!(dropped = routed.dropped, "queues of plain topics are full");
-        }
-        if qos != QoS::AtMostOnce {
-            let reason = match routed.receivers {
-                0 => Reason::NO_MATCHING_SUBSCRIBERS,
-                _ => Reason::SUCCESS,
+        let asker = (qos != QoS::AtMostOnce).then(|| {
+            let receive = match qos {
+                QoS::ExactlyOnce => {
+                    let expiry_s = self.session.expiry_s();
+                    self.shared.receiver(&self.mailbox, expiry_s).zip(Some(packet_id))
+                }
+                _ => None,
             };
-            self.session.handle_published(token, reason, None);
+            let can_be_told = self.session.version() == Version::V5;
+            Asker { line: self.line.clone(), token, can_be_told, receive }
+        });
+        match self.shared.publish_plain(key, publish, asker) {
+            Published::Now(reason) => self.session.handle_published(token, reason, None),
+            Published::Later { received: true } => self.session.handle_received(token),
+            Published::Later { received: false } => {}
         }
-        Ok(())
     }
 
-    fn route_subscribe(&self, request: &FilterRequest, subscription_id: Option<u32>) -> Reason {
-        let key = self.session.key();
-        if !self.shared.host.may(key, Access::Subscribe, &request.filter) {
-            Stats::add(&self.shared.stats.access_denied, 1);
-            return Reason::NOT_AUTHORIZED;
+    fn subscribe(
+        &mut self,
+        token: Token,
+        request: FilterRequest,
+        subscription_id: Option<u32>,
+        renewed: bool,
+    ) {
+        let shared_filter = split_share(&request.filter).map(|(_, filter)| filter);
+        let filter = shared_filter.unwrap_or(&request.filter);
+        let is_sys = sys::is_sys(filter);
+        if !is_sys && self.shared.host.owns(filter) {
+            if shared_filter.is_some() {
+                // What the host has for a session is that session's own.
+                let reason = Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED;
+                self.session.handle_subscribed(token, reason, false);
+            } else {
+                self.host.subscribe(token, &request, subscription_id, renewed);
+            }
+            return;
         }
-        self.shared.router.subscribe(key, request, subscription_id, self.mailbox.clone());
-        Reason(request.qos as u8)
+        let key = self.session.key().clone();
+        if !self.shared.host.may(&key, Access::Subscribe, filter) {
+            Stats::add(&self.shared.stats.access_denied, 1);
+            self.session.handle_subscribed(token, Reason::NOT_AUTHORIZED, false);
+            return;
+        }
+        let receiver = self.shared.receiver(&self.mailbox, self.session.expiry_s());
+        let later = (self.line.clone(), token, receiver);
+        let cursor = plain::cursor(&request, subscription_id, renewed);
+        let mailbox = &self.mailbox;
+        if self.shared.subscribe_plain(&key, &request, subscription_id, mailbox, later) {
+            self.cursors.extend(cursor.map(|cursor| (token, cursor)));
+        } else {
+            mailbox.with_queue(|queue| queue.cursors.extend(cursor));
+            self.session.handle_subscribed(token, Reason(request.qos as u8), false);
+        }
+        if is_sys {
+            self.shared.give_sys(&request, subscription_id, &self.mailbox);
+        }
+        self.mailbox.wake();
     }
 
     fn deadline(&self) -> Instant {

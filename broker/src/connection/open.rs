@@ -8,16 +8,19 @@ use super::admit::{Refusal, refuse};
 use super::wire::Wire;
 use crate::broker::Shared;
 use crate::host::{Ended, Host, HostEvent, HostSession, Open, Restored, Resume, SessionKey};
-use crate::mailbox::{Mailbox, Stop};
+use crate::keep::SessionRef;
+use crate::mailbox::{Line, Mail, Mailbox, PlainDelivery, Stop};
 use crate::packet::{Connect, Reason, Version};
 use crate::registry::Claim;
-use crate::session::Session;
+use crate::session::{Parked, Session};
 
 /// A session on line with all that serves it.
 pub(super) struct Online<T> {
     pub(super) session: Session,
     pub(super) host: T,
     pub(super) claim: Claim,
+    /// The way to this connection.
+    pub(super) line: Line,
 }
 
 /// Takes the session over from whoever had it and opens it with the host.
@@ -29,25 +32,27 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     assigned: bool,
 ) -> Option<Online<H::Session>> {
     let limits = &shared.limits;
-    let fresh = || Arc::new(Mailbox::new(limits.queued_messages_max));
+    let fresh = || Arc::new(Mailbox::new(shared.queues.clone()));
     let mut claim = shared.registry.claim(&key, fresh).await;
     let mut parked = claim.parked.take();
     if connect.clean_start {
-        if let Some(parked) = parked.take() {
-            forget_plain(shared, &key, &parked.plain_filters());
+        // What was queued belongs to the session that has ended.
+        if let Some(mut parked) = parked.take() {
+            let filters = parked.plain_filters();
+            shared.end_plain(&key, &filters, &claim.mailbox, |wanted| parked.take_shared(wanted));
         }
         // MQTT 5 §3.1.3.2.2: a will that waits is due with the end of its session.
         if let Some(will) = shared.wills.take(&key) {
             shared.publish_will(&key, *will);
         }
-        // What was queued belongs to the session that has ended.
-        claim.mailbox.clear();
     }
     // Of a session that goes on nobody needs to hear.
     drop(shared.wills.take(&key));
     let line = claim.mailbox.set_online();
-    let resume =
-        parked.as_ref().map(|parked| Resume { epoch: parked.epoch(), inflight: parked.inflight() });
+    // Of one that was kept over a restart the host has its own part, and gives it back.
+    let known = parked.as_ref().filter(|parked| !parked.is_restored());
+    let resume = known.map(|parked| Resume { epoch: parked.epoch(), inflight: parked.inflight() });
+    let restored = parked.as_ref().is_some_and(Parked::is_restored);
     let resumed = parked.as_ref().map(|parked| (parked.epoch(), parked.expiry_s()));
     let now = shared.now();
     let mut session = match parked {
@@ -63,30 +68,38 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         mqtt5: connect.version == Version::V5,
         client: client(connect),
     };
-    let mut host = shared.host.open(request, line);
+    let mut host = shared.host.open(request, line.clone());
     match opened(&claim.mailbox).await {
         Ok((epoch, restored)) => {
             let same = resumed.is_some_and(|(of, _)| of == epoch);
             if resumed.is_some() && !same {
                 // The host has ended that session meanwhile: what was kept of it here is void.
-                forget_plain(shared, &key, &session.plain_filters());
-                claim.mailbox.clear();
+                let filters = session.plain_filters();
+                let take =
+                    |wanted: &mut dyn FnMut(&PlainDelivery) -> bool| session.take_shared(wanted);
+                shared.end_plain(&key, &filters, &claim.mailbox, take);
                 session = Session::new(key.clone(), connect, limits.clone(), now);
             }
             let present = same || restored.is_some();
             session.restore(restored.unwrap_or_default());
+            let of = SessionRef { key: key.clone(), epoch };
+            shared.keep_online(&claim.mailbox, of, session.expiry_s());
             session.handle_opened(epoch, connect, present, assigned);
             if shared.is_stopping() {
                 // It may have come too late to be told with all others.
                 claim.mailbox.stop(Stop::Reason(Reason::SERVER_SHUTTING_DOWN));
             }
-            Some(Online { session, host, claim })
+            Some(Online { session, host, claim, line })
         }
         Err(reason) => {
             // The host cannot now; the session is as it was and may be resumed later.
             host.close(Ended { lives_on: true, goodbye: false, silent_ms: 0 });
             claim.mailbox.set_offline();
-            let parked = resumed.and_then(|(_, expiry_s)| session.park_for(expiry_s));
+            let mut parked = resumed.and_then(|(_, expiry_s)| session.park_for(expiry_s));
+            if let Some(parked) = &mut parked {
+                parked.set_restored(restored);
+                shared.park_plain(&key, &claim.mailbox, parked);
+            }
             shared.registry.release(&key, claim, parked, shared.now());
             let refused: Result<(), Refusal> = refuse(shared, wire, connect.version, reason).await;
             tracing::debug!(?reason, sent = refused.is_ok(), "the host refused the session");
@@ -104,31 +117,23 @@ fn client(connect: &Connect) -> Option<String> {
 /// Waits for the host's answer to an open. Whatever else arrives meanwhile is for the session and
 /// put back once there is one: put back earlier, it would wake this again and again.
 async fn opened(mailbox: &Mailbox) -> Result<(u64, Option<Vec<Restored>>), Reason> {
-    let (mut early, mut news, mut stop, mut answer) = (Vec::new(), false, None, None);
+    let (mut early, mut answer) = (Mail::default(), None);
     while answer.is_none() {
         let mail = mailbox.take(0);
-        news |= mail.news;
-        stop = stop.or(mail.stop);
+        early.news |= mail.news;
+        early.words.extend(mail.words);
+        early.stop = early.stop.or(mail.stop);
         for event in mail.events {
             match event {
                 HostEvent::Opened { epoch, restored } => answer = Some(Ok((epoch, restored))),
                 HostEvent::Close(reason) => answer = Some(Err(reason)),
-                other => early.push(other),
+                other => early.events.push(other),
             }
         }
         if answer.is_none() {
             mailbox.wait().await;
         }
     }
-    mailbox.put_back(early, news);
-    if let Some(stop) = stop {
-        mailbox.stop(stop);
-    }
+    mailbox.put_back(early);
     answer.unwrap_or(Err(Reason::UNSPECIFIED))
-}
-
-pub(super) fn forget_plain<H: Host>(shared: &Shared<H>, key: &SessionKey, filters: &[Arc<str>]) {
-    for filter in filters {
-        shared.router.unsubscribe(key, filter);
-    }
 }

@@ -16,8 +16,15 @@ pub(super) struct Inbound {
     /// In the order they came: acknowledgements go out in this order (MQTT 5 §4.6).
     waiting: VecDeque<Waiting>,
     /// QoS 2: acknowledged with PUBREC, not yet released.
-    received: Vec<u16>,
+    received: Vec<Received>,
     aliases: Vec<Option<Arc<str>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Received {
+    packet_id: u16,
+    /// It is on stable storage, and goes from there before the client may use it again.
+    kept: bool,
 }
 
 #[derive(Debug)]
@@ -27,6 +34,8 @@ struct Waiting {
     qos: QoS,
     /// It is among the received ones already.
     repeated: bool,
+    /// Its packet id is kept.
+    kept: bool,
     done: Option<(Reason, Option<Box<AckProperties>>)>,
 }
 
@@ -48,6 +57,16 @@ impl Inbound {
         self.waiting = VecDeque::new();
         self.aliases = Vec::new();
         self.received.shrink_to_fit();
+    }
+
+    /// Packet ids that were kept before the server was restarted.
+    pub(super) fn restore(&mut self, packet_ids: Vec<u16>) {
+        let kept = |packet_id| Received { packet_id, kept: true };
+        self.received = packet_ids.into_iter().map(kept).collect();
+    }
+
+    fn received(&self, packet_id: u16) -> Option<usize> {
+        self.received.iter().position(|received| received.packet_id == packet_id)
     }
 }
 
@@ -71,12 +90,13 @@ impl Session {
                 "PUBLISH with a packet identifier that is in use",
             ));
         }
-        if publish.qos == QoS::ExactlyOnce && self.inbound.received.contains(&packet_id) {
+        if publish.qos == QoS::ExactlyOnce && self.inbound.received(packet_id).is_some() {
             // Sent again because our PUBREC was lost: the message is here already, and the PUBREC
             // takes its place in the order (MQTT 5 §4.6).
             let token = self.token();
             let qos = publish.qos;
-            let waiting = Waiting { token, packet_id, qos, repeated: true, done: None };
+            let waiting =
+                Waiting { token, packet_id, qos, repeated: true, kept: false, done: None };
             self.inbound.waiting.push_back(waiting);
             self.handle_published(token, Reason::SUCCESS, None);
             return Ok(());
@@ -90,7 +110,7 @@ impl Session {
         }
         let token = self.token();
         let qos = publish.qos;
-        let waiting = Waiting { token, packet_id, qos, repeated: false, done: None };
+        let waiting = Waiting { token, packet_id, qos, repeated: false, kept: false, done: None };
         self.inbound.waiting.push_back(waiting);
         if self.topic_fits(&publish.topic) {
             self.dispatch(publish, token);
@@ -143,6 +163,14 @@ impl Session {
         Ok(())
     }
 
+    /// A publish at QoS 2 is kept by its packet id: to be said before [`Self::handle_published`].
+    pub fn handle_received(&mut self, token: Token) {
+        let mut waiting = self.inbound.waiting.iter_mut();
+        if let Some(found) = waiting.find(|waiting| waiting.token == token) {
+            found.kept = true;
+        }
+    }
+
     /// A publish is done with: its acknowledgement goes out once all before it are.
     pub fn handle_published(
         &mut self,
@@ -157,14 +185,14 @@ impl Session {
         let version = self.link.version;
         while let Some(front) = waiting.front_mut() {
             let Some((reason, properties)) = front.done.take() else { break };
-            let Waiting { packet_id, qos, repeated, .. } = *front;
+            let Waiting { packet_id, qos, repeated, kept, .. } = *front;
             waiting.pop_front();
             let kind = if qos == QoS::ExactlyOnce { AckKind::PubRec } else { AckKind::PubAck };
             let properties = properties.as_deref().filter(|_| self.link.problem_info);
             // 3.1.1 has no way to refuse: the acknowledgement only ends the exchange.
             let reason = if version == Version::V4 { Reason::SUCCESS } else { reason };
             if qos == QoS::ExactlyOnce && !reason.is_error() && !repeated {
-                self.inbound.received.push(packet_id);
+                self.inbound.received.push(Received { packet_id, kept });
             }
             let start = self.transmit.len();
             codec::write_ack(&mut self.transmit, version, kind, packet_id, reason, properties);
@@ -180,25 +208,33 @@ impl Session {
     }
 
     pub(super) fn handle_pubrel(&mut self, ack: Ack) {
-        let received = &mut self.inbound.received;
-        let known = received.iter().position(|id| *id == ack.packet_id);
-        let reason = match known {
+        let reason = match self.inbound.received(ack.packet_id) {
+            Some(at) if self.inbound.received[at].kept => {
+                // Kept on, it would be taken for a repeat when the client uses it again.
+                self.calls.push_back(Call::Unreceive { packet_id: ack.packet_id });
+                return;
+            }
             Some(at) => {
-                received.swap_remove(at);
+                self.inbound.received.swap_remove(at);
                 Reason::SUCCESS
             }
             // Also after a restart of the server: the message is stored, the exchange ends.
             None => Reason::PACKET_ID_NOT_FOUND,
         };
+        self.write_pubcomp(ack.packet_id, reason);
+    }
+
+    /// A packet id is kept no more: the client may use it again.
+    pub fn handle_unreceived(&mut self, packet_id: u16) {
+        if let Some(at) = self.inbound.received(packet_id) {
+            self.inbound.received.swap_remove(at);
+            self.write_pubcomp(packet_id, Reason::SUCCESS);
+        }
+    }
+
+    fn write_pubcomp(&mut self, packet_id: u16, reason: Reason) {
         let version = self.link.version;
-        codec::write_ack(
-            &mut self.transmit,
-            version,
-            AckKind::PubComp,
-            ack.packet_id,
-            reason,
-            None,
-        );
+        codec::write_ack(&mut self.transmit, version, AckKind::PubComp, packet_id, reason, None);
     }
 }
 

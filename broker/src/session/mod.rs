@@ -13,6 +13,7 @@
 mod aliases;
 mod inbound;
 mod outbound;
+mod parked;
 mod subscriptions;
 
 use std::collections::VecDeque;
@@ -21,11 +22,13 @@ use std::sync::Arc;
 use crate::codec;
 use crate::host::{DeliveryId, HostEvent, HostPublish, Room, SessionKey, Token};
 use crate::limits::Limits;
+use crate::mailbox::PlainDelivery;
 use crate::packet::{ConnAck, Connect, FilterRequest, Packet, QoS, Reason, Version, Will};
 
 use aliases::Aliases;
 use inbound::Inbound;
 use outbound::Outbound;
+pub use parked::Parked;
 pub use subscriptions::Subscription;
 use subscriptions::Subscriptions;
 
@@ -44,6 +47,8 @@ pub struct Session {
     epoch: u64,
     expiry_s: u32,
     will: Option<Box<Will>>,
+    /// The latest time that it was told.
+    now: MonotonicMs,
     subscriptions: Subscriptions,
     inbound: Inbound,
     outbound: Outbound,
@@ -62,17 +67,6 @@ struct Link {
     keep_alive_ms: u64,
     last_packet: MonotonicMs,
     aliases: Aliases,
-}
-
-/// What of a session outlives its connection.
-#[derive(Debug)]
-pub struct Parked {
-    epoch: u64,
-    expiry_s: u32,
-    subscriptions: Subscriptions,
-    inbound: Inbound,
-    outbound: Outbound,
-    next_token: u64,
 }
 
 /// What a session wants done. Whether a topic is the host's or plain is for the driver to ask.
@@ -106,6 +100,31 @@ pub enum Call {
     Fetch(Vec<DeliveryId>),
     /// There is room for the host's; [`Session::handle_deliveries`] takes the answer.
     Pull(Room),
+    /// These messages need not be kept any more.
+    Finished(Vec<Finished>),
+    /// It is to be kept that the client has the message of this number at QoS 2;
+    /// [`Session::handle_released`] takes the answer.
+    Release {
+        /// Of the message.
+        seq: u64,
+        /// That the client may forget then.
+        packet_id: u16,
+    },
+    /// A packet id of the client at QoS 2 need not be kept any more;
+    /// [`Session::handle_unreceived`] takes the answer.
+    Unreceive {
+        /// That the client may use again then.
+        packet_id: u16,
+    },
+}
+
+/// A plain message that the client is done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// Its number.
+    pub seq: u64,
+    /// That it was sent with, or was to be.
+    pub packet_id: u16,
 }
 
 /// The connection is to be closed.
@@ -136,6 +155,7 @@ impl Session {
             inbound: Inbound::default(),
             outbound: Outbound::default(),
             next_token: 1,
+            restored: false,
         };
         Self::start(key, connect, limits, now, parked)
     }
@@ -189,6 +209,7 @@ impl Session {
             epoch: parked.epoch,
             expiry_s,
             will: connect.will.clone(),
+            now,
             subscriptions: parked.subscriptions,
             inbound: parked.inbound,
             outbound,
@@ -216,8 +237,8 @@ impl Session {
             max_packet_bytes: u32::try_from(self.limits.packet_bytes_max).ok(),
             assigned_client_id: assigned.then(|| self.key.client_id.to_string()),
             topic_alias_maximum: self.limits.topic_aliases_max,
-            retain_available: false,
-            shared_subscriptions_available: false,
+            retain_available: true,
+            shared_subscriptions_available: true,
             server_keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
             response_information: connect.request_response_info.then(|| "me/replies/".to_owned()),
             ..ConnAck::default()
@@ -232,6 +253,7 @@ impl Session {
     /// [`Close`]: the connection must be closed, after [`Session::write_disconnect`].
     pub fn handle_packet(&mut self, packet: Packet, now: MonotonicMs) -> Result<(), Close> {
         self.link.last_packet = now;
+        self.now = now;
         match packet {
             Packet::Connect(_) => {
                 return Err(Close::because(Reason::PROTOCOL_ERROR, "a second CONNECT"));
@@ -241,7 +263,7 @@ impl Session {
             Packet::PubRec(ack) => self.handle_pubrec(ack),
             Packet::PubRel(ack) => self.handle_pubrel(ack),
             Packet::PubComp(ack) => self.handle_pubcomp(ack),
-            Packet::Subscribe(subscribe) => self.handle_subscribe(*subscribe),
+            Packet::Subscribe(subscribe) => self.handle_subscribe(*subscribe)?,
             Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(*unsubscribe),
             Packet::PingReq => codec::write_pingresp(&mut self.transmit),
             Packet::Disconnect(disconnect) => {
@@ -309,6 +331,10 @@ impl Session {
         if !acked.is_empty() {
             return Some(Call::Acked(acked));
         }
+        let finished = self.outbound.take_finished();
+        if !finished.is_empty() {
+            return Some(Call::Finished(finished));
+        }
         let pending = self.transmit.len();
         let bytes = self.limits.pending_bytes_max.saturating_sub(pending);
         let messages = self.outbound.room_to_pull();
@@ -326,6 +352,7 @@ impl Session {
     /// # Errors
     /// [`Close`]: the client has been silent for one and a half times its keep-alive.
     pub fn handle_timeout(&mut self, now: MonotonicMs) -> Result<(), Close> {
+        self.now = now;
         if self.waits_for_host() {
             // Nothing is read meanwhile: a silence of ours, not of the client.
             self.link.last_packet = now;
@@ -418,7 +445,22 @@ impl Session {
             inbound: self.inbound,
             outbound: self.outbound,
             next_token: self.next_token,
+            restored: false,
         })
+    }
+
+    /// It is so late now.
+    pub fn handle_clock(&mut self, now: MonotonicMs) {
+        self.now = now;
+    }
+
+    /// Takes the messages of shares that `wanted` wants and that another member may have: the
+    /// connection has ended.
+    pub fn take_shared(
+        &mut self,
+        wanted: impl FnMut(&PlainDelivery) -> bool,
+    ) -> Vec<PlainDelivery> {
+        self.outbound.take_shared(wanted)
     }
 
     /// The session ends with its connection, whatever the client has asked for.
@@ -480,32 +522,6 @@ impl Session {
         let token = Token(self.next_token);
         self.next_token += 1;
         token
-    }
-}
-
-impl Parked {
-    /// Tells the session from earlier and later ones of the same key.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// Seconds that it lives on.
-    #[must_use]
-    pub fn expiry_s(&self) -> u32 {
-        self.expiry_s
-    }
-
-    /// Deliveries of the host that the client has not acknowledged.
-    #[must_use]
-    pub fn inflight(&self) -> Vec<DeliveryId> {
-        self.outbound.to_fetch()
-    }
-
-    /// The filters of plain topics it is subscribed to.
-    #[must_use]
-    pub fn plain_filters(&self) -> Vec<Arc<str>> {
-        self.subscriptions.plain_filters()
     }
 }
 

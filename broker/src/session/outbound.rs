@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Session;
+use super::{Call, Finished, Session};
 use crate::codec::{self, AckKind, PublishHeader};
 use crate::host::{Delivery, DeliveryId};
 use crate::mailbox::PlainDelivery;
 use crate::message::Message;
 use crate::packet::{Ack, QoS, Reason, Version};
+use crate::queue::KEPT_ID_MIN;
 
 /// Deliveries that the client has not acknowledged, and plain messages that wait for room.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(super) struct Outbound {
     sent: usize,
     queue: VecDeque<PlainDelivery>,
     acked: Vec<DeliveryId>,
+    /// Kept plain messages that the client is done with.
+    finished: Vec<Finished>,
     notices_dropped: u64,
     window: usize,
     last_packet_id: u16,
@@ -40,6 +43,8 @@ struct Inflight {
 enum Step {
     /// PUBLISH sent; PUBACK or PUBREC is due.
     Published,
+    /// QoS 2, kept: PUBREC came; PUBREL is due once that is kept.
+    Releasing,
     /// QoS 2: PUBREC came, PUBREL sent; PUBCOMP is due.
     Released,
 }
@@ -48,8 +53,10 @@ enum Step {
 enum Source {
     /// Pulled from the host, who can be asked for it again.
     Host { id: DeliveryId, message: Option<Arc<Message>> },
-    /// Of a plain topic: kept until it is acknowledged.
+    /// Of a plain topic: held until it is acknowledged.
     Plain(PlainDelivery),
+    /// Of a plain topic, released before the server was restarted: only its number is left.
+    Gone(u64),
 }
 
 impl Outbound {
@@ -85,6 +92,54 @@ impl Outbound {
         std::mem::take(&mut self.acked)
     }
 
+    pub(super) fn take_finished(&mut self) -> Vec<Finished> {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// A delivery at QoS 2 that was released before the server was restarted.
+    pub(super) fn restore_released(&mut self, seq: u64, packet_id: u16) {
+        let (qos, step, source) = (QoS::ExactlyOnce, Step::Released, Source::Gone(seq));
+        self.inflight.push_back(Inflight { packet_id, qos, step, source });
+    }
+
+    /// Plain messages with a number that are not kept, in their order: those in flight, and those
+    /// that wait for room.
+    pub(super) fn unkept(&mut self) -> impl Iterator<Item = &mut PlainDelivery> {
+        let inflight = self.inflight.iter_mut().filter_map(|inflight| match &mut inflight.source {
+            Source::Plain(plain) if inflight.step == Step::Published => Some(plain),
+            _ => None,
+        });
+        let all = inflight.chain(&mut self.queue);
+        all.filter(|plain| !plain.kept && plain.seq > 0 && plain.qos != QoS::AtMostOnce)
+    }
+
+    /// Takes messages of shares that another member may have (MQTT 5 §4.8.2): at QoS 2 only those
+    /// that were not sent.
+    pub(super) fn take_shared(
+        &mut self,
+        mut wanted: impl FnMut(&PlainDelivery) -> bool,
+    ) -> Vec<PlainDelivery> {
+        let mut taken = Vec::new();
+        let mut at = 0;
+        while let Some(inflight) = self.inflight.get(at) {
+            let free = matches!(&inflight.source, Source::Plain(plain) if plain.share.is_some()
+                && inflight.qos == QoS::AtLeastOnce && wanted(plain));
+            if !free {
+                at += 1;
+            } else if let Some(Inflight { source: Source::Plain(plain), .. }) = self.remove(at) {
+                taken.push(plain);
+            }
+        }
+        for plain in std::mem::take(&mut self.queue) {
+            if plain.share.is_some() && !plain.dup && wanted(&plain) {
+                taken.push(plain);
+            } else {
+                self.queue.push_back(plain);
+            }
+        }
+        taken
+    }
+
     /// The connection has ended: no message of the host is held while the session is off line.
     pub(super) fn disconnect(&mut self) {
         for inflight in &mut self.inflight {
@@ -116,7 +171,8 @@ impl Outbound {
     /// A packet id that is not in use; 0 is none (MQTT 5 §2.2.1).
     fn next_packet_id(&mut self) -> u16 {
         loop {
-            self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
+            // Those above are of messages that keep theirs.
+            self.last_packet_id = self.last_packet_id % (KEPT_ID_MIN - 1) + 1;
             let id = self.last_packet_id;
             // The window is far smaller than the number of ids: there always is a free one.
             if !self.inflight.iter().any(|inflight| inflight.packet_id == id) {
@@ -174,12 +230,8 @@ impl Session {
         let Some(granted) = self.subscriptions.host_qos(message.topic()) else { return };
         let subscription_ids = self.subscriptions.ids_matching(message.topic());
         let qos = granted.min(qos_max);
-        self.outbound.queue.push_back(PlainDelivery {
-            message,
-            qos,
-            retain: false,
-            subscription_ids,
-        });
+        let notice = PlainDelivery { subscription_ids, ..PlainDelivery::new(message, qos) };
+        self.outbound.queue.push_back(notice);
         self.flush_outbound();
     }
 
@@ -237,9 +289,14 @@ impl Session {
     }
 
     fn resend(&mut self, at: usize) {
-        let version = self.link.version;
+        let (version, now) = (self.link.version, self.now);
         let Some(inflight) = self.outbound.inflight.get_mut(at) else { return };
         let (packet_id, qos) = (inflight.packet_id, inflight.qos);
+        if let (Step::Releasing, Source::Plain(plain)) = (inflight.step, &inflight.source) {
+            // The answer to the earlier connection is void.
+            self.calls.push_back(Call::Release { seq: plain.seq, packet_id });
+            return;
+        }
         if inflight.step == Step::Released {
             let success = Reason::SUCCESS;
             codec::write_ack(
@@ -261,13 +318,15 @@ impl Session {
             Source::Plain(plain) => {
                 (plain.message.clone(), plain.retain, plain.subscription_ids.clone())
             }
+            Source::Gone(_) => return,
         };
         let header = PublishHeader {
             qos,
             dup: true,
             retain,
             packet_id,
-            message_expiry_s: message.expiry_s(),
+            // What was begun is finished: an id that is in use is not left open.
+            message_expiry_s: message.left_s(now).map(|seconds| seconds.max(1)),
             subscription_ids: &ids,
             topic_alias: None,
             omit_topic: false,
@@ -293,8 +352,9 @@ impl Session {
             let version = self.link.version;
             let kind = AckKind::PubRel;
             codec::write_ack(&mut self.transmit, version, kind, packet_id, success, None);
-        } else {
-            self.outbound.remove(at);
+        } else if let Some(Inflight { source: Source::Plain(plain), .. }) = self.outbound.remove(at)
+        {
+            self.finished(&plain);
         }
     }
 
@@ -307,8 +367,8 @@ impl Session {
 
     fn send_host(&mut self, delivery: Delivery) {
         let ids = self.subscriptions.ids_matching(delivery.message.topic());
-        let Some(packet_id) = self.write_delivery(&delivery.message, delivery.qos, false, &ids)
-        else {
+        let header = DeliveryHeader { qos: delivery.qos, retain: false, dup: false, packet_id: 0 };
+        let Some(packet_id) = self.write_delivery(&delivery.message, &header, &ids) else {
             // It does not fit, even without a body: skipped, so that it holds up nothing.
             self.outbound.acked.push(delivery.id);
             return;
@@ -323,12 +383,30 @@ impl Session {
     }
 
     fn send_plain(&mut self, delivery: PlainDelivery) {
-        let ids = &delivery.subscription_ids;
-        let written = self.write_delivery(&delivery.message, delivery.qos, delivery.retain, ids);
-        // MQTT 5 §3.1.2.11.4: what the client does not take is dropped as if it had been sent.
-        let Some(packet_id) = written else { return };
+        // MQTT 5 §3.3.2.3.3: if its delivery has not begun. Where it may have, at QoS 2, the client
+        // may wait for the end of the exchange.
+        let begun = delivery.dup && delivery.qos == QoS::ExactlyOnce;
+        if delivery.message.is_over(self.now) && !begun {
+            self.finished(&delivery);
+            return;
+        }
+        let PlainDelivery { qos, retain, dup, packet_id, .. } = delivery;
+        let header = DeliveryHeader { qos, retain, dup, packet_id };
+        let written = self.write_delivery(&delivery.message, &header, &delivery.subscription_ids);
+        let Some(packet_id) = written else {
+            // MQTT 5 §3.1.2.11.4: what the client does not take is dropped as if it had been sent.
+            self.finished(&delivery);
+            return;
+        };
         if delivery.qos != QoS::AtMostOnce {
             self.push_inflight(packet_id, delivery.qos, Source::Plain(delivery));
+        }
+    }
+
+    /// The client is done with a plain message, which need not be kept any more.
+    fn finished(&mut self, plain: &PlainDelivery) {
+        if plain.kept {
+            self.outbound.finished.push(Finished { seq: plain.seq, packet_id: plain.packet_id });
         }
     }
 
@@ -336,19 +414,22 @@ impl Session {
     fn write_delivery(
         &mut self,
         message: &Message,
-        qos: QoS,
-        retain: bool,
+        delivery: &DeliveryHeader,
         subscription_ids: &[u32],
     ) -> Option<u16> {
         let version = self.link.version;
-        let packet_id = if qos == QoS::AtMostOnce { 0 } else { self.outbound.next_packet_id() };
+        let packet_id = match delivery {
+            DeliveryHeader { qos: QoS::AtMostOnce, .. } => 0,
+            DeliveryHeader { packet_id: 0, .. } => self.outbound.next_packet_id(),
+            DeliveryHeader { packet_id, .. } => *packet_id,
+        };
         let alias = self.link.aliases.of(message.topic());
         let mut header = PublishHeader {
-            qos,
-            dup: false,
-            retain,
+            qos: delivery.qos,
+            dup: delivery.dup,
+            retain: delivery.retain,
             packet_id,
-            message_expiry_s: message.expiry_s(),
+            message_expiry_s: message.left_s(self.now).map(|seconds| seconds.max(1)),
             subscription_ids,
             topic_alias: alias.map(|alias| alias.number),
             omit_topic: alias.is_some_and(|alias| alias.known),
@@ -389,8 +470,11 @@ impl Session {
             return;
         }
         let Some(inflight) = self.outbound.remove(at) else { return };
-        if let (Source::Host { id, .. }, Step::Published) = (inflight.source, inflight.step) {
-            self.outbound.acked.push(id);
+        match (inflight.source, inflight.step) {
+            (Source::Host { id, .. }, Step::Published) => self.outbound.acked.push(id),
+            (Source::Plain(plain), _) => self.finished(&plain),
+            (Source::Gone(seq), _) => self.outbound.finished.push(Finished { seq, packet_id }),
+            (Source::Host { .. }, _) => {}
         }
         self.flush_outbound();
     }
@@ -421,8 +505,22 @@ impl Session {
             self.outbound.acked.push(*id);
         }
         if ack.reason.is_error() {
-            self.outbound.remove(at);
+            if let Some(Inflight { source: Source::Plain(plain), .. }) = self.outbound.remove(at) {
+                self.finished(&plain);
+            }
             self.flush_outbound();
+            return;
+        }
+        if let (Step::Published, Source::Plain(plain)) = (inflight.step, &inflight.source)
+            && plain.kept
+        {
+            // A restart must not send the message again to a client that has it.
+            inflight.step = Step::Releasing;
+            let packet_id = inflight.packet_id;
+            self.calls.push_back(Call::Release { seq: plain.seq, packet_id });
+            return;
+        }
+        if inflight.step == Step::Releasing {
             return;
         }
         inflight.step = Step::Released;
@@ -436,4 +534,26 @@ impl Session {
             None,
         );
     }
+
+    /// That the client has a message at QoS 2 is kept: it may forget the packet id.
+    pub fn handle_released(&mut self, seq: u64) {
+        let found = self.outbound.inflight.iter_mut().find(|inflight| {
+            inflight.step == Step::Releasing
+                && matches!(&inflight.source, Source::Plain(plain) if plain.seq == seq)
+        });
+        let Some(inflight) = found else { return };
+        inflight.step = Step::Released;
+        let (version, packet_id, success) =
+            (self.link.version, inflight.packet_id, Reason::SUCCESS);
+        codec::write_ack(&mut self.transmit, version, AckKind::PubRel, packet_id, success, None);
+    }
+}
+
+/// What a delivery has for a PUBLISH of its own.
+struct DeliveryHeader {
+    qos: QoS,
+    retain: bool,
+    dup: bool,
+    /// 0: any that is free.
+    packet_id: u16,
 }

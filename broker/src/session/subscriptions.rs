@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Call, Session};
+use super::{Call, Close, Session};
 use crate::codec;
 use crate::host::{Restored, Token};
+use crate::keep::KeptSubscription;
 use crate::packet::{FilterRequest, QoS, Reason, Subscribe, Unsubscribe};
 use crate::topic;
 
@@ -57,6 +58,13 @@ impl Subscriptions {
         plain.map(|subscription| subscription.request.filter.clone()).collect()
     }
 
+    /// Subscriptions to plain topics that were kept before the server was restarted.
+    pub(super) fn restore_plain(&mut self, kept: Vec<KeptSubscription>) {
+        for KeptSubscription { request, id } in kept {
+            self.grant(Subscription { request, id, of_host: false });
+        }
+    }
+
     /// The identifiers of the host's subscriptions that match (MQTT 5 §3.3.4).
     pub(super) fn ids_matching(&self, topic: &str) -> Vec<u32> {
         // Most sessions have none; then no filter is looked at.
@@ -97,12 +105,19 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_subscribe(&mut self, subscribe: Subscribe) {
+    pub(super) fn handle_subscribe(&mut self, subscribe: Subscribe) -> Result<(), Close> {
         let subscription_id = subscribe.subscription_id;
         let packet_id = subscribe.packet_id;
         let mut count = self.subscriptions.granted.len();
         let mut items = Vec::with_capacity(subscribe.filters.len());
         for request in subscribe.filters {
+            if request.no_local && request.filter.starts_with("$share/") {
+                // MQTT 5 §3.8.3.1.
+                return Err(Close::because(
+                    Reason::PROTOCOL_ERROR,
+                    "no local on a shared subscription",
+                ));
+            }
             let token = self.token();
             let renewed = self.subscriptions.has(&request.filter);
             let room = renewed || count < self.limits.subscriptions_max;
@@ -121,14 +136,13 @@ impl Session {
         let pending = Pending { packet_id, unsubscribe: false, subscription_id, items };
         self.subscriptions.pending = Some(pending);
         self.flush_subscriptions();
+        Ok(())
     }
 
     /// Why a filter cannot be had, whatever it is for; `room`: the session may have one more.
     fn check_filter(&self, filter: &str, room: bool) -> Option<Reason> {
         let limits = &self.limits;
-        if filter.starts_with("$share/") {
-            Some(Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)
-        } else if !topic::is_valid_filter(filter)
+        if !topic::is_valid_filter(filter)
             || filter.len() > limits.topic_bytes_max
             || topic::depth(filter) > limits.topic_levels_max
         {

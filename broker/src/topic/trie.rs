@@ -91,6 +91,17 @@ impl<K: Eq + Hash + Clone, V> Trie<K, V> {
         Some(value)
     }
 
+    /// The value of `key` at `filter`.
+    #[must_use]
+    pub fn get(&self, filter: &str, key: &K) -> Option<&V> {
+        let (path, is_hash) = split_hash(filter);
+        let mut node = &self.root;
+        for level in levels(path) {
+            node = node.child(level)?;
+        }
+        node.entries(is_hash).get(key)
+    }
+
     /// Calls `f` for every entry whose filter matches `topic`, in no particular order; a key with
     /// several such filters comes as often. Wildcards on the first level do not match a topic
     /// that starts with `$`.

@@ -5,6 +5,7 @@ mod buffered;
 mod disconnect;
 mod flood;
 mod host;
+mod plain;
 mod shutdown;
 mod statements;
 mod wills;

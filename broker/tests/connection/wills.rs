@@ -122,13 +122,17 @@ async fn a_delayed_will_waits_for_the_session_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_will_that_is_to_be_retained_is_refused_like_any_such_publish() {
+async fn a_will_that_is_to_be_retained_is() {
     let broker = Anybody::broker();
-    let mut connect = connect("a", true, 0, "t", 0);
-    connect[9] |= 0x20;
-    let mut client = dial(&broker);
-    client.write_all(&connect).await.expect("taken");
-    let mut answer = Vec::new();
-    client.read_to_end(&mut answer).await.expect("closed");
-    assert_eq!((answer[0], answer[3]), (0x20, 0x9A), "{answer:?}");
+    let mut listener = listener(&broker).await;
+    let mut retained = connect("a", true, 0, "t", 0);
+    retained[9] |= 0x20;
+    drop(online(&broker, &retained).await);
+    assert_eq!(next(&mut listener).await, "t");
+    let mut late = dial(&broker);
+    late.write_all(b"\x10\x0C\x00\x04MQTT\x04\x02\x00\x00\x00\x00").await.expect("taken");
+    late.write_all(b"\x82\x06\x00\x01\x00\x01t\x00").await.expect("taken");
+    let mut heard = [0; 4 + 5 + 2];
+    late.read_exact(&mut heard).await.expect("CONNACK, SUBACK and the message");
+    assert_eq!(heard[9], 0x31, "a retained PUBLISH at QoS 0");
 }

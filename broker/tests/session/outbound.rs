@@ -131,7 +131,7 @@ fn packet_ids_wrap_around_past_0_and_past_those_in_use() {
     }
     assert_eq!(pair.receive(), ["PUBLISH q1 #1 1", "PUBLISH q1 #2 2", "PUBLISH q1 #3 3"]);
     pair.send(puback(2));
-    for id in 4..=u16::MAX {
+    for id in 4..0x8000 {
         pair.offer(1);
         let Some(Got::Publish { packet_id, .. }) = pair.receive_one() else { panic!("no PUBLISH") };
         assert_eq!(packet_id, id);

@@ -52,6 +52,10 @@ pub(crate) struct Host {
     pub(crate) withdrawn: BTreeSet<u64>,
     /// Fetches wait for [`Pair::answer_fetch`].
     pub(crate) holds_fetches: bool,
+    /// What is to be stored waits for [`Pair::stored`].
+    pub(crate) to_store: Vec<Call>,
+    /// Numbers of kept messages that the client is done with.
+    pub(crate) finished: Vec<u64>,
     fetches: Vec<DeliveryId>,
     stock: VecDeque<Delivery>,
     /// Pulled; kept until acknowledged.
@@ -175,6 +179,7 @@ impl Pair {
         self.to_server.clear();
         self.to_client.clear();
         self.host.fetches.clear();
+        self.host.to_store.clear();
     }
 
     /// Loses the connection and connects again; returns what the client is sent.
@@ -291,13 +296,33 @@ impl Pair {
     }
 
     pub(crate) fn plain_on(&mut self, topic: &str, qos: u8, text: &str) {
-        let delivery = PlainDelivery {
-            message: message(topic, text),
-            qos: QoS::from_bits(qos).expect("a level"),
-            retain: false,
-            subscription_ids: Vec::new(),
-        };
+        let qos = QoS::from_bits(qos).expect("a level");
+        self.deliver(PlainDelivery::new(message(topic, text), qos));
+    }
+
+    /// The same for one that is on stable storage, at QoS 2 under a packet id of its own.
+    pub(crate) fn kept(&mut self, qos: u8, seq: u64, packet_id: u16) {
+        let qos = QoS::from_bits(qos).expect("a level");
+        let message = message("plain/t", &seq.to_string());
+        let delivery = PlainDelivery::new(message, qos);
+        self.deliver(PlainDelivery { seq, kept: true, packet_id, ..delivery });
+    }
+
+    pub(crate) fn deliver(&mut self, delivery: PlainDelivery) {
         self.session().handle_plain([delivery]);
+        self.drive();
+    }
+
+    /// What was to be stored is.
+    pub(crate) fn stored(&mut self) {
+        let session = self.online.as_mut().expect("connected");
+        for call in std::mem::take(&mut self.host.to_store) {
+            match call {
+                Call::Release { seq, .. } => session.handle_released(seq),
+                Call::Unreceive { packet_id } => session.handle_unreceived(packet_id),
+                _ => {}
+            }
+        }
         self.drive();
     }
 
@@ -407,6 +432,10 @@ impl Host {
                     session.handle_event(HostEvent::Fetched(found)).expect("an answer is taken");
                 }
             }
+            Call::Finished(finished) => {
+                self.finished.extend(finished.iter().map(|done| done.seq));
+            }
+            Call::Release { .. } | Call::Unreceive { .. } => self.to_store.push(call),
             Call::Pull(room) => {
                 let deliveries = self.pull(room);
                 session.handle_deliveries(deliveries, room.messages);

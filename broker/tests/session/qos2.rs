@@ -177,3 +177,33 @@ fn an_acknowledgement_of_the_wrong_kind_ends_nothing() {
     assert!(pair.host.acked.is_empty());
     assert_eq!(pair.reconnect(), ["CONNACK present", "PUBLISH q2 #1 dup 1", "PUBLISH q1 #2 dup 2"]);
 }
+
+/// A restart must find it as the client has it: PUBREL lets the client forget the packet id.
+#[test]
+fn a_pubrel_waits_until_it_is_kept_that_the_client_has_the_message() {
+    let mut pair = Pair::online(V5);
+    pair.kept(2, 9, 0x8005);
+    assert_eq!(pair.receive(), ["PUBLISH q2 #32773 9"]);
+    assert!(pair.exchange(pubrec(0x8005)).is_empty());
+    assert!(pair.exchange(pubrec(0x8005)).is_empty());
+    // The answer to a connection that has ended is void: it is asked again.
+    assert_eq!(pair.reconnect(), ["CONNACK present"]);
+    pair.stored();
+    assert_eq!(pair.receive(), ["PUBREL #32773"]);
+    assert!(pair.host.finished.is_empty());
+    pair.send(pubcomp(0x8005));
+    assert_eq!(pair.host.finished, [9]);
+}
+
+#[test]
+fn a_kept_message_is_finished_once_its_client_is_done_with_it() {
+    let mut pair = Pair::online(V5);
+    pair.kept(1, 1, 0);
+    pair.kept(2, 2, 0x8000);
+    assert_eq!(pair.receive(), ["PUBLISH q1 #1 1", "PUBLISH q2 #32768 2"]);
+    assert_eq!(pair.reconnect()[1..], ["PUBLISH q1 #1 dup 1", "PUBLISH q2 #32768 dup 2"]);
+    pair.send(puback(1));
+    let refused = Ack { packet_id: 0x8000, reason: Reason::QUOTA_EXCEEDED };
+    pair.send(Packet::PubRec(refused));
+    assert_eq!(pair.host.finished, [1, 2]);
+}

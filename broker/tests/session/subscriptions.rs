@@ -54,7 +54,7 @@ fn what_follows_a_request_waits_for_its_answer() {
 #[test]
 fn refusals_of_v4_are_0x80() {
     let mut pair = Pair::online(V4);
-    let filters = [("$share/g/a", 1), ("a/#/b", 1), ("host/a", 1), ("plain/b", 2)];
+    let filters = [("$share/g", 1), ("a/#/b", 1), ("host/a", 1), ("plain/b", 2)];
     pair.send(subscribe(1, &filters));
     pair.decide(0, Reason::NOT_AUTHORIZED);
     assert_eq!(pair.receive(), ["SUBACK #1 80 80 80 02"]);
@@ -65,8 +65,8 @@ fn filters_that_cannot_be_had_are_refused_without_asking_the_host() {
     let deep = "a/".repeat(32);
     let long = "a".repeat(1025);
     for (filter, code) in [
-        ("$share/g/a", "9e"),
-        ("$share/", "9e"),
+        ("$share/", "8f"),
+        ("$share/+/a", "8f"),
         ("a/#/b", "8f"),
         ("a+", "8f"),
         (&*deep, "8f"),
@@ -212,4 +212,12 @@ fn a_client_that_publishes_before_it_acknowledges_is_read_and_loses_notices_beyo
         }
         assert!(pair.exchange(puback(11)).is_empty(), "4 in flight and 10 in the queue");
     }
+}
+
+/// MQTT 5 §3.8.3.1.
+#[test]
+fn no_local_on_a_shared_subscription_is_a_protocol_error() {
+    let mut pair = Pair::online(V5);
+    pair.send_bytes(b"\x82\x10\x00\x01\x00\x00\x0A$share/g/a\x05");
+    assert_eq!(pair.closed.expect("closed").reason, Reason::PROTOCOL_ERROR);
 }

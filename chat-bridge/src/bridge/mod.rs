@@ -30,7 +30,7 @@ pub use reader::{InlineReads, Job, ReadPool, Reads};
 pub use session::ChatSession;
 use typists::Typists;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -86,6 +86,26 @@ pub struct BridgeOptions {
     pub edit_window_s: u32,
     /// How much one user may ask. More is refused (0x97).
     pub quotas: Quotas,
+    /// Who may subscribe to `$SYS`.
+    pub operators: Operators,
+}
+
+/// Who runs the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operators {
+    /// All users: for trying things out.
+    Everybody,
+    /// These.
+    Only(BTreeSet<UserId>),
+}
+
+impl Operators {
+    fn has(&self, user: &str) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::Only(users) => UserId::try_from(user).is_ok_and(|user| users.contains(&user)),
+        }
+    }
 }
 
 impl Default for BridgeOptions {
@@ -95,6 +115,7 @@ impl Default for BridgeOptions {
             group_members_max: 1024,
             edit_window_s: 3600,
             quotas: Quotas::default(),
+            operators: Operators::Only(BTreeSet::new()),
         }
     }
 }
@@ -435,6 +456,10 @@ impl Host for Bridge {
     }
 
     fn may(&self, key: &BrokerKey, access: Access, topic_or_filter: &str) -> bool {
+        if topic_or_filter.starts_with('$') {
+            // What the broker says of itself.
+            return self.shared.options.operators.has(&key.user);
+        }
         self.shared.directory.may(key, access, topic_or_filter)
     }
 

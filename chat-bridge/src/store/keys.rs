@@ -20,8 +20,12 @@
 //! | log | chat(8) seq(8) | entry |
 //! | ids | id(16) chat(8) author(4) | seq |
 //!
+//! Plain topics have a table of their own, without partitions: `plain.rs`.
+//!
 //! The schema record has the partition number 0xFFFF, which no partition has. Names of users
 //! contain no zero byte.
+
+pub(super) mod plain;
 
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::figures::StoreFigures;
 
-/// Which of the three tables; each has its own shape of access.
+/// Which of the tables; each has its own shape of access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
     /// Small records that are overwritten often: chats, members, cursors, sessions.
@@ -14,11 +14,13 @@ pub enum Table {
     Log,
     /// Ids of messages: written once, nearly in the order of time, hardly ever read.
     Ids,
+    /// Plain topics: retained messages, and queues that come and go.
+    Plain,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::State, Self::Log, Self::Ids];
+    pub const ALL: [Self; 4] = [Self::State, Self::Log, Self::Ids, Self::Plain];
 
     /// Its name in the database.
     #[must_use]
@@ -27,6 +29,7 @@ impl Table {
             Self::State => "state",
             Self::Log => "log",
             Self::Ids => "ids",
+            Self::Plain => "plain",
         }
     }
 }

@@ -9,12 +9,14 @@ mod figures;
 mod keys;
 mod kv;
 mod memory;
+mod plain;
 mod records;
 mod rocks;
 
 pub use figures::{StoreFigures, TableFigures};
 pub use kv::{Kv, KvBatch, StoreError, Table, Visit};
 pub use memory::{Fault, MemoryKv};
+pub use plain::{PlainStore, PlainWriter};
 pub use records::SCHEMA_VERSION;
 pub use rocks::{RocksKv, RocksOptions};
 

@@ -5,6 +5,7 @@
 
 mod chat;
 mod log;
+pub(super) mod plain;
 mod user;
 
 pub(super) use chat::{

@@ -133,13 +133,14 @@ impl Kv for RocksKv {
         self.check_room(batch.bytes())?;
         let db = self.db()?;
         let mut writes = WriteBatch::default();
-        let [state, log, ids] = Table::ALL.map(|table| family(&db, table));
-        let (state, log, ids) = (state?, log?, ids?);
+        let [state, log, ids, plain] = Table::ALL.map(|table| family(&db, table));
+        let (state, log, ids, plain) = (state?, log?, ids?, plain?);
         for (table, key, value) in batch.iter() {
             let family = match table {
                 Table::State => state,
                 Table::Log => log,
                 Table::Ids => ids,
+                Table::Plain => plain,
             };
             match value {
                 Some(value) => writes.put_cf(family, key, value),
@@ -256,7 +257,7 @@ fn table_options(table: Table, settings: &RocksOptions, cache: &Cache) -> Option
     options.set_bottommost_compression_type(DBCompressionType::Zstd);
     match table {
         // Point look-ups, many of them for what is not there.
-        Table::State => blocks.set_bloom_filter(10.0, false),
+        Table::State | Table::Plain => blocks.set_bloom_filter(10.0, false),
         // Point look-ups only, and every message puts one: a hash table, where the skip list took
         // 2 of the 13 us of a message.
         Table::Ids => {

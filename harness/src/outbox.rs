@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bluetick_checker::Amends;
 
 /// A message on its way.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Outgoing {
     pub(crate) tag: u64,
     pub(crate) chat: String,
@@ -15,6 +15,8 @@ pub(crate) struct Outgoing {
     pub(crate) body: String,
     /// The entry that it changes.
     pub(crate) amends: Option<Amends>,
+    /// Seconds that it lasts.
+    pub(crate) expiry_s: Option<u32>,
     pub(crate) qos: u8,
     pub(crate) packet_id: u16,
     /// QoS 2: PUBREC came, PUBREL is out.

@@ -37,6 +37,8 @@ pub struct Plan {
 pub struct Habits {
     /// Edits, deletes and reacts to messages that it has got.
     pub amends: bool,
+    /// Sends now and then, to direct chats, what does not last (MQTT 5).
+    pub passes: bool,
     /// Subscribes to who is there.
     pub looks: bool,
     /// Goes for good when all others settle.

@@ -94,6 +94,8 @@ pub struct Publish<'a> {
     pub topic: &'a str,
     /// A user property (MQTT 5).
     pub property: Option<(&'a str, &'a str)>,
+    /// Message expiry interval, seconds (MQTT 5).
+    pub expiry_s: Option<u32>,
     /// Body.
     pub payload: &'a [u8],
 }
@@ -107,6 +109,10 @@ pub fn publish(out: &mut Vec<u8>, version: u8, publish: &Publish<'_>) {
     }
     if version == 5 {
         let mut properties = Vec::new();
+        if let Some(expiry_s) = publish.expiry_s {
+            properties.push(2);
+            properties.extend(expiry_s.to_be_bytes());
+        }
         if let Some((name, value)) = publish.property {
             properties.push(38);
             text(&mut properties, name);

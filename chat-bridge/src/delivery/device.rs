@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use bluetick_protocol::{ChatId, Seq};
 
 use super::flow::Flow;
-use super::turn::{Wants, next_receipt};
+use super::turn::{Wants, has_news, next_receipt};
 use super::{Attach, Options};
 use crate::engine::{Chat, ChatNo, Engine, Member, SubscriptionKind, SubscriptionStart};
 
@@ -169,9 +169,12 @@ impl Device {
         let until = chat.member(flow.member).and_then(|member| member.until);
         let last = until.map_or(chat.head, |until| until.min(chat.head));
         let head = self.messages.options(no).map(|_| last);
+        let wants = Wants::new(&self.attach, chat, receipts_members_max);
+        // Who was removed before he was told is told if he is a member again; by then another
+        // device of his may have been.
         let untold = self.receipts.options(no).is_some()
-            && next_receipt(chat, flow, Wants::new(&self.attach, chat, receipts_members_max))
-                .is_some();
+            && (next_receipt(chat, flow, wants).is_some()
+                || until.is_some() && has_news(chat, flow, wants));
         if !untold && flow.is_done(head) {
             self.flows.remove(&no);
             release(engine, no);

@@ -159,7 +159,7 @@ impl Wants {
 }
 
 /// Whether there is news for the flow's member beyond what he was given.
-fn has_news(chat: &Chat, flow: &Flow, wants: Wants) -> bool {
+pub(super) fn has_news(chat: &Chat, flow: &Flow, wants: Wants) -> bool {
     chat.member(flow.member).is_some_and(|me| news(me, wants) > flow.receipts_given)
 }
 

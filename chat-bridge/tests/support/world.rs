@@ -192,7 +192,8 @@ fn habits(plan: &Plan, random: &mut Rng) -> Habits {
         _ => {}
     }
     wishes.retain(|wish| matches!(wish, Wish::Reading) || random.bool());
-    Habits { amends: random.bool(), looks: random.bool(), leaves: false, wishes }
+    let (amends, passes, looks) = (random.bool(), random.bool(), random.bool());
+    Habits { amends, passes, looks, leaves: false, wishes }
 }
 
 /// The server and what is around it.

@@ -79,7 +79,7 @@ fn broken_by_an_untrue_explanation() {
     let script = script.got_after("bob/phone", 4, "alice", 4, Some(2));
     script.breaks(Promise::Ordered, "seq 4 with after 2 passes over seq 3");
     let script = Script::two().exchange(1..=2).got_after("bob/phone", 4, "alice", 4, Some(1));
-    script.breaks(Promise::Ordered, "seq 4 came behind seq 2, with after 1");
+    script.breaks(Promise::Ordered, "seq 4 with after 1 passes over seq 2");
     let script = Script::two().exchange(1..=2).got_after("bob/phone", 3, "alice", 3, Some(3));
     script.breaks(Promise::Ordered, "seq 3 came after 3");
 }

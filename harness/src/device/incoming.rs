@@ -33,7 +33,9 @@ impl Device {
             let event = json.get("event");
             let deleted = json.get("deleted").is_some();
             let amends = requests::amends(&json);
-            if event.is_none() && amends.is_none() {
+            // What is said of a message that does not last goes with it, and is not to be missed here.
+            let lasts = json.get("expires_at").is_none();
+            if event.is_none() && amends.is_none() && lasts {
                 self.seen.push_back(Seen { chat: chat.clone(), seq, from: from.clone() });
                 if self.seen.len() > SEEN_MAX {
                     self.seen.pop_front();

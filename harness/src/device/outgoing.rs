@@ -20,7 +20,27 @@ impl Device {
             Some(id) => format!("chats/{chat}/send/{id}"),
             None => format!("chats/{chat}/send"),
         };
-        self.post(tag, chat, topic, id, format!("message {tag}"), None);
+        let others = chat.split_once('~').filter(|_| self.habits.passes && self.plan.version == 5);
+        let mut expiry_s = None;
+        if let Some((a, b)) = others
+            && self.random.u8(..8) == 0
+        {
+            expiry_s = Some(self.random.u32(1..5));
+            // His own devices may go without it as well.
+            for user in [a, b] {
+                let (chat, user) = (chat.clone(), user.to_owned());
+                self.record.push(Event::Excused { chat, user, tag });
+            }
+        }
+        self.post(Outgoing {
+            tag,
+            chat,
+            topic,
+            id,
+            body: format!("message {tag}"),
+            expiry_s,
+            ..Outgoing::default()
+        });
     }
 
     /// Edits, deletes or reacts to a message, now and then one that it may not.
@@ -41,7 +61,9 @@ impl Device {
         };
         // Over 3.1.1 there is no place for an id.
         let id = (self.plan.ids && self.plan.version == 5).then(|| uuid(tag, &mut self.random));
-        self.post(tag, chat.clone(), format!("chats/{chat}/{verb}/{seq}"), id, body, Some(amends));
+        let topic = format!("chats/{chat}/{verb}/{seq}");
+        let amends = Some(amends);
+        self.post(Outgoing { tag, chat, topic, id, body, amends, ..Outgoing::default() });
     }
 
     /// Asks for something new, or again for what is open or was answered.
@@ -84,28 +106,10 @@ impl Device {
         wire::publish(&mut self.out, self.plan.version, &publish);
     }
 
-    fn post(
-        &mut self,
-        tag: u64,
-        chat: String,
-        topic: String,
-        id: Option<String>,
-        body: String,
-        amends: Option<Amends>,
-    ) {
+    fn post(&mut self, message: Outgoing) {
         let qos = if self.random.u8(..8) == 0 { 2 } else { 1 };
         let packet_id = self.outbox.next_packet_id();
-        self.outbox.messages.push_back(Outgoing {
-            tag,
-            chat,
-            topic,
-            id,
-            body,
-            amends,
-            qos,
-            packet_id,
-            released: false,
-        });
+        self.outbox.messages.push_back(Outgoing { qos, packet_id, ..message });
         self.write_message(self.outbox.messages.len() - 1, false);
     }
 
@@ -133,6 +137,7 @@ impl Device {
             id: message.packet_id,
             topic: &message.topic,
             property: id.map(|id| ("id", id)),
+            expiry_s: message.expiry_s,
             payload: message.body.as_bytes(),
         };
         self.judge.said(publish.topic, publish.payload);

@@ -93,7 +93,8 @@ pub struct Member {
     /// He wants no notifications of this chat before then.
     pub muted_until_ms: Option<Millis>,
     /// He has blocked the other user of this direct chat, who is told how far he had got then.
-    pub blocks: Option<Watermarks>,
+    /// Boxed: hardly anybody has, and chats in memory are many.
+    pub blocks: Option<Box<Watermarks>>,
     /// How far he got, as committed: see [`Member::told`].
     #[serde(skip)]
     pub visible: Watermarks,
@@ -138,7 +139,7 @@ impl Member {
     #[must_use]
     pub fn told(&self) -> &Watermarks {
         self.blocks
-            .as_ref()
+            .as_deref()
             .filter(|then| then.version <= self.visible.version)
             .unwrap_or(&self.visible)
     }

@@ -62,7 +62,7 @@ impl Engine {
         match preference {
             Preference::Mute(until) => member.muted_until_ms = until,
             Preference::Block(true) if direct && member.blocks.is_none() => {
-                member.blocks = Some(member.marks);
+                member.blocks = Some(Box::new(member.marks));
             }
             Preference::Block(true) => {}
             Preference::Block(false) => member.blocks = None,

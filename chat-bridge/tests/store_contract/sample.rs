@@ -84,7 +84,7 @@ pub(crate) fn member(random: &mut Rng, name: &str) -> Member {
     member.until = maybe(random, number).map(Seq);
     member.marks = watermarks(random);
     member.muted_until_ms = maybe(random, number);
-    member.blocks = maybe(random, watermarks);
+    member.blocks = maybe(random, |random| Box::new(watermarks(random)));
     member.visible = member.marks;
     member.receipts_told = number(random);
     member.newest_id = maybe(random, |random| id(random.u128(1..)));

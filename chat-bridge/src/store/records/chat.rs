@@ -141,7 +141,7 @@ fn member_record(member: &Member) -> MemberRecord {
         last_sent: member.last_sent.0,
         cursors: member.cursors.iter().map(cursor_record).collect(),
         muted_until_ms: member.muted_until_ms,
-        blocks: member.blocks.as_ref().map(marks_record),
+        blocks: member.blocks.as_deref().map(marks_record),
     }
 }
 
@@ -156,7 +156,7 @@ fn member(record: MemberRecord) -> Result<Member, StoreError> {
     member.past = record.past.into_iter().map(|(first, last)| (Seq(first), Seq(last))).collect();
     member.marks = marks(&record.marks);
     member.muted_until_ms = record.muted_until_ms;
-    member.blocks = record.blocks.as_ref().map(marks);
+    member.blocks = record.blocks.as_ref().map(|blocks| Box::new(marks(blocks)));
     member.receipts_told = record.receipts_told;
     member.newest_id = record.newest_id.map(message_id).transpose()?;
     member.last_sent = Seq(record.last_sent);

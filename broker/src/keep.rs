@@ -19,7 +19,11 @@ pub type Done = Box<dyn FnOnce(Result<(), NotKept>) + Send>;
 /// The changes of a commit are not on stable storage, or nobody knows whether they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("plain topics cannot be stored")]
-pub struct NotKept;
+pub struct NotKept {
+    /// It was tried, so that it may be kept after all; else it was refused at once, and nothing of
+    /// it has to be taken back.
+    pub tried: bool,
+}
 
 /// Where plain topics are kept. Calls return at once and never block; their order is that of the
 /// changes.
@@ -244,7 +248,7 @@ impl Keeper for MemoryKeeper {
         };
         // Not under the lock: who hears it may have more to commit.
         if let Some(done) = done {
-            done(if failed { Err(NotKept) } else { Ok(()) });
+            done(if failed { Err(NotKept { tried: true }) } else { Ok(()) });
         }
     }
 }

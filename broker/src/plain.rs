@@ -9,7 +9,7 @@ use crate::broker::Shared;
 use crate::host::{Host, HostPublish, SessionKey, Token};
 use crate::keep::{
     Change, Done, Kept, KeptAll, KeptDelivery, KeptMessage, KeptPlace, KeptRetained, KeptSession,
-    KeptSubscription, SessionRef,
+    KeptSubscription, NotKept, SessionRef,
 };
 use crate::mailbox::{Line, Mailbox, PlainDelivery, Word};
 use crate::message::Message;
@@ -147,13 +147,14 @@ impl<H: Host> Shared<H> {
             for (mailbox, ticket) in &to_keep {
                 mailbox.settle(ticket.delivery.seq, kept.is_ok());
             }
-            if kept.is_err() {
+            if let Err(NotKept { tried }) = kept {
                 Stats::add(&stats.plain_unstored, 1);
                 let unqueue = to_keep
                     .iter()
                     .map(|(_, ticket)| Change::Unqueue((*ticket.of).clone(), ticket.delivery.seq));
                 let undone: Vec<_> = unqueue.chain(undo).collect();
-                if !undone.is_empty() {
+                // Or a store that fails for long would be left with one of these per refusal.
+                if tried && !undone.is_empty() {
                     keeper.commit(undone, None);
                 }
                 // In memory it stays: it is tried again.

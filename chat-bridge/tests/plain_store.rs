@@ -170,7 +170,10 @@ fn who_waits_is_told_of_a_failure_and_the_rest_is_made_up_for() {
     let kv = Arc::new(MemoryKv::default());
     let (store, writer, _) = PlainStore::open(kv.clone()).expect("opened");
     kv.inject(Fault::FailBefore);
-    assert_eq!(commit(&store, vec![Change::Session(of("a", 1), session())]), Err(NotKept));
+    assert_eq!(
+        commit(&store, vec![Change::Session(of("a", 1), session())]),
+        Err(NotKept { tried: true })
+    );
     store.commit(vec![Change::Session(of("b", 1), session())], None);
     writer.stop();
     let (_, writer, kept) = PlainStore::open(kv).expect("opened");

@@ -90,7 +90,7 @@ impl Keeper for PlainStore {
             }
         };
         match refused {
-            Some(done) => done(Err(NotKept)),
+            Some(done) => done(Err(NotKept { tried: false })),
             None => {
                 self.inbox.work.notify_one();
             }
@@ -123,7 +123,7 @@ impl Writer {
                 // Who waits takes it back; the rest is done when it can be.
                 commits.retain_mut(|commit| match commit.done.take() {
                     Some(done) => {
-                        done(Err(NotKept));
+                        done(Err(NotKept { tried: true }));
                         false
                     }
                     None => true,

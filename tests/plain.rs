@@ -171,7 +171,7 @@ fn a_member_of_a_share_that_dies_leaves_its_messages_to_the_others() {
     let server = Server::start(dir.path());
     let member = |name: &str| {
         let mut command = by_line(&server, name, name);
-        command.args(["-V", "5", "-q", "1", "-t", "$share/g/work/#", "-d", "-F", "> %p"]);
+        command.args(["-V", "5", "-q", "1", "-t", "$share/g/jobs/#", "-d", "-F", "> %p"]);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it runs");
         let stdout = await_line(&mut child, "SUBACK");
         (child, stdout)
@@ -183,12 +183,12 @@ fn a_member_of_a_share_that_dies_leaves_its_messages_to_the_others() {
         assert!(sent.expect("kill runs").success());
     };
     for number in 0..10 {
-        publish(&server, "work/a", &number.to_string(), &[]);
+        publish(&server, "jobs/a", &number.to_string(), &[]);
     }
     // From now on it takes messages and acknowledges none.
     signal(&first, "-STOP");
     for number in 10..30 {
-        publish(&server, "work/a", &number.to_string(), &[]);
+        publish(&server, "jobs/a", &number.to_string(), &[]);
     }
     first.kill().expect("killed");
     first.wait().expect("ended");

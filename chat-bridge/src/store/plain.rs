@@ -24,6 +24,10 @@ use super::records::plain as records;
 /// How long what nobody waits for waits for company.
 const LINGER: Duration = Duration::from_millis(20);
 
+/// Changes that wait while the store fails. Further ones that nobody waits for are dropped, counted
+/// and told once it works again; who would wait is refused as long as it fails.
+const WAITING_MAX: usize = 200_000;
+
 /// How often a store that has failed is tried.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -46,6 +50,10 @@ struct State {
     urgent: bool,
     /// The store has failed: who would wait is told so at once.
     failing: bool,
+    /// Changes in `commits` that came while it fails.
+    waiting: usize,
+    /// Changes that there was no room for meanwhile.
+    dropped: usize,
     stopping: bool,
 }
 
@@ -82,7 +90,14 @@ impl Keeper for PlainStore {
             let state = &mut *self.inbox.state.lock();
             match done {
                 Some(done) if state.failing => Some(done),
+                None if state.failing && state.waiting + changes.len() > WAITING_MAX => {
+                    state.dropped += changes.len();
+                    None
+                }
                 done => {
+                    if state.failing {
+                        state.waiting += changes.len();
+                    }
                     state.urgent |= done.is_some();
                     state.commits.push(Commit { changes, done });
                     None
@@ -170,7 +185,17 @@ impl Writer {
                 state.failing = false;
                 commits.append(&mut state.commits);
                 state.urgent = false;
+                state.waiting = 0;
+                let dropped = std::mem::take(&mut state.dropped);
                 tracing::info!("plain topics can be stored again");
+                if dropped > 0 {
+                    tracing::error!(
+                        dropped,
+                        "changes that nobody waited for were not stored: a restart may bring back \
+                         messages that were delivered and sessions that have ended, or lose \
+                         messages that were not waited for"
+                    );
+                }
                 return true;
             }
             if stopping {

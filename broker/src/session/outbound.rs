@@ -250,6 +250,12 @@ impl Session {
                 }
                 // PUBREC has come meanwhile: it is acknowledged, and PUBREL needs no message.
                 None if matches!(inflight.step, Step::Released) => {}
+                // The client may have it and wait for the end of the exchange: a message that used
+                // its number before would pass for a repeat.
+                None if inflight.qos == QoS::ExactlyOnce => {
+                    inflight.step = Step::Released;
+                    self.outbound.acked.push(id);
+                }
                 None => {
                     self.outbound.remove(at);
                     self.outbound.acked.push(id);

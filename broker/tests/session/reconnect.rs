@@ -142,6 +142,24 @@ fn what_the_host_has_withdrawn_is_not_sent_again() {
     assert_eq!(pair.host.acked, [2], "the host need not keep it");
 }
 
+/// At QoS 2 the client may have it and wait for the end of the exchange: a message that used its
+/// number before would pass for a repeat.
+#[test]
+fn what_was_withdrawn_at_qos_2_is_brought_to_its_end() {
+    for version in [V4, V5] {
+        let mut pair = Pair::online(version);
+        pair.offer(2);
+        pair.offer(2);
+        pair.receive();
+        pair.host.withdrawn.insert(1);
+        assert_eq!(pair.reconnect(), ["CONNACK present", "PUBREL #1", "PUBLISH q2 #2 dup 2"]);
+        assert_eq!(pair.host.acked, [1]);
+        pair.offer(2);
+        assert_eq!(pair.receive(), ["PUBLISH q2 #3 3"]);
+        assert!(pair.exchange(pubcomp(1)).is_empty());
+    }
+}
+
 /// MQTT 5: [MQTT-3.3.4-9].
 #[test]
 fn a_smaller_window_holds_for_what_is_sent_again() {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bluetick_broker::Rechecked;
 use bluetick_broker::host::Access;
 use parking_lot::RwLock;
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,19 +49,30 @@ impl AccessRules {
 /// Reads the configuration again.
 pub(crate) type Reread = Box<dyn Fn() -> Result<Config, Failure> + Send>;
 
-/// Puts the rules of the configuration in force again at each SIGHUP. One with mistakes changes
-/// nothing. A subscription that stands is looked at again when its client asks for it anew.
+/// Puts the rules of the configuration in force again at each SIGHUP, also for subscriptions that
+/// stand, by `recheck`. One with mistakes changes nothing.
 ///
 /// # Errors
 /// SIGHUP cannot be listened for.
-pub(crate) fn watch(rules: Arc<AccessRules>, reread: Reread) -> Result<(), Failure> {
+pub(crate) fn watch(
+    rules: Arc<AccessRules>,
+    reread: Reread,
+    recheck: impl Fn() -> Rechecked + Send + 'static,
+) -> Result<(), Failure> {
     let mut hangup = signal(SignalKind::hangup()).map_err(Failure::other)?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             match reread() {
                 Ok(config) => {
                     let changed = rules.replace(config.access);
-                    tracing::info!(changed, "the access rules are read again");
+                    let Rechecked { silenced, restored } =
+                        if changed { recheck() } else { Rechecked::default() };
+                    tracing::info!(
+                        changed,
+                        silenced,
+                        restored,
+                        "the access rules are read again, for the subscriptions that stand, too"
+                    );
                 }
                 Err(error) => tracing::error!(%error, "the access rules stay as they were"),
             }

@@ -149,9 +149,10 @@ async fn serve(
     if let Some(tls) = tls {
         certificates::watch(tls)?;
     }
-    access::watch(rules, reread)?;
     let (limits, keeper) = (config.limits.clone(), Arc::new(engine.plain.clone()));
     let broker = Broker::with_keeper(bridge.clone(), limits, keeper, kept);
+    let rechecking = broker.clone();
+    access::watch(rules, reread, move || rechecking.recheck_access())?;
     // Whoever is told of the ports finds the server ready: what connects already is accepted soon.
     http.ready(Sources {
         broker: broker.clone(),

@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Instant;
 
@@ -27,17 +28,20 @@ fn rules_decide_and_are_read_anew() {
     let server =
         Server::start_with(&data_dir, &["--dev", "--mqtt", "127.0.0.1:0", "--config", &config]);
     let mut reader = server.mosquitto("mosquitto_sub", "bob", "reader");
-    reader.args(["-V", "5", "-q", "1", "-t", "data/#", "-C", "2", "-W", "25", "-v"]);
+    reader.args(["-V", "5", "-q", "1", "-t", "data/#", "-W", "55", "-v"]);
     reader.stdout(std::process::Stdio::piped());
-    let reader = reader.spawn().expect("it runs");
+    let mut reader = reader.spawn().expect("it runs");
 
-    // Until somebody has heard it: 0x10 is "no matching subscribers", and no error.
-    let started = Instant::now();
-    let mut warm = server.mosquitto("mosquitto_pub", "sensor", "warm");
-    warm.args(["-V", "5", "-q", "1", "-t", "data/sensor/1", "-m", "21", "-d"]);
-    while !out(&run(&mut warm)).contains("RC:0)") {
-        assert!(started.elapsed() < PATIENCE, "nobody subscribes");
-    }
+    // 0x10 is "no matching subscribers", and no error.
+    let publish_until = |topic: &str, body: &str, code: &str| {
+        let started = Instant::now();
+        let mut publish = server.mosquitto("mosquitto_pub", "sensor", "warm");
+        publish.args(["-V", "5", "-q", "1", "-t", topic, "-m", body, "-d"]);
+        while !out(&run(&mut publish)).contains(&format!("RC:{code})")) {
+            assert!(started.elapsed() < PATIENCE, "{topic} {body}: never answered by {code}");
+        }
+    };
+    publish_until("data/sensor/1", "21", "0");
     assert!(publish5(&server, "sensor", "data/other/1").contains("Not authorized"));
     assert!(publish5(&server, "bob", "data/bob/1").contains("Not authorized"));
     assert!(publish5(&server, "bob", "pub/x").contains("Not authorized"), "not by default");
@@ -65,6 +69,19 @@ fn rules_decide_and_are_read_anew() {
     while publish5(&server, "bob", "data/bob/1").contains("Not authorized") {
         assert!(started.elapsed() < PATIENCE, "the rules are not read");
     }
-    let heard = reader.wait_with_output().expect("it ends");
-    assert_eq!(out(&heard), "data/sensor/1 21\ndata/bob/1 x\n");
+    // They are also for a subscription that stands.
+    write_rules(dir.path(), &["allow publish * #"]);
+    server.hang_up();
+    publish_until("data/sensor/2", "before", "16");
+    publish_until("data/sensor/2", "silenced", "16");
+    write_rules(dir.path(), &["allow all * #"]);
+    server.hang_up();
+    publish_until("data/sensor/2", "again", "0");
+    let lines = BufReader::new(reader.stdout.take().expect("piped")).lines();
+    let mut heard: Vec<String> =
+        lines.map_while(Result::ok).take_while(|line| !line.ends_with("again")).collect();
+    heard.retain(|line| line != "data/sensor/2 before");
+    assert_eq!(heard, ["data/sensor/1 21", "data/bob/1 x"]);
+    reader.kill().expect("it still listens");
+    reader.wait().expect("it ends");
 }

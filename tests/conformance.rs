@@ -131,14 +131,13 @@ enum Shown {
     By(Vec<Test>),
     DutyOfClients,
     NoConcern,
-    NotYet,
 }
 
 /// The rows and the counts of one specification.
 #[derive(Default)]
 struct Table {
     rows: BTreeMap<String, Shown>,
-    /// All, by a test, of clients, no concern, not yet.
+    /// All, by a test, of clients, no concern.
     counts: Vec<usize>,
 }
 
@@ -202,7 +201,6 @@ impl Table {
             count(|row| matches!(row, Shown::By(_))),
             count(|row| matches!(row, Shown::DutyOfClients)),
             count(|row| matches!(row, Shown::NoConcern)),
-            count(|row| matches!(row, Shown::NotYet)),
         ]
     }
 }
@@ -226,25 +224,20 @@ fn tables(document: &str, broken: &mut Vec<String>) -> [Table; 2] {
         if !first.starts_with("MQTT-") {
             continue;
         }
-        let (name, not_yet) = match heading.strip_suffix(", not shown yet") {
-            Some(name) => (name, true),
-            None => (heading, false),
-        };
-        let Some(at) = of(name) else {
+        let Some(at) = of(heading) else {
             broken.push(format!("{first} stands below \"{heading}\""));
             continue;
         };
         let [statement, cell] = rest else {
-            broken.push(format!("{name}: {first} has {} cells, not 3", cells.len()));
+            broken.push(format!("{heading}: {first} has {} cells, not 3", cells.len()));
             continue;
         };
-        let shown = if not_yet { Some(Shown::NotYet) } else { parse(cell) };
-        let Some(shown) = shown.filter(|_| !statement.is_empty() && !cell.is_empty()) else {
-            broken.push(format!("{name}: {first}: what shows it? {cell:?}"));
+        let Some(shown) = parse(cell).filter(|_| !statement.is_empty() && !cell.is_empty()) else {
+            broken.push(format!("{heading}: {first}: what shows it? {cell:?}"));
             continue;
         };
         if tables[at].rows.insert((*first).to_owned(), shown).is_some() {
-            broken.push(format!("{name}: {first} has two rows"));
+            broken.push(format!("{heading}: {first} has two rows"));
         }
     }
     tables
@@ -329,12 +322,12 @@ fn the_check_sees_what_it_is_to_see() {
     assert!(matches!(parse("none: because"), Some(Shown::NoConcern)));
     assert!(parse("some day").is_none());
     let document = "## MQTT 5.0\n| MQTT-1 | says | some day |\n| MQTT-2 | says |\n## Others\n\
-                    | MQTT-3 | says | client |\n## MQTT 3.1.1, not shown yet\n\
-                    | MQTT-4 | says | because |\n| MQTT-4 | says | because |\n";
+                    | MQTT-3 | says | client |\n## MQTT 3.1.1\n\
+                    | MQTT-4 | says | none: because |\n| MQTT-4 | says | none: because |\n";
     let mut broken = Vec::new();
     let [_, v4] = tables(document, &mut broken);
     assert_eq!(broken.len(), 4, "{broken:?}");
-    assert_eq!(v4.count(), [1, 0, 0, 0, 1]);
+    assert_eq!(v4.count(), [1, 0, 0, 1]);
 }
 
 fn collect(dir: &Path, found: &mut Vec<PathBuf>) {

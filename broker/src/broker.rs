@@ -20,7 +20,7 @@ use crate::packet::{Reason, Will};
 use crate::queue::Queues;
 use crate::registry::Registry;
 use crate::retained::{Retained, Unsaved};
-use crate::router::Router;
+use crate::router::{Rechecked, Router};
 use crate::session::{MonotonicMs, Parked};
 use crate::stats::Stats;
 use crate::sys;
@@ -132,11 +132,12 @@ impl<H: Host> Broker<H> {
         }
     }
 
-    /// Stops accepting, tells every client that the server shuts down (0x8B), and waits until the
+    /// Stops accepting, tells every client that the server shuts down (0x8B) or, if there is
+    /// [`Limits::server_reference`], where to go instead (0x9C), and waits until the
     /// connections have ended or `grace` is over. Returns how many had not.
     pub async fn shutdown(&self, grace: Duration) -> u64 {
         self.shared.stopping.send_replace(true);
-        self.shared.registry.stop_all(Stop::Reason(Reason::SERVER_SHUTTING_DOWN));
+        self.shared.registry.stop_all(Stop::Reason(self.shared.stop_reason()));
         let open = || self.shared.stats.connections.load(Ordering::Acquire);
         let all_ended = async {
             loop {
@@ -153,6 +154,14 @@ impl<H: Host> Broker<H> {
         };
         self.shared.tend_retained();
         left
+    }
+
+    /// Asks the host again which plain topics each session may be subscribed to: the rules have
+    /// changed. A subscription that is not allowed any more stays and gets nothing, until it is
+    /// allowed again. What is queued already is delivered. Costs a look at every subscription;
+    /// messages flow meanwhile, new subscriptions wait.
+    pub fn recheck_access(&self) -> Rechecked {
+        self.shared.recheck_access()
     }
 
     /// What it counts.
@@ -205,6 +214,14 @@ impl<H: Host> Shared<H> {
         *self.stopping.borrow()
     }
 
+    /// Why clients are sent away when the broker stops.
+    pub(crate) fn stop_reason(&self) -> Reason {
+        match self.limits.server_reference {
+            Some(_) => Reason::USE_ANOTHER_SERVER,
+            None => Reason::SERVER_SHUTTING_DOWN,
+        }
+    }
+
     /// A session that was off line has ended.
     fn end_parked(&self, key: &SessionKey, mut parked: Parked, mailbox: &Arc<Mailbox>) {
         let filters = parked.plain_filters();
@@ -214,6 +231,10 @@ impl<H: Host> Shared<H> {
         if let Some(will) = self.wills.take(key) {
             self.publish_will(key, *will);
         }
+    }
+
+    pub(crate) fn recheck_access(&self) -> Rechecked {
+        self.router.recheck(|key, filter| self.host.may(key, Access::Subscribe, filter))
     }
 
     /// Publishes a will that is due. There is nobody to be told if it cannot be.

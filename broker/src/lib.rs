@@ -37,4 +37,5 @@ pub use histogram::{Histogram, HistogramSnapshot};
 pub use host::Host;
 pub use limits::Limits;
 pub use message::Message;
+pub use router::Rechecked;
 pub use stats::{Packets, Stats};

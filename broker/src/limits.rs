@@ -52,6 +52,8 @@ pub struct Limits {
     pub session_expiry_s_max: u32,
     /// Seconds of keep-alive; a client that asks for more, or for none, is told this. 0: no cap.
     pub keep_alive_s_max: u16,
+    /// Where clients are sent when the broker stops (MQTT 5 §4.11); `None`: nowhere.
+    pub server_reference: Option<String>,
 }
 
 impl Default for Limits {
@@ -78,6 +80,7 @@ impl Default for Limits {
             retained_bytes_max: 64 << 20,
             session_expiry_s_max: 30 * 24 * 3600,
             keep_alive_s_max: 0,
+            server_reference: None,
         }
     }
 }

@@ -79,6 +79,7 @@ impl Reason {
     pub const PAYLOAD_FORMAT_INVALID: Self = Self(0x99);
     pub const RETAIN_NOT_SUPPORTED: Self = Self(0x9A);
     pub const QOS_NOT_SUPPORTED: Self = Self(0x9B);
+    pub const USE_ANOTHER_SERVER: Self = Self(0x9C);
     pub const SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: Self = Self(0x9E);
     pub const CONNECTION_RATE_EXCEEDED: Self = Self(0x9F);
     pub const SUBSCRIPTION_IDS_NOT_SUPPORTED: Self = Self(0xA1);
@@ -288,6 +289,14 @@ pub struct AckProperties {
     pub user_properties: Vec<UserProperty>,
 }
 
+impl AckProperties {
+    /// Tells a person why.
+    #[must_use]
+    pub fn because(why: impl Into<String>) -> Box<Self> {
+        Box::new(Self { reason_string: Some(why.into()), user_properties: Vec::new() })
+    }
+}
+
 /// CONNACK (MQTT 5 §3.2). In 3.1.1 only `session_present` and `reason` are sent, the reason as
 /// the nearest return code (§3.2.2.3 of 3.1.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -314,6 +323,8 @@ pub struct ConnAck {
     pub server_keep_alive_s: Option<u16>,
     /// What response topics start with, for a client that asked.
     pub response_information: Option<String>,
+    /// Where to go instead.
+    pub server_reference: Option<String>,
     /// For a person who debugs.
     pub reason_string: Option<String>,
 }

@@ -394,6 +394,11 @@ impl<H: Host> Shared<H> {
         for session in kept.sessions {
             self.restore_session(session);
         }
+        // The rules may have changed while the server was down.
+        let silenced = self.recheck_access().silenced;
+        if silenced > 0 {
+            tracing::info!(silenced, "subscriptions that are not allowed any more get nothing");
+        }
     }
 
     fn restore_session(&self, all: KeptAll) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
@@ -45,9 +45,20 @@ pub(crate) struct Route {
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
     pub(crate) subscription_id: Option<u32>,
+    /// Whether it may have messages, by the rules that are in force now.
+    allowed: AtomicBool,
 }
 
 impl Route {
+    pub(crate) fn is_allowed(&self) -> bool {
+        self.allowed.load(Ordering::Relaxed)
+    }
+
+    /// Tells whether it was otherwise.
+    fn set_allowed(&self, allowed: bool) -> bool {
+        self.allowed.swap(allowed, Ordering::Relaxed) != allowed
+    }
+
     pub(crate) fn delivery(&self, message: &Arc<Message>, qos: QoS) -> PlainDelivery {
         PlainDelivery {
             retain: self.retain_as_published && message.retain(),
@@ -72,6 +83,7 @@ impl Router {
             no_local: request.no_local,
             retain_as_published: request.retain_as_published,
             subscription_id,
+            allowed: AtomicBool::new(true),
         };
         let mut routes = self.routes.write();
         let Some((name, filter)) = split_share(&request.filter) else {
@@ -122,7 +134,7 @@ impl Router {
         let mut routed = Routed::default();
         self.routes.read().for_each_match(message.topic(), |holder, entry| match (holder, entry) {
             (Holder::Session(key), Entry::One(route)) => {
-                if !(route.no_local && Some(key) == from) {
+                if route.is_allowed() && !(route.no_local && Some(key) == from) {
                     found.add(route, message, qos);
                 }
             }
@@ -166,6 +178,21 @@ impl Router {
         }
     }
 
+    /// Asks of every subscription whether it may be had, by session and filter. One that may not
+    /// gets no messages from now on; it stays, as its client believes that it has it, and gets
+    /// messages again once it may. Readers go on meanwhile.
+    pub(crate) fn recheck(&self, may: impl Fn(&SessionKey, &str) -> bool) -> Rechecked {
+        let mut rechecked = Rechecked::default();
+        self.routes.read().for_each(|filter, holder, entry| match (holder, entry) {
+            (Holder::Session(key), Entry::One(route)) => rechecked.set(route, may(key, filter)),
+            (_, Entry::Group(group)) => {
+                group.for_each(|key, route| rechecked.set(route, may(key, filter)));
+            }
+            (Holder::Share(_), Entry::One(_)) => {}
+        });
+        rechecked
+    }
+
     /// How many subscriptions there are, and how many of them are shared.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let routes = self.routes.read();
@@ -207,6 +234,23 @@ impl Found {
                 }
                 self.receivers.push((route.mailbox.clone(), delivery));
             }
+        }
+    }
+}
+
+/// What other rules did to the subscriptions that stand.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Rechecked {
+    /// Those that get no messages from now on.
+    pub silenced: usize,
+    /// Those that get messages again.
+    pub restored: usize,
+}
+
+impl Rechecked {
+    fn set(&mut self, route: &Route, allowed: bool) {
+        if route.set_allowed(allowed) {
+            *if allowed { &mut self.restored } else { &mut self.silenced } += 1;
         }
     }
 }

@@ -49,10 +49,14 @@ impl Group {
         self.members.is_empty()
     }
 
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&SessionKey, &Route)) {
+        self.members.iter().for_each(|(member, route)| f(member, route));
+    }
+
     /// Whether there is another member on line.
     pub(crate) fn has_another_online(&self, than: &SessionKey) -> bool {
         let mut others = self.members.iter().filter(|(member, _)| member != than);
-        others.any(|(_, route)| route.mailbox.is_online())
+        others.any(|(_, route)| route.is_allowed() && route.mailbox.is_online())
     }
 
     /// Gives a message to one member: in turn to those with whom nothing waits; if there is none,
@@ -69,7 +73,7 @@ impl Group {
         let mut best: Option<(Readiness, &Route)> = None;
         for turn in 0..count {
             let (key, route) = &self.members[(start + turn) % count];
-            if Some(key) == not_to {
+            if Some(key) == not_to || !route.is_allowed() {
                 continue;
             }
             let readiness = route.mailbox.readiness(message.bytes(), qos.min(route.qos));

@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Paths,
     /// A list, which may be empty.
     Users,
+    /// A list, which may be empty, of servers as MQTT 5 §4.11 writes them.
+    Servers,
     /// A list, which may be empty.
     Rules,
     Number {
@@ -53,6 +55,7 @@ impl Kind {
             Self::Bool => item == "true" || item == "false",
             Self::OneOf(choices) => choices.contains(&item),
             Self::Addresses => item.parse::<Port>().is_ok(),
+            Self::Servers => !item.is_empty() && !item.contains(char::is_whitespace),
             Self::Users => UserId::try_from(item).is_ok(),
             Self::Rules => item.parse::<Rule>().is_ok(),
             Self::Number { min, max } => {
@@ -61,15 +64,18 @@ impl Kind {
         }
     }
 
+    /// Whether it takes a list, which may be empty.
+    pub(super) const fn is_list(self) -> bool {
+        matches!(self, Self::Addresses | Self::Paths | Self::Users | Self::Servers | Self::Rules)
+    }
+
     pub(super) fn to_toml(self, items: &[String]) -> String {
         let quote = |item: &String| toml::Value::String(item.clone()).to_string();
         let quoted = || items.iter().map(quote).collect::<Vec<_>>();
         match self {
-            Self::Text | Self::Filter | Self::OneOf(_) => quoted().concat(),
-            Self::Addresses | Self::Paths | Self::Users | Self::Rules => {
-                format!("[{}]", quoted().join(", "))
-            }
+            kind if kind.is_list() => format!("[{}]", quoted().join(", ")),
             Self::Bool | Self::Number { .. } => items.concat(),
+            _ => quoted().concat(),
         }
     }
 }
@@ -85,6 +91,9 @@ impl fmt::Display for Kind {
             Self::OneOf(choices) => write!(f, "must be one of {}", choices.join(", ")),
             Self::Addresses => f.write_str("must be an address and a port, such as 127.0.0.1:1883"),
             Self::Paths => f.write_str("must be the path of a file"),
+            Self::Servers => {
+                f.write_str("must be a server's name, such as chat.example.org or [::1]:1883")
+            }
             Self::Users => f.write_str("must be the name of a user, such as alice"),
             Self::Rules => f.write_str(
                 "must be a rule: allow or deny; publish, subscribe or all; a user or *; a pattern of \
@@ -223,6 +232,14 @@ pub(super) const KEYS: &[Key] = &[
         &["10"],
         "Seconds that clients get to take their last packets after SIGTERM.
          10: below the 30 after which most supervisors kill.",
+    ),
+    key(
+        "shutdown.servers",
+        Kind::Servers,
+        &[],
+        "Servers where clients are to go when this one stops: those of MQTT 5 are told (0x9C, with a
+         server reference), those of 3.1.1 are disconnected.
+         Nowhere: clients come back once this one is up again.",
     ),
     key(
         "limits.connections_max",

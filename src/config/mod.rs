@@ -131,6 +131,11 @@ impl Config {
             session_expiry_s_max: u32::try_from(number("limits.session_expiry_s_max"))
                 .unwrap_or(u32::MAX),
             keep_alive_s_max: small("limits.keep_alive_s_max"),
+            server_reference: match &*values["shutdown.servers"].items {
+                [] => None,
+                // MQTT 5 §4.11 has a list apart by blanks.
+                servers => Some(servers.join(" ")),
+            },
         };
         Self {
             data_dir: text("data_dir").into(),

@@ -108,7 +108,7 @@ fn items_of(kind: Kind, value: &toml::Value) -> Option<Vec<String>> {
     match (kind, value) {
         (Kind::Bool | Kind::Number { .. }, toml::Value::String(_)) => None,
         (_, toml::Value::String(text)) => Some(vec![text.clone()]),
-        (Kind::Addresses | Kind::Paths | Kind::Users | Kind::Rules, toml::Value::Array(items)) => {
+        (kind, toml::Value::Array(items)) if kind.is_list() => {
             items.iter().map(|item| item.as_str().map(ToOwned::to_owned)).collect()
         }
         (Kind::Bool, toml::Value::Boolean(_)) | (Kind::Number { .. }, toml::Value::Integer(_)) => {
@@ -139,12 +139,8 @@ fn read_environment(
             Some(key) => {
                 let items = match key.kind {
                     // Set to nothing: none.
-                    Kind::Addresses | Kind::Paths | Kind::Users | Kind::Rules
-                        if text.is_empty() =>
-                    {
-                        Vec::new()
-                    }
-                    Kind::Addresses | Kind::Paths | Kind::Users | Kind::Rules => {
+                    kind if kind.is_list() && text.is_empty() => Vec::new(),
+                    kind if kind.is_list() => {
                         text.split(',').map(|item| item.trim().to_owned()).collect()
                     }
                     _ => vec![text],

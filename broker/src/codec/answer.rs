@@ -1,12 +1,12 @@
 //! CONNACK, SUBACK, UNSUBACK, written by rumqttd, and PINGRESP.
 
 use rumqttd::protocol::{
-    self, ConnAckProperties, ConnectReturnCode, SubAck, SubscribeReasonCode, UnsubAck,
-    UnsubAckReason,
+    self, ConnAckProperties, ConnectReturnCode, SubAck, SubAckProperties, SubscribeReasonCode,
+    UnsubAck, UnsubAckReason,
 };
 
 use super::backend::write;
-use super::wire::clip;
+use super::wire::{clip, var_int_len};
 use crate::packet::{ConnAck, Reason, Version};
 
 /// Writes a CONNACK.
@@ -31,14 +31,31 @@ pub fn write_connack(out: &mut Vec<u8>, version: Version, ack: &ConnAck) {
 /// Writes a SUBACK with a code for each filter: the QoS granted, or why not.
 ///
 /// 3.1.1 has one code for refusals, 0x80. In MQTT 5 a reason that is not one of a SUBACK's goes
-/// out as 0x80.
-pub fn write_suback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes: &[Reason]) {
+/// out as 0x80. `reason_string` is for MQTT 5.
+pub fn write_suback(
+    out: &mut Vec<u8>,
+    version: Version,
+    packet_id: u16,
+    codes: &[Reason],
+    reason_string: Option<&str>,
+) {
     let code = |&reason| match version {
         Version::V4 => suback_code_v4(reason),
         Version::V5 => suback_code_v5(reason),
     };
     let suback = SubAck { pkid: packet_id, return_codes: codes.iter().map(code).collect() };
-    write(out, version, protocol::Packet::SubAck(suback, None));
+    let properties = reason_string.filter(|_| version == Version::V5).map(|text| {
+        let reason_string = Some(clip(text).to_owned());
+        SubAckProperties { reason_string, user_properties: Vec::new() }
+    });
+    write(out, version, protocol::Packet::SubAck(suback, properties));
+}
+
+/// How many bytes a SUBACK without properties has, and an UNSUBACK no more.
+#[must_use]
+pub fn suback_len(version: Version, filters: usize) -> usize {
+    let body_bytes = 2 + usize::from(version == Version::V5) + filters;
+    1 + var_int_len(body_bytes) + body_bytes
 }
 
 /// Writes an UNSUBACK with a code for each filter; 3.1.1 has none. A reason that is not one of
@@ -67,6 +84,7 @@ fn connack_properties(ack: &ConnAck) -> ConnAckProperties {
         shared_subscription_available: unless_available(ack.shared_subscriptions_available),
         server_keep_alive: ack.server_keep_alive_s,
         response_information: text(&ack.response_information),
+        server_reference: text(&ack.server_reference),
         reason_string: text(&ack.reason_string),
         ..ConnAckProperties::default()
     }
@@ -78,7 +96,9 @@ fn connack_code_v4(reason: Reason) -> Option<ConnectReturnCode> {
         0x00..=0x7F => ConnectReturnCode::Success,
         0x84 => ConnectReturnCode::RefusedProtocolVersion,
         0x85 => ConnectReturnCode::ClientIdentifierNotValid,
-        0x80 | 0x83 | 0x88 | 0x89 | 0x8B | 0x97 | 0x9F => ConnectReturnCode::ServiceUnavailable,
+        0x80 | 0x83 | 0x88 | 0x89 | 0x8B | 0x97 | 0x9C | 0x9D | 0x9F => {
+            ConnectReturnCode::ServiceUnavailable
+        }
         0x86 | 0x8C => ConnectReturnCode::BadUserNamePassword,
         0x87 | 0x8A | 0x98 => ConnectReturnCode::NotAuthorized,
         _ => return None,

@@ -2,8 +2,8 @@
 
 use super::DecodeError;
 use super::property::{
-    AUTH_DATA, AUTH_METHOD, Allowed, Properties, REASON_STRING, SESSION_EXPIRY, USER_PROPERTY,
-    Value,
+    AUTH_DATA, AUTH_METHOD, Allowed, Properties, REASON_STRING, SERVER_REFERENCE, SESSION_EXPIRY,
+    USER_PROPERTY, Value,
 };
 use super::reader::Reader;
 use super::wire::{clip, put_text, put_var_int, var_int_len};
@@ -46,19 +46,29 @@ pub(super) fn decode_auth(body: &[u8]) -> Result<Packet, DecodeError> {
     Ok(Packet::Auth)
 }
 
-/// Writes a DISCONNECT. Only for MQTT 5: in 3.1.1 a server just closes the connection.
-pub fn write_disconnect(out: &mut Vec<u8>, reason: Reason, reason_string: Option<&str>) {
+/// Writes a DISCONNECT with what there is to say: why, in words, and where to go instead. Only for
+/// MQTT 5: in 3.1.1 a server just closes the connection.
+pub fn write_disconnect(
+    out: &mut Vec<u8>,
+    reason: Reason,
+    reason_string: Option<&str>,
+    server_reference: Option<&str>,
+) {
     out.push(0xE0);
-    match reason_string.map(clip).filter(|text| !text.is_empty()) {
-        None if reason == Reason::SUCCESS => out.push(0),
-        None => out.extend_from_slice(&[1, reason.0]),
-        Some(text) => {
-            let properties_bytes = 3 + text.len();
+    let texts = [(REASON_STRING, reason_string), (SERVER_REFERENCE, server_reference)];
+    let texts = texts.map(|(id, text)| (id, text.map_or("", clip)));
+    let properties = texts.iter().filter(|(_, text)| !text.is_empty());
+    match properties.clone().map(|(_, text)| 3 + text.len()).sum::<usize>() {
+        0 if reason == Reason::SUCCESS => out.push(0),
+        0 => out.extend_from_slice(&[1, reason.0]),
+        properties_bytes => {
             put_var_int(out, 1 + var_int_len(properties_bytes) + properties_bytes);
             out.push(reason.0);
             put_var_int(out, properties_bytes);
-            out.push(REASON_STRING);
-            put_text(out, text);
+            for (id, text) in properties {
+                out.push(*id);
+                put_text(out, text);
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ mod subscribe;
 mod wire;
 
 pub use ack::{AckKind, write_ack};
-pub use answer::{write_connack, write_pingresp, write_suback, write_unsuback};
+pub use answer::{suback_len, write_connack, write_pingresp, write_suback, write_unsuback};
 pub use disconnect::write_disconnect;
 pub use error::DecodeError;
 pub use publish::{

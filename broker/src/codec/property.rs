@@ -16,6 +16,7 @@ pub(super) const AUTH_DATA: u8 = 0x16;
 pub(super) const REQUEST_PROBLEM_INFO: u8 = 0x17;
 pub(super) const WILL_DELAY: u8 = 0x18;
 pub(super) const REQUEST_RESPONSE_INFO: u8 = 0x19;
+pub(super) const SERVER_REFERENCE: u8 = 0x1C;
 pub(super) const REASON_STRING: u8 = 0x1F;
 pub(super) const RECEIVE_MAXIMUM: u8 = 0x21;
 pub(super) const TOPIC_ALIAS_MAXIMUM: u8 = 0x22;

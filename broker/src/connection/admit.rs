@@ -12,6 +12,7 @@ use crate::codec::{self, DecodeError};
 use crate::host::{Attempt, Host, HostEvent, SessionKey};
 use crate::mailbox::Mailbox;
 use crate::packet::{ConnAck, ConnAckReason, Connect, Packet, Reason, Version};
+use crate::session::connack_fits;
 use crate::stats::Stats;
 use crate::topic;
 
@@ -50,7 +51,7 @@ pub(super) async fn admit<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     let connect = read_connect(shared, wire).await?;
     let refusal = check_connect(shared, &connect);
     if let Some(reason) = refusal {
-        return refuse(shared, wire, connect.version, reason).await;
+        return refuse(shared, wire, &connect, reason).await;
     }
     let mailbox = Arc::new(Mailbox::new(Arc::default()));
     let attempt = Attempt {
@@ -79,12 +80,16 @@ pub(super) async fn admit<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
             } else {
                 connect.client_id.as_str().into()
             };
+            let told = assigned.then_some(&*client_id);
+            if !connack_fits(&connect, &shared.limits, told) {
+                return refuse(shared, wire, &connect, Reason::PACKET_TOO_LARGE).await;
+            }
             let key = SessionKey { user, client_id };
             Ok(Admitted { connect, key, assigned })
         }
         Err(reason) => {
             Stats::add(&shared.stats.logins_refused, 1);
-            refuse(shared, wire, connect.version, reason).await
+            refuse(shared, wire, &connect, reason).await
         }
     }
 }
@@ -112,7 +117,7 @@ async fn read_connect<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
                     _ => error.version,
                 };
                 if let Some(version) = version {
-                    return refuse(shared, wire, version, error.reason).await;
+                    return refuse_unread(shared, wire, version, None, error.reason).await;
                 }
                 return Err(error.into());
             }
@@ -127,7 +132,7 @@ async fn read_connect<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
 fn check_connect<H: Host>(shared: &Shared<H>, connect: &Connect) -> Option<Reason> {
     let limits = &shared.limits;
     if shared.is_stopping() {
-        Some(Reason::SERVER_SHUTTING_DOWN)
+        Some(shared.stop_reason())
     } else if connect.authentication_method.is_some() {
         Some(Reason::BAD_AUTHENTICATION_METHOD)
     } else if connect.client_id.len() > CLIENT_ID_BYTES_MAX
@@ -144,15 +149,49 @@ fn check_connect<H: Host>(shared: &Shared<H>, connect: &Connect) -> Option<Reaso
     }
 }
 
+/// Tells a client that it is not let in, and why.
 pub(super) async fn refuse<H: Host, S: AsyncRead + AsyncWrite + Unpin, T>(
     shared: &Shared<H>,
     wire: &mut Wire<S>,
-    version: Version,
+    connect: &Connect,
     reason: Reason,
 ) -> Result<T, Refusal> {
-    let ack = ConnAck { reason: ConnAckReason(reason), ..ConnAck::default() };
+    refuse_unread(shared, wire, connect.version, connect.max_packet_bytes, reason).await
+}
+
+/// As [`refuse`], where there is no CONNECT that could be read.
+async fn refuse_unread<H: Host, S: AsyncRead + AsyncWrite + Unpin, T>(
+    shared: &Shared<H>,
+    wire: &mut Wire<S>,
+    version: Version,
+    max_packet_bytes: Option<u32>,
+    reason: Reason,
+) -> Result<T, Refusal> {
+    let takes = max_packet_bytes.map_or(usize::MAX, |bytes| bytes as usize);
+    let moved = reason == Reason::USE_ANOTHER_SERVER;
+    let plain = ConnAck {
+        reason: ConnAckReason(reason),
+        retain_available: true,
+        shared_subscriptions_available: true,
+        ..ConnAck::default()
+    };
+    let full = ConnAck {
+        reason_string: why(reason).map(ToOwned::to_owned),
+        server_reference: shared.limits.server_reference.clone().filter(|_| moved),
+        ..plain.clone()
+    };
     let mut out = Vec::new();
-    codec::write_connack(&mut out, version, &ack);
+    for ack in [full, plain] {
+        out.clear();
+        codec::write_connack(&mut out, version, &ack);
+        if out.len() <= takes {
+            break;
+        }
+    }
+    if out.len() > takes {
+        // MQTT 5 §3.1.2.11.4: nothing that it does not take may be sent, and so it is not told.
+        out.clear();
+    }
     for (first_byte, _) in codec::written(&out) {
         shared.stats.packets_out.count(first_byte);
     }
@@ -160,4 +199,18 @@ pub(super) async fn refuse<H: Host, S: AsyncRead + AsyncWrite + Unpin, T>(
     wire.stream.write_all(&out).await?;
     wire.stream.shutdown().await?;
     Err(Refusal::Refused(reason))
+}
+
+/// For a person who looks why a client is not let in; where the code says it all, nothing.
+fn why(reason: Reason) -> Option<&'static str> {
+    Some(match reason {
+        Reason::UNSUPPORTED_VERSION => "MQTT 3.1.1 and 5 are spoken here",
+        Reason::CLIENT_ID_NOT_VALID => "the client id is too long",
+        Reason::BAD_AUTHENTICATION_METHOD => "there is no enhanced authentication here",
+        Reason::QUOTA_EXCEEDED => "too many user properties",
+        Reason::TOPIC_NAME_INVALID => "the will's topic is not a valid topic name",
+        Reason::PACKET_TOO_LARGE => "the maximum packet size has no room for a CONNACK",
+        Reason::SERVER_UNAVAILABLE => "the server cannot store at the moment: try again later",
+        _ => return None,
+    })
 }

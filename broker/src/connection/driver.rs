@@ -19,7 +19,7 @@ use crate::codec;
 use crate::host::{self, Access, Host, HostEvent, HostPublish, HostSession, Token};
 use crate::keep::{Change, SessionRef};
 use crate::mailbox::{Line, Mailbox, Stop, Word};
-use crate::packet::{FilterRequest, QoS, Reason, Version};
+use crate::packet::{AckProperties, FilterRequest, QoS, Reason, Version};
 use crate::plain::{self, Asker, Published};
 use crate::retained::Cursor;
 use crate::session::{Call, Close, Finished, Parked, Session};
@@ -116,6 +116,7 @@ fn is_clients_fault(reason: Reason) -> bool {
     ![
         Reason::SESSION_TAKEN_OVER,
         Reason::SERVER_SHUTTING_DOWN,
+        Reason::USE_ANOTHER_SERVER,
         Reason::SERVER_UNAVAILABLE,
         Reason::KEEP_ALIVE_TIMEOUT,
         Reason::ADMINISTRATIVE_ACTION,
@@ -414,7 +415,8 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         if !self.shared.host.may(key, Access::Publish, &publish.topic) {
             Stats::add(&self.shared.stats.access_denied, 1);
             if qos != QoS::AtMostOnce {
-                self.session.handle_published(token, Reason::NOT_AUTHORIZED, None);
+                let why = AckProperties::because("the access rules do not allow this topic");
+                self.session.handle_published(token, Reason::NOT_AUTHORIZED, Some(why));
             }
             return;
         }
@@ -430,7 +432,11 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
             Asker { line: self.line.clone(), token, can_be_told, receive }
         });
         match self.shared.publish_plain(key, publish, asker) {
-            Published::Now(reason) => self.session.handle_published(token, reason, None),
+            Published::Now(reason) => {
+                let full = reason == Reason::QUOTA_EXCEEDED;
+                let why = full.then(|| AckProperties::because("no room for retained messages"));
+                self.session.handle_published(token, reason, why);
+            }
             Published::Later { received: true } => self.session.handle_received(token),
             Published::Later { received: false } => {}
         }

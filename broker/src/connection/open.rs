@@ -87,7 +87,7 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
             session.handle_opened(epoch, connect, present, assigned);
             if shared.is_stopping() {
                 // It may have come too late to be told with all others.
-                claim.mailbox.stop(Stop::Reason(Reason::SERVER_SHUTTING_DOWN));
+                claim.mailbox.stop(Stop::Reason(shared.stop_reason()));
             }
             Some(Online { session, host, claim, line })
         }
@@ -101,7 +101,7 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
                 shared.park_plain(&key, &claim.mailbox, parked);
             }
             shared.registry.release(&key, claim, parked, shared.now());
-            let refused: Result<(), Refusal> = refuse(shared, wire, connect.version, reason).await;
+            let refused: Result<(), Refusal> = refuse(shared, wire, connect, reason).await;
             tracing::debug!(?reason, sent = refused.is_ok(), "the host refused the session");
             None
         }

@@ -115,7 +115,9 @@ impl Session {
         if self.topic_fits(&publish.topic) {
             self.dispatch(publish, token);
         } else {
-            self.handle_published(token, Reason::TOPIC_NAME_INVALID, None);
+            let why =
+                AckProperties::because("the topic is longer or has more levels than is taken");
+            self.handle_published(token, Reason::TOPIC_NAME_INVALID, Some(why));
         }
         Ok(())
     }

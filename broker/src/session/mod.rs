@@ -11,6 +11,7 @@
 //! continues with the next connection. Source: MQTT 5.0 §3, §4.3, §4.4, §4.6, §4.9.
 
 mod aliases;
+mod connack;
 mod inbound;
 mod outbound;
 mod parked;
@@ -26,6 +27,8 @@ use crate::mailbox::PlainDelivery;
 use crate::packet::{ConnAck, Connect, FilterRequest, Packet, QoS, Reason, Version, Will};
 
 use aliases::Aliases;
+pub(crate) use connack::{connack, connack_fits};
+use connack::{effective_keep_alive_s, granted_expiry_s};
 use inbound::Inbound;
 use outbound::Outbound;
 pub use parked::Parked;
@@ -185,10 +188,7 @@ impl Session {
         now: MonotonicMs,
         parked: Parked,
     ) -> Self {
-        let expiry_s = requested_expiry_s(connect).min(match limits.session_expiry_s_max {
-            0 => EXPIRY_NEVER,
-            max => max,
-        });
+        let expiry_s = granted_expiry_s(connect, &limits);
         let keep_alive_s = effective_keep_alive_s(connect, &limits);
         let mut outbound = parked.outbound;
         let window = connect.receive_maximum.unwrap_or(u16::MAX).min(limits.inflight_out_max);
@@ -228,21 +228,8 @@ impl Session {
         assigned: bool,
     ) {
         self.epoch = epoch;
-        let requested = requested_expiry_s(connect);
-        let keep_alive_s = effective_keep_alive_s(connect, &self.limits);
-        let ack = ConnAck {
-            session_present,
-            session_expiry_s: (self.expiry_s != requested).then_some(self.expiry_s),
-            receive_maximum: Some(self.limits.inflight_in_max),
-            max_packet_bytes: u32::try_from(self.limits.packet_bytes_max).ok(),
-            assigned_client_id: assigned.then(|| self.key.client_id.to_string()),
-            topic_alias_maximum: self.limits.topic_aliases_max,
-            retain_available: true,
-            shared_subscriptions_available: true,
-            server_keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
-            response_information: connect.request_response_info.then(|| "me/replies/".to_owned()),
-            ..ConnAck::default()
-        };
+        let client_id = assigned.then_some(&*self.key.client_id);
+        let ack = ConnAck { session_present, ..connack(connect, &self.limits, client_id) };
         codec::write_connack(&mut self.transmit, self.link.version, &ack);
         self.flush_outbound();
     }
@@ -264,7 +251,7 @@ impl Session {
             Packet::PubRel(ack) => self.handle_pubrel(ack),
             Packet::PubComp(ack) => self.handle_pubcomp(ack),
             Packet::Subscribe(subscribe) => self.handle_subscribe(*subscribe)?,
-            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(*unsubscribe),
+            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(*unsubscribe)?,
             Packet::PingReq => codec::write_pingresp(&mut self.transmit),
             Packet::Disconnect(disconnect) => {
                 if let Some(expiry_s) = disconnect.session_expiry_s {
@@ -410,12 +397,16 @@ impl Session {
         if self.link.version == Version::V5 && !close.by_client {
             let detail =
                 (self.link.problem_info && !close.detail.is_empty()).then_some(close.detail);
+            let moved = close.reason == Reason::USE_ANOTHER_SERVER;
+            let elsewhere = self.limits.server_reference.as_deref().filter(|_| moved);
             let start = self.transmit.len();
-            codec::write_disconnect(&mut self.transmit, close.reason, detail);
-            if self.transmit.len() - start > self.link.max_packet_bytes {
-                // MQTT 5 §3.14.2.2.3: what would make the packet too large is left out.
+            // MQTT 5 §3.14.2.2.3: what would make the packet too large is left out.
+            for (detail, elsewhere) in [(detail, elsewhere), (None, elsewhere), (None, None)] {
                 self.transmit.truncate(start);
-                codec::write_disconnect(&mut self.transmit, close.reason, None);
+                codec::write_disconnect(&mut self.transmit, close.reason, detail, elsewhere);
+                if self.transmit.len() - start <= self.link.max_packet_bytes {
+                    break;
+                }
             }
         }
     }
@@ -522,24 +513,5 @@ impl Session {
         let token = Token(self.next_token);
         self.next_token += 1;
         token
-    }
-}
-
-/// What the client asks for; 3.1.1 knows only "ends with the connection" and "for ever".
-fn requested_expiry_s(connect: &Connect) -> u32 {
-    match connect.version {
-        Version::V5 => connect.session_expiry_s.unwrap_or(0),
-        Version::V4 if connect.clean_start => 0,
-        Version::V4 => EXPIRY_NEVER,
-    }
-}
-
-fn effective_keep_alive_s(connect: &Connect, limits: &Limits) -> u16 {
-    match (connect.keep_alive_s, limits.keep_alive_s_max) {
-        (asked, 0) => asked,
-        // A client of 3.1.1 cannot be told another value than its own.
-        (asked, _) if connect.version == Version::V4 => asked,
-        (0, max) => max,
-        (asked, max) => asked.min(max),
     }
 }

@@ -108,6 +108,7 @@ impl Session {
     pub(super) fn handle_subscribe(&mut self, subscribe: Subscribe) -> Result<(), Close> {
         let subscription_id = subscribe.subscription_id;
         let packet_id = subscribe.packet_id;
+        self.check_answer(subscribe.filters.len())?;
         let mut count = self.subscriptions.granted.len();
         let mut items = Vec::with_capacity(subscribe.filters.len());
         for request in subscribe.filters {
@@ -152,7 +153,20 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_unsubscribe(&mut self, unsubscribe: Unsubscribe) {
+    /// Before anything is done: MQTT 5 §3.1.2.11.4 lets nothing be sent that the client does not
+    /// take, and a SUBACK or UNSUBACK has a code for each filter.
+    fn check_answer(&self, filters: usize) -> Result<(), Close> {
+        if codec::suback_len(self.link.version, filters) > self.link.max_packet_bytes {
+            return Err(Close::because(
+                Reason::PACKET_TOO_LARGE,
+                "more filters than the client's maximum packet size lets be answered",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle_unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), Close> {
+        self.check_answer(unsubscribe.filters.len())?;
         let packet_id = unsubscribe.packet_id;
         let mut items = Vec::with_capacity(unsubscribe.filters.len());
         for filter in unsubscribe.filters {
@@ -187,6 +201,7 @@ impl Session {
         let pending = Pending { packet_id, unsubscribe: true, subscription_id: None, items };
         self.subscriptions.pending = Some(pending);
         self.flush_subscriptions();
+        Ok(())
     }
 
     /// A subscription is decided: `reason` is the granted QoS or why not.
@@ -228,6 +243,29 @@ impl Session {
             codec::write_unsuback(&mut self.transmit, version, request.packet_id, &codes);
             return;
         }
-        codec::write_suback(&mut self.transmit, version, request.packet_id, &codes);
+        let refused = request.items.iter().find_map(|item| Some((item, refusal(item.code?)?)));
+        let why = refused.filter(|_| self.link.problem_info);
+        let why = why.map(|(item, why)| format!("{}: {why}", item.request.filter));
+        let start = self.transmit.len();
+        codec::write_suback(&mut self.transmit, version, request.packet_id, &codes, why.as_deref());
+        if self.transmit.len() - start > self.link.max_packet_bytes {
+            // MQTT 5 §3.9.2.1.2: what would make the packet too large is left out.
+            self.transmit.truncate(start);
+            codec::write_suback(&mut self.transmit, version, request.packet_id, &codes, None);
+        }
     }
+}
+
+/// Why a filter is refused, for a person who debugs.
+fn refusal(code: Reason) -> Option<&'static str> {
+    code.is_error().then_some(match code {
+        Reason::NOT_AUTHORIZED => "not allowed",
+        Reason::TOPIC_FILTER_INVALID => {
+            "not a valid filter, or longer or with more levels than is taken"
+        }
+        Reason::QUOTA_EXCEEDED => "more subscriptions than a session may have",
+        Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED => "topics of the server are not shared",
+        Reason::SERVER_UNAVAILABLE => "the server cannot store at the moment",
+        _ => "refused",
+    })
 }

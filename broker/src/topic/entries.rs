@@ -113,7 +113,7 @@ impl<K: Eq + Hash, V> Entries<K, V> {
         }
     }
 
-    pub(super) fn for_each(&self, mut f: impl FnMut(&K, &V)) {
+    pub(super) fn for_each<'a>(&'a self, mut f: impl FnMut(&'a K, &'a V)) {
         match self {
             Self::Few(list) => list.iter().for_each(|(key, value)| f(key, value)),
             Self::Many(map) => map.iter().for_each(|(key, value)| f(key, value)),

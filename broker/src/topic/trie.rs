@@ -135,6 +135,32 @@ impl<K: Eq + Hash + Clone, V> Trie<K, V> {
         }
     }
 
+    /// Calls `f` for every entry with its filter, in no particular order.
+    pub fn for_each(&self, mut f: impl FnMut(&str, &K, &V)) {
+        // The nodes still to be visited: how deep, how long the path of the node before is, and
+        // the level that comes after it.
+        let mut waiting: Vec<(usize, usize, &str, &Node<K, V>)> = vec![(0, 0, "", &self.root)];
+        let mut path = String::new();
+        while let Some((depth, before, level, node)) = waiting.pop() {
+            path.truncate(before);
+            if depth > 1 {
+                path.push('/');
+            }
+            path.push_str(level);
+            node.exact.for_each(|key, value| f(&path, key, value));
+            let length = path.len();
+            if node.hash.len() > 0 {
+                path.push_str(if depth > 0 { "/#" } else { "#" });
+                node.hash.for_each(|key, value| f(&path, key, value));
+            }
+            if let Some(plus) = node.plus.as_deref() {
+                waiting.push((depth + 1, length, "+", plus));
+            }
+            let children = &mut |level, child| waiting.push((depth + 1, length, level, child));
+            node.literal.for_each(|level, child| children(level, child));
+        }
+    }
+
     /// How many levels of `path` have nodes that must stay when the entry of `key` at its end
     /// goes; `None` if there is no such entry.
     fn levels_kept_without(&self, path: Option<&str>, is_hash: bool, key: &K) -> Option<usize> {
@@ -270,6 +296,27 @@ mod tests {
         assert_eq!(found(&trie, "/b"), "DE");
         assert_eq!(found(&trie, "$SYS"), "F");
         assert_eq!(found(&trie, "$SYS/b"), "F");
+    }
+
+    #[test]
+    fn gives_back_every_filter() {
+        let mut trie = Trie::new();
+        let mut filters = vec![
+            "", "/", "//", "a", "a/", "/a", "a/b", "+", "#", "/#", "+/#", "a/#", "a/+/b", "a//b",
+        ];
+        for (key, filter) in (0..).zip(&filters) {
+            trie.insert(filter, key, 'x');
+            trie.insert(filter, key + 100, 'y');
+        }
+        let mut found = Vec::new();
+        trie.for_each(|filter, &key, _| found.push((filter.to_owned(), key)));
+        found.retain(|(filter, key)| filters[*key as usize % 100] == filter);
+        assert_eq!(found.len(), filters.len() * 2);
+        let mut all: Vec<_> = found.into_iter().map(|(filter, _)| filter).collect();
+        all.sort_unstable();
+        all.dedup();
+        filters.sort_unstable();
+        assert_eq!(all, filters);
     }
 
     #[test]

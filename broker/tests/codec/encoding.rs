@@ -1,8 +1,9 @@
 //! What the server sends, byte by byte.
 
 use bluetick_broker::codec::{
-    AckKind, PublishHeader, PublishParts, encode_publish_properties, publish_len, write_ack,
-    write_connack, write_disconnect, write_pingresp, write_publish, write_suback, write_unsuback,
+    AckKind, PublishHeader, PublishParts, encode_publish_properties, publish_len, suback_len,
+    write_ack, write_connack, write_disconnect, write_pingresp, write_publish, write_suback,
+    write_unsuback,
 };
 use bluetick_broker::packet::{
     AckProperties, ConnAck, ConnAckReason, PublishProperties, QoS, Reason, Version,
@@ -42,11 +43,12 @@ fn connack() {
         shared_subscriptions_available: false,
         server_keep_alive_s: Some(30),
         response_information: Some("me".to_owned()),
+        server_reference: Some("there".to_owned()),
         reason_string: Some("ok".to_owned()),
         ..accepted()
     };
-    let expected = "20 29 00 00 26 11 0000000a 21 0014 25 00 27 00000100 12 'id' 22 0005 1f 'ok'
-        2a 00 13 001e 1a 'me'";
+    let expected = "20 31 00 00 2e 11 0000000a 21 0014 25 00 27 00000100 12 'id' 22 0005 1f 'ok'
+        2a 00 13 001e 1a 'me' 1c 'there'";
     assert_eq!(connack(Version::V5, &full), bytes(expected));
     assert_eq!(connack(Version::V4, &full), bytes("20 02 00 00"));
 }
@@ -71,7 +73,7 @@ fn connack_refusals() {
         let expected = match code {
             0x84 => vec![0x20, 2, 0, 1],
             0x85 => vec![0x20, 2, 0, 2],
-            0x80 | 0x83 | 0x88 | 0x89 | 0x8B | 0x97 | 0x9F => vec![0x20, 2, 0, 3],
+            0x80 | 0x83 | 0x88 | 0x89 | 0x8B | 0x97 | 0x9C | 0x9D | 0x9F => vec![0x20, 2, 0, 3],
             0x86 | 0x8C => vec![0x20, 2, 0, 4],
             0x87 | 0x8A | 0x98 => vec![0x20, 2, 0, 5],
             _ => vec![],
@@ -114,11 +116,16 @@ fn acknowledgements() {
 fn suback() {
     let codes = bytes("00 01 02 80 83 87 8f 91 97 9e a1 a2 8b");
     let codes: Vec<Reason> = codes.into_iter().map(Reason).collect();
-    let suback = |version| written(|out| write_suback(out, version, 10, &codes));
+    let suback = |version| written(|out| write_suback(out, version, 10, &codes, None));
+    assert!([Version::V4, Version::V5].iter().all(|of| suback_len(*of, 13) == suback(*of).len()));
     let expected = "90 0f 000a 00 01 02 80 80 80 80 80 80 80 80 80 80";
     assert_eq!(suback(Version::V4), bytes(expected));
     let expected = "90 10 000a 00 00 01 02 80 83 87 8f 91 97 9e a1 a2 80";
     assert_eq!(suback(Version::V5), bytes(expected));
+    let why =
+        |version| written(|out| write_suback(out, version, 10, &[Reason(0x87)], Some("because")));
+    assert_eq!(why(Version::V4), bytes("90 03 000a 80"));
+    assert_eq!(why(Version::V5), bytes("90 0e 000a 0a 1f 'because' 87"));
 }
 
 /// MQTT 5: [MQTT-3.11.3-2].
@@ -134,7 +141,8 @@ fn unsuback() {
 #[test]
 fn an_answer_of_more_than_127_bytes() {
     let codes = vec![Reason::SUCCESS; 200];
-    let suback = written(|out| write_suback(out, Version::V5, 1, &codes));
+    let suback = written(|out| write_suback(out, Version::V5, 1, &codes, None));
+    assert_eq!(suback.len(), suback_len(Version::V5, 200));
     assert_eq!(suback[..6], bytes("90 cb01 0001 00"));
     assert_eq!(suback.len(), 6 + 200);
 }
@@ -146,11 +154,15 @@ fn pingresp() {
 
 #[test]
 fn disconnect() {
-    let disconnect = |reason, text| written(|out| write_disconnect(out, Reason(reason), text));
+    let disconnect =
+        |reason, text| written(|out| write_disconnect(out, Reason(reason), text, None));
     assert_eq!(disconnect(0, None), bytes("e0 00"));
     assert_eq!(disconnect(0x8E, None), bytes("e0 01 8e"));
     assert_eq!(disconnect(0x8E, Some("")), bytes("e0 01 8e"));
     assert_eq!(disconnect(0x8E, Some("why")), bytes("e0 08 8e 06 1f 'why'"));
+    let moved = |why| written(|out| write_disconnect(out, Reason(0x9C), why, Some("there")));
+    assert_eq!(moved(None), bytes("e0 0a 9c 08 1c 'there'"));
+    assert_eq!(moved(Some("why")), bytes("e0 10 9c 0e 1f 'why' 1c 'there'"));
     let long = disconnect(0x8E, Some(&"é".repeat(40_000)));
     assert_eq!(long[..11], bytes("e0 85 80 04 8e 81 80 04 1f fffe"));
     assert_eq!(long.len(), 11 + 65_534);

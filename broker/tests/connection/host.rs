@@ -24,9 +24,16 @@ pub(crate) struct Anybody {
     pub(crate) wills: Arc<Mutex<Vec<HostWill>>>,
     /// Publishes to its topics, which it does not answer by itself: where to, and by what.
     pub(crate) published: Arc<Mutex<Vec<(Line, Token)>>>,
+    /// A topic or filter that nobody may use.
+    denied: Mutex<Option<String>>,
 }
 
 impl Anybody {
+    /// From now on nobody may use this one, and all others may be used.
+    pub(crate) fn deny(&self, topic: &str) {
+        *self.denied.lock().expect("no panic") = Some(topic.to_owned());
+    }
+
     pub(crate) fn broker() -> Broker<Self> {
         Broker::new(Self::default(), Limits::default())
     }
@@ -56,8 +63,8 @@ impl Host for Anybody {
         topic.starts_with("host/")
     }
 
-    fn may(&self, _: &SessionKey, _: Access, _: &str) -> bool {
-        true
+    fn may(&self, _: &SessionKey, _: Access, topic: &str) -> bool {
+        self.denied.lock().expect("no panic").as_deref() != Some(topic)
     }
 
     fn open(&self, _: Open, line: Line) -> Nothing {

@@ -2,10 +2,15 @@
 //! rather than of its session, which has tests of its own.
 
 mod buffered;
+mod client;
 mod disconnect;
 mod flood;
 mod host;
+mod packet_size;
 mod plain;
+mod retained;
+mod shares;
 mod shutdown;
 mod statements;
 mod wills;
+mod wire;

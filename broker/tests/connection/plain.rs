@@ -1,86 +1,16 @@
 //! Plain topics over connections in memory, with a keeper that says when it has kept.
 
 use bluetick_broker::keep::{KeptPlace, MemoryKeeper};
-use bluetick_broker::{Broker, Limits};
+use bluetick_broker::{Broker, Limits, Rechecked};
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::AsyncReadExt;
 
-use crate::host::{Anybody, dial};
+use crate::client::{Client, body};
+use crate::host::Anybody;
 
 fn broker(keeper: &MemoryKeeper, limits: Limits) -> Broker<Anybody> {
     let kept = keeper.kept();
     Broker::with_keeper(Anybody::default(), limits, Arc::new(keeper.clone()), kept)
-}
-
-/// A client by hand.
-struct Client(DuplexStream);
-
-impl Client {
-    /// Connects with MQTT 5 and a session that lives on for 1000 s.
-    async fn connect(broker: &Broker<Anybody>, id: &str) -> Self {
-        Self::connect_for(broker, id, 1000).await
-    }
-
-    async fn connect_for(broker: &Broker<Anybody>, id: &str, expiry_s: u32) -> Self {
-        let mut client = Self(dial(broker));
-        let mut body = b"\x00\x04MQTT\x05\x00\x00\x00\x05\x11".to_vec();
-        body.extend_from_slice(&expiry_s.to_be_bytes());
-        body.extend_from_slice(&[0, u8::try_from(id.len()).expect("short")]);
-        body.extend_from_slice(id.as_bytes());
-        client.send(&[&[0x10, u8::try_from(body.len()).expect("short")], &body[..]].concat()).await;
-        assert_eq!(client.next().await[0], 0x20);
-        client
-    }
-
-    async fn send(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).await.expect("taken");
-    }
-
-    /// The next packet: first byte and body.
-    async fn next(&mut self) -> Vec<u8> {
-        let mut header = [0; 2];
-        self.0.read_exact(&mut header).await.expect("a packet");
-        let mut body = vec![0; usize::from(header[1])];
-        self.0.read_exact(&mut body).await.expect("all of it");
-        [&header[..1], &body].concat()
-    }
-
-    /// Nothing but the answer to a PINGREQ is on its way.
-    async fn is_silent(&mut self) {
-        self.send(b"\xC0\x00").await;
-        assert_eq!(self.next().await, b"\xD0");
-    }
-
-    async fn subscribe(&mut self, filter: &str, options: u8) -> u8 {
-        let length = u8::try_from(filter.len()).expect("short");
-        let header = [0x82, 6 + length, 0, 1, 0, 0, length];
-        self.send(&[&header, filter.as_bytes(), &[options]].concat()).await;
-        self.next().await[4]
-    }
-
-    /// At QoS 1 or 2 with this packet id, at QoS 0 with 0.
-    async fn publish(&mut self, first: u8, topic: &str, packet_id: u8, body: &str) {
-        let (topic_len, body_len) = (topic.len() as u8, body.len() as u8);
-        let id: &[u8] = if packet_id == 0 { &[] } else { &[0, packet_id] };
-        let length = 3 + topic_len + id.len() as u8 + body_len;
-        let header = [first, length, 0, topic_len];
-        self.send(&[&header, topic.as_bytes(), id, &[0], body.as_bytes()].concat()).await;
-    }
-
-    /// Leaves without a word, and waits until the broker has noticed.
-    async fn lose(self, broker: &Broker<Anybody>) {
-        let before = broker.sessions().0;
-        drop(self);
-        while broker.sessions().0 == before {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-fn body(publish: &[u8]) -> String {
-    let text = publish.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric());
-    let text: Vec<u8> = text.copied().collect();
-    text.iter().rev().map(|byte| char::from(*byte)).collect()
 }
 
 #[tokio::test]
@@ -266,7 +196,7 @@ async fn a_session_that_ends_leaves_nothing_behind() {
     assert_eq!(keeper.kept().sessions.len(), 1);
     // DISCONNECT with an expiry of 0.
     bob.send(b"\xE0\x07\x00\x05\x11\x00\x00\x00\x00").await;
-    bob.0.read_to_end(&mut Vec::new()).await.expect("closed");
+    bob.stream.read_to_end(&mut Vec::new()).await.expect("closed");
     while broker.sessions().0 > 0 {
         tokio::task::yield_now().await;
     }
@@ -286,4 +216,46 @@ async fn a_subscription_is_found_after_a_publish_that_reached_nobody() {
     assert_eq!(keeper.commits(), 0);
     bob.subscribe("t", 1).await;
     assert_eq!(keeper.kept().sessions[0].subscriptions.len(), 1);
+}
+
+#[tokio::test]
+async fn rules_that_change_silence_subscriptions_that_stand_and_give_them_back() {
+    let keeper = MemoryKeeper::default();
+    let broker = broker(&keeper, Limits::default());
+    let mut bob = Client::connect(&broker, "bob").await;
+    let mut carol = Client::connect(&broker, "carol").await;
+    let mut alice = Client::connect(&broker, "alice").await;
+    bob.subscribe("a/+", 0).await;
+    bob.subscribe("b", 0).await;
+    carol.subscribe("$share/g/a/#", 0).await;
+
+    broker.host().deny("a/+");
+    assert_eq!(broker.recheck_access(), Rechecked { silenced: 1, restored: 0 });
+    alice.publish(0x30, "b", 0, "other").await;
+    assert_eq!(body(&bob.next().await), "other");
+    broker.host().deny("a/#");
+    assert_eq!(broker.recheck_access(), Rechecked { silenced: 1, restored: 1 });
+    alice.publish(0x30, "a/1", 0, "own").await;
+    assert_eq!(body(&bob.next().await), "own");
+    // Nobody of the share may have it.
+    carol.is_silent().await;
+    bob.is_silent().await;
+
+    broker.host().deny("b");
+    assert_eq!(broker.recheck_access(), Rechecked { silenced: 1, restored: 1 });
+    assert_eq!(broker.recheck_access(), Rechecked::default());
+    alice.publish(0x30, "b", 0, "denied").await;
+    alice.publish(0x30, "a/2", 0, "back").await;
+    assert_eq!(body(&bob.next().await), "back");
+    // Asked for anew, it is refused, or had from then on.
+    assert_eq!(bob.subscribe("b", 0).await, 0x87);
+
+    // Rules that changed while the server was down count as well.
+    let stopped = keeper.kept();
+    let host = Anybody::default();
+    host.deny("b");
+    let broker = Broker::with_keeper(host, Limits::default(), Arc::new(keeper.clone()), stopped);
+    assert_eq!(broker.recheck_access(), Rechecked::default());
+    broker.host().deny("nothing");
+    assert_eq!(broker.recheck_access(), Rechecked { silenced: 0, restored: 1 });
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use bluetick_broker::{Broker, Limits};
+
 use crate::host::{Anybody, dial};
+use crate::wire::{closed_after, next, send};
 
 #[tokio::test(start_paused = true)]
 async fn all_are_told_and_none_is_waited_for_in_vain() {
@@ -42,4 +45,28 @@ async fn who_does_not_take_its_goodbye_is_waited_for_until_the_grace_is_over() {
     let started = Instant::now();
     assert_eq!(broker.shutdown(Duration::from_millis(500)).await, 1);
     assert_eq!(started.elapsed(), Duration::from_millis(500));
+}
+
+/// Clients of MQTT 5 are told where to go instead, also those that come now.
+#[tokio::test(start_paused = true)]
+async fn another_server_is_named() {
+    let limits = Limits { server_reference: Some("there".to_owned()), ..Limits::default() };
+    let broker = Broker::new(Anybody::default(), limits);
+    let hello = b"\x10\x0D\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x00";
+    let hello_tight = b"\x10\x12\x00\x04MQTT\x05\x02\x00\x00\x05\x27\x00\x00\x00\x1E\x00\x00";
+    let (mut client, mut tight) = (dial(&broker), dial(&broker));
+    send(&mut client, hello).await;
+    send(&mut tight, hello_tight).await;
+    next(&mut client).await;
+    next(&mut tight).await;
+    // It came before and says who it is now.
+    let mut late = dial(&broker);
+    broker.shutdown(Duration::from_secs(5)).await;
+    let detail = b"the server ends the connection";
+    let (first, body) = next(&mut client).await;
+    assert_eq!((first, body[0]), (0xE0, 0x9C));
+    assert!(body.windows(detail.len()).any(|part| part == detail));
+    assert!(body.ends_with(b"\x1C\x00\x05there"), "{body:?}");
+    assert_eq!(closed_after(&mut tight).await, b"\xE0\x0A\x9C\x08\x1C\x00\x05there");
+    assert_eq!(closed_after(&mut late).await, b"");
 }

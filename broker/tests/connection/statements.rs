@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use bluetick_broker::Broker;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, DuplexStream};
 
 use crate::host::{Anybody, dial};
+use crate::wire::{CLEAN, V4, V5, next, packet, publish, send, subscribe, text};
 
-const V4: u8 = 4;
-const V5: u8 = 5;
-
-const CLEAN: u8 = 0x02;
 const DISCONNECT: &[u8] = b"\xE0\x00";
 
 /// A CONNECT; what follows the client id is `more`. In MQTT 5 the session is kept for 100 s
@@ -26,57 +23,6 @@ fn connect(version: u8, flags: u8, id: &str, more: &[u8]) -> Vec<u8> {
     text(&mut body, id);
     body.extend(more);
     packet(0x10, &body)
-}
-
-fn publish(version: u8, first: u8, id: u16, topic: &str, properties: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    text(&mut body, topic);
-    if first & 6 != 0 {
-        body.extend(id.to_be_bytes());
-    }
-    if version == V5 {
-        body.push(u8::try_from(properties.len()).expect("short"));
-        body.extend(properties);
-    }
-    body.push(b'x');
-    packet(first, &body)
-}
-
-fn subscribe(version: u8, filters: &[(&str, u8)]) -> Vec<u8> {
-    let mut body = vec![0, 9];
-    if version == V5 {
-        body.push(0);
-    }
-    for (filter, options) in filters {
-        text(&mut body, filter);
-        body.push(*options);
-    }
-    packet(0x82, &body)
-}
-
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(body.len()).expect("short");
-    assert!(length < 0x80, "one byte of length");
-    [&[first, length], body].concat()
-}
-
-fn text(out: &mut Vec<u8>, text: &str) {
-    out.extend(u16::try_from(text.len()).expect("short").to_be_bytes());
-    out.extend(text.as_bytes());
-}
-
-/// The next packet: its first byte and its body.
-async fn next(client: &mut DuplexStream) -> (u8, Vec<u8>) {
-    let mut header = [0; 2];
-    client.read_exact(&mut header).await.expect("a packet");
-    assert!(header[1] < 0x80, "one byte of length");
-    let mut body = vec![0; usize::from(header[1])];
-    client.read_exact(&mut body).await.expect("all of it");
-    (header[0], body)
-}
-
-async fn send(client: &mut DuplexStream, bytes: &[u8]) {
-    client.write_all(bytes).await.expect("taken");
 }
 
 /// A client that was let in, and whether its session was there.

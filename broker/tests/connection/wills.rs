@@ -121,6 +121,8 @@ async fn a_delayed_will_waits_for_the_session_to_come_back() {
     expiry.await.expect("no panic");
 }
 
+/// MQTT 5: [MQTT-3.1.2-15].
+/// MQTT 3.1.1: [MQTT-3.1.2-17].
 #[tokio::test]
 async fn a_will_that_is_to_be_retained_is() {
     let broker = Anybody::broker();

@@ -60,12 +60,17 @@ fn refusals_of_v4_are_0x80() {
     assert_eq!(pair.receive(), ["SUBACK #1 80 80 80 02"]);
 }
 
+/// MQTT 5: [MQTT-4.8.2-1], [MQTT-4.8.2-2].
 #[test]
 fn filters_that_cannot_be_had_are_refused_without_asking_the_host() {
     let deep = "a/".repeat(32);
     let long = "a".repeat(1025);
     for (filter, code) in [
         ("$share/", "8f"),
+        ("$share//a", "8f"),
+        ("$share/g", "8f"),
+        ("$share/g/", "8f"),
+        ("$share/g#/a", "8f"),
         ("$share/+/a", "8f"),
         ("a/#/b", "8f"),
         ("a+", "8f"),

@@ -142,9 +142,7 @@ impl Inner {
                 message: message.clone(),
             })
         });
-        let properties = self.mqtt5.then(|| {
-            Box::new(AckProperties { reason_string: Some(message), user_properties: Vec::new() })
-        });
+        let properties = self.mqtt5.then(|| AckProperties::because(message));
         self.line.host(HostEvent::Published { token: origin.token, reason, properties, notice });
     }
 }

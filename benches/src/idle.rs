@@ -1,4 +1,4 @@
-//! `idle`: the resident memory of a connection that has 20 chats and nothing to say.
+//! `idle`: the resident memory of a connection that has 20 chats, or one plain filter, and nothing to say.
 //!
 //! With bluetick the chats are made first: each user of a ring writes to the next ten, so that he has one
 //! chat with each of ten before and ten behind him, all delivered. Then the server is started anew, so that

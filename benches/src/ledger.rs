@@ -12,6 +12,9 @@ pub(crate) struct Ledger {
     version: Version,
     pairs: Vec<Pair>,
     window: u64,
+    qos0: bool,
+    /// At QoS 0, pairs whose receiver has got a message: the sender may send another.
+    received_of: Vec<usize>,
     /// Messages of each pair.
     quota: u64,
     /// Time is up: what is in flight is waited for, nothing more is sent.
@@ -55,6 +58,8 @@ impl Ledger {
             version: settings.version(),
             pairs: (0..count).map(pair).collect(),
             window: u64::from(workload.window()),
+            qos0: workload.is_qos0(),
+            received_of: Vec::new(),
             quota: settings.messages.div_ceil(count as u64),
             stopped: false,
             receipts_wanted: peer.tells_receipts(),
@@ -79,6 +84,19 @@ impl Ledger {
         fleet.flush()
     }
 
+    /// At QoS 0, sends as many messages as were received since the last time.
+    pub(crate) fn follow_up(&mut self, fleet: &mut Fleet) -> Result<(), Error> {
+        if self.received_of.is_empty() {
+            return Ok(());
+        }
+        for number in std::mem::take(&mut self.received_of) {
+            if !self.stopped && self.pairs[number].sent < self.quota {
+                self.send(number, fleet.out(2 * number));
+            }
+        }
+        fleet.flush()
+    }
+
     /// Takes the clock's time for the ids that follow; `stop`: nothing more is sent.
     pub(crate) fn tick(&mut self, stop: bool) {
         self.stopped |= stop;
@@ -93,7 +111,8 @@ impl Ledger {
             self.ids.put(&mut self.topic);
         }
         let body = self.body.fill(pair.sent, false);
-        put_publish(out, self.version, &self.topic, packet_id(pair.sent), body);
+        let packet_id = if self.qos0 { 0 } else { packet_id(pair.sent) };
+        put_publish(out, self.version, &self.topic, packet_id, body);
         pair.sent += 1;
         self.sent += 1;
     }
@@ -132,6 +151,12 @@ impl Ledger {
         }
         pair.received += 1;
         self.received += 1;
+        if self.qos0 {
+            // Nobody acknowledges it: that it has come says so.
+            pair.acked += 1;
+            self.acked += 1;
+            self.received_of.push(number);
+        }
         if self.receipts_wanted {
             pair.seq = json_number(payload, "seq")
                 .ok_or_else(|| Error::Wrong("a message without seq".into()))?;

@@ -139,7 +139,12 @@ impl Report {
     pub fn table(&self) -> String {
         let mut text = String::new();
         self.put_head(&mut text);
-        for workload in [Workload::OnePair, Workload::FiftyPairs] {
+        for workload in [
+            Workload::OnePair,
+            Workload::FiftyPairs,
+            Workload::OnePairQos0,
+            Workload::FiftyPairsQos0,
+        ] {
             let rows = self.pairs.iter().filter(|runs| runs.workload == workload);
             put_table(&mut text, rows, PAIRS);
         }

@@ -43,7 +43,10 @@ pub fn run(settings: Settings, mut progress: impl FnMut(&str)) -> Result<Report,
     for workload in settings.workloads() {
         let progress = &mut progress;
         match workload {
-            Workload::OnePair | Workload::FiftyPairs => {
+            Workload::OnePair
+            | Workload::FiftyPairs
+            | Workload::OnePairQos0
+            | Workload::FiftyPairsQos0 => {
                 report.pairs.extend(in_turns(settings, workload, progress, |case, _| {
                     run_pairs(workload, case.peer, settings)
                 })?);

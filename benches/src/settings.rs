@@ -23,6 +23,14 @@ pub enum Workload {
     #[value(name = "50x50")]
     #[serde(rename = "50x50")]
     FiftyPairs,
+    /// One sender, one receiver, QoS 0, 100 on their way: plain topics.
+    #[value(name = "1x1-qos0")]
+    #[serde(rename = "1x1-qos0")]
+    OnePairQos0,
+    /// Fifty of each, likewise.
+    #[value(name = "50x50-qos0")]
+    #[serde(rename = "50x50-qos0")]
+    FiftyPairsQos0,
     /// One sender with one message in flight: the latency of a PUBACK.
     Window1,
     /// Many connections with 20 chats each and nothing to say: memory.
@@ -47,6 +55,8 @@ impl Workload {
         match self {
             Workload::OnePair => "1x1",
             Workload::FiftyPairs => "50x50",
+            Workload::OnePairQos0 => "1x1-qos0",
+            Workload::FiftyPairsQos0 => "50x50-qos0",
             Workload::Window1 => "window1",
             Workload::Idle => "idle",
             Workload::FanOut => "fan-out",
@@ -60,10 +70,18 @@ impl Workload {
 
     /// Pairs of sender and receiver.
     pub fn pairs(self) -> usize {
-        if self == Workload::FiftyPairs { 50 } else { 1 }
+        match self {
+            Workload::FiftyPairs | Workload::FiftyPairsQos0 => 50,
+            _ => 1,
+        }
     }
 
-    /// What a sender may leave unacknowledged.
+    /// Whether messages are published at QoS 0; else at QoS 1.
+    pub fn is_qos0(self) -> bool {
+        matches!(self, Workload::OnePairQos0 | Workload::FiftyPairsQos0)
+    }
+
+    /// What a sender may leave unacknowledged or, at QoS 0, not yet received.
     pub fn window(self) -> u16 {
         match self {
             Workload::Window1 => 1,
@@ -261,9 +279,9 @@ impl Settings {
         let mosquitto = Case { peer: Peer::Mosquitto, size: 0 };
         let mut cases: Vec<Case> = match workload {
             Workload::OnePair | Workload::FiftyPairs => vec![bluetick, plain, mosquitto],
-            Workload::Window1 | Workload::Idle | Workload::Handshakes => {
-                vec![bluetick, mosquitto]
-            }
+            Workload::OnePairQos0 | Workload::FiftyPairsQos0 => vec![plain, mosquitto],
+            Workload::Idle => vec![bluetick, plain, mosquitto],
+            Workload::Window1 | Workload::Handshakes => vec![bluetick, mosquitto],
             Workload::FanOut => {
                 let [many, few] = two_sizes(self.members, FEW_ONLINE);
                 vec![many, few, Case { size: self.members, ..mosquitto }]

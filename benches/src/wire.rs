@@ -98,7 +98,7 @@ pub fn put_subscribe(out: &mut Vec<u8>, version: Version, packet_id: u16, filter
     put_frame(out, 0x82, &body);
 }
 
-/// Appends a PUBLISH at QoS 1.
+/// Appends a PUBLISH at QoS 1, or at QoS 0 with a packet id of 0.
 pub fn put_publish(
     out: &mut Vec<u8>,
     version: Version,
@@ -107,10 +107,12 @@ pub fn put_publish(
     payload: &[u8],
 ) {
     let properties = usize::from(version == Version::V5);
-    out.push(0x32);
-    put_length(out, 2 + topic.len() + 2 + properties + payload.len());
+    let id_bytes = packet_id.to_be_bytes();
+    let id_bytes = if packet_id == 0 { &[][..] } else { &id_bytes };
+    out.push(if packet_id == 0 { 0x30 } else { 0x32 });
+    put_length(out, 2 + topic.len() + id_bytes.len() + properties + payload.len());
     put_str(out, topic);
-    out.extend_from_slice(&packet_id.to_be_bytes());
+    out.extend_from_slice(id_bytes);
     if version == Version::V5 {
         out.push(0);
     }

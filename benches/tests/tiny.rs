@@ -24,7 +24,8 @@ fn tiny(flags: &[&str]) -> Value {
 
 #[test]
 fn the_workloads_of_plain_messaging_run_against_both_servers_in_both_versions() {
-    let only = ["--only", "1x1", "50x50", "window1", "idle", "handshakes"];
+    let only =
+        ["--only", "1x1", "50x50", "1x1-qos0", "50x50-qos0", "window1", "idle", "handshakes"];
     for flags in [&only[..], &[&["--mqtt5"], &only[..]].concat()] {
         let report = tiny(flags);
         let pairs = report["pairs"].as_array().expect("runs of pairs");
@@ -39,7 +40,11 @@ fn the_workloads_of_plain_messaging_run_against_both_servers_in_both_versions() 
                 ("1x1", "mosquitto"),
                 ("50x50", "bluetick"),
                 ("50x50", "bluetick-plain"),
-                ("50x50", "mosquitto")
+                ("50x50", "mosquitto"),
+                ("1x1-qos0", "bluetick-plain"),
+                ("1x1-qos0", "mosquitto"),
+                ("50x50-qos0", "bluetick-plain"),
+                ("50x50-qos0", "mosquitto")
             ]
             .map(|(workload, peer)| (workload.to_owned(), peer.to_owned())),
         );

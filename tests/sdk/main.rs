@@ -1,0 +1,6 @@
+//! The SDK against the real server.
+
+mod conversation;
+mod peer;
+#[path = "../support/mod.rs"]
+mod support;

@@ -44,6 +44,7 @@ pub struct Builder {
     dialect: Dialect,
     bare_acks: bool,
     own_messages: bool,
+    receipts: bool,
     presence: bool,
     typing: bool,
     manual_acks: bool,
@@ -71,6 +72,7 @@ impl Builder {
             dialect: Dialect::Json,
             bare_acks: false,
             own_messages: true,
+            receipts: true,
             presence: false,
             typing: false,
             manual_acks: false,
@@ -144,6 +146,12 @@ impl Builder {
     /// one's other devices do in any case). Default: true.
     pub fn own_messages(mut self, own: bool) -> Self {
         self.own_messages = own;
+        self
+    }
+
+    /// Whether to be told how far the others got (and oneself, on another device). Default: true.
+    pub fn receipts(mut self, receipts: bool) -> Self {
+        self.receipts = receipts;
         self
     }
 
@@ -242,6 +250,7 @@ impl Builder {
             dialect: self.dialect,
             bare_acks: self.bare_acks,
             own_messages: self.own_messages,
+            receipts: self.receipts,
             presence: self.presence,
             typing: self.typing,
             manual_acks: self.manual_acks,
@@ -256,7 +265,7 @@ impl Builder {
         let outbox = Arc::new(Outbox::open(self.outbox, user.clone(), self.limits).await?);
         let inbox = Arc::new(Inbox::default());
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let (state, connection) = watch::channel(Connection::Connecting);
+        let state = watch::Sender::new(Connection::Connecting);
         let end = Arc::new(Notify::new());
         let lifeline = Arc::new(Lifeline(end.clone()));
         let (password, last_loss) = (Password::new(self.password), Arc::new(Mutex::new(None)));
@@ -267,7 +276,7 @@ impl Builder {
             password: password.clone(),
             commands,
             lifeline: end,
-            state,
+            state: state.clone(),
             last_loss: last_loss.clone(),
         };
         tokio::spawn(Driver::new(parts).run());
@@ -275,7 +284,7 @@ impl Builder {
             user,
             outbox,
             commands: sender,
-            connection,
+            state,
             last_loss,
             password,
             requests: Semaphore::new(REQUESTS_MAX),

@@ -39,7 +39,7 @@ pub(crate) struct Inner {
     pub(crate) user: UserId,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) commands: mpsc::Sender<Command>,
-    pub(crate) connection: watch::Receiver<Connection>,
+    pub(crate) state: watch::Sender<Connection>,
     pub(crate) last_loss: Arc<Mutex<Option<String>>>,
     pub(crate) password: Password,
     pub(crate) requests: Semaphore,
@@ -209,7 +209,7 @@ impl Client {
     /// How the connection is now. [`Event::Connection`](crate::Event::Connection) tells of changes.
     #[must_use]
     pub fn connection(&self) -> Connection {
-        *self.inner.connection.borrow()
+        *self.inner.state.borrow()
     }
 
     /// Why there is no connection, in words: for people.
@@ -223,7 +223,7 @@ impl Client {
     /// # Cancel safety
     /// Nothing happens.
     pub async fn settled(&self) -> Connection {
-        let mut connection = self.inner.connection.clone();
+        let mut connection = self.inner.state.subscribe();
         let settled = |state: &Connection| state.is_online() || !state.recovers();
         match connection.wait_for(settled).await {
             Ok(state) => *state,
@@ -235,6 +235,7 @@ impl Client {
     /// [`Connection::CredentialsRefused`]. The connection that stands goes on.
     pub fn set_password(&self, password: impl Into<String>) {
         self.inner.password.set(password.into());
+        self.begin_again();
     }
 
     /// Connects now: after [`Connection::TakenOver`] or [`Connection::Rejected`], or to wait no longer
@@ -243,7 +244,21 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Closed`].
     pub async fn reconnect(&self) -> Result<(), Error> {
-        self.command(Command::Reconnect).await
+        self.command(Command::Reconnect).await?;
+        self.begin_again();
+        Ok(())
+    }
+
+    /// The state says so before the task has heard of it: who waits for [`Client::settled`] next is not
+    /// told of what is over.
+    fn begin_again(&self) {
+        self.inner.state.send_if_modified(|state| {
+            let waits = !state.recovers() && *state != Connection::Closed;
+            if waits {
+                *state = Connection::Connecting;
+            }
+            waits
+        });
     }
 
     /// What waits in the outbox, oldest first; what an earlier program left there included.

@@ -273,10 +273,12 @@ impl Driver {
     }
 
     fn leave(&mut self, link: &mut Link) -> Result<(), Congested> {
-        match link.leaving {
-            true => Ok(()),
-            false => link.leave(),
+        if link.leaving {
+            return Ok(());
         }
+        // What was dealt with before is to be known.
+        self.acknowledge(link)?;
+        link.leave()
     }
 
     fn type_in(&mut self, chat: ChatId, typing: bool, link: &mut Link) -> Result<(), Congested> {

@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) dialect: Dialect,
     pub(crate) bare_acks: bool,
     pub(crate) own_messages: bool,
+    pub(crate) receipts: bool,
     pub(crate) presence: bool,
     pub(crate) typing: bool,
     pub(crate) manual_acks: bool,
@@ -94,11 +95,13 @@ impl Settings {
         messages.nolocal = !self.own_messages;
         let mut filters = vec![
             messages,
-            Filter::new(receipts, QoS::AtLeastOnce),
             // Not at QoS 1: an answer must not wait until the application takes what came before. One that
             // is lost is asked for again.
             Filter::new(ALL_REPLIES_FILTER, QoS::AtMostOnce),
         ];
+        if self.receipts {
+            filters.push(Filter::new(receipts, QoS::AtLeastOnce));
+        }
         if self.typing {
             filters.push(Filter::new(typing, QoS::AtMostOnce));
         }
@@ -116,8 +119,12 @@ impl Settings {
         };
         let (messages, receipts, typing) = Self::names(other);
         let mut unwanted = vec![messages, receipts, typing];
+        let (_, receipts, typing) = Self::names(self.dialect);
+        if !self.receipts {
+            unwanted.push(receipts);
+        }
         if !self.typing {
-            unwanted.push(Self::names(self.dialect).2);
+            unwanted.push(typing);
         }
         if !self.presence {
             unwanted.push(ALL_PRESENCE_FILTER);

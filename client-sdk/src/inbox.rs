@@ -16,6 +16,9 @@ use crate::message::Message;
 /// Presence and typing that wait, at most: the oldest make room, as they last for moments anyway.
 const PASSING_MAX: usize = 256;
 
+/// Reports on messages that nobody waits for, at most: whoever takes no events hears the newest.
+const REPORTS_MAX: usize = 10_000;
+
 /// The stream of events of a client: take them with [`Events::next`], or as a
 /// [`Stream`](futures_core::Stream).
 ///
@@ -44,6 +47,8 @@ struct State {
     acks: Vec<Ack>,
     waker: Option<Waker>,
     closed: bool,
+    /// Nobody takes events any more.
+    abandoned: bool,
 }
 
 #[derive(Debug)]
@@ -94,6 +99,16 @@ impl Events {
     }
 }
 
+/// What would have been told is told to nobody; messages stay with the server.
+impl Drop for Events {
+    fn drop(&mut self) {
+        let mut state = self.inbox.state.lock();
+        state.abandoned = true;
+        // What is to be acknowledged is not: it may come to the next who connects.
+        state.queue.retain(|waiting| waiting.token.is_some());
+    }
+}
+
 impl futures_core::Stream for Events {
     type Item = Event;
 
@@ -104,14 +119,10 @@ impl futures_core::Stream for Events {
 
 impl Inbox {
     fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        if let Some(event) = self.take() {
-            return Poll::Ready(Some(event));
-        }
         let mut state = self.state.lock();
-        if !state.queue.is_empty() {
-            // It came between the two looks.
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+        if let Some(event) = state.take() {
+            self.taken.notify_one();
+            return Poll::Ready(Some(event));
         }
         if state.closed {
             return Poll::Ready(None);
@@ -121,14 +132,14 @@ impl Inbox {
     }
 
     fn take(&self) -> Option<Event> {
-        let mut state = self.state.lock();
-        let Waiting { event, token, manual } = state.queue.pop_front()?;
-        if let Some(token) = token.filter(|_| !manual) {
-            state.acks.push(Ack::Token(token));
-            drop(state);
-            self.taken.notify_one();
-        }
+        let event = self.state.lock().take()?;
+        self.taken.notify_one();
         Some(event)
+    }
+
+    /// How many events wait.
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().queue.len()
     }
 
     /// The application has dealt with an entry.
@@ -146,6 +157,9 @@ impl Inbox {
     /// kind: see [`State::make_room`].
     pub(crate) fn push(&self, event: Event) {
         let mut state = self.state.lock();
+        if state.abandoned {
+            return;
+        }
         state.make_room(&event);
         state.push(Waiting { event, token: None, manual: false });
     }
@@ -170,6 +184,12 @@ impl Inbox {
 }
 
 impl State {
+    fn take(&mut self) -> Option<Event> {
+        let Waiting { event, token, manual } = self.queue.pop_front()?;
+        self.acks.extend(token.filter(|_| !manual).map(Ack::Token));
+        Some(event)
+    }
+
     fn push(&mut self, waiting: Waiting) {
         self.queue.push_back(waiting);
         self.wake();
@@ -192,12 +212,24 @@ impl State {
             _ => false,
         };
         self.queue.retain(|waiting| !older(waiting));
-        let passing =
-            |waiting: &Waiting| matches!(waiting.event, Event::Presence(_) | Event::Typing(_));
-        if self.queue.iter().filter(|waiting| passing(waiting)).count() >= PASSING_MAX
-            && let Some(oldest) = self.queue.iter().position(passing)
-        {
-            self.queue.remove(oldest);
+        let passing = |event: &Event| matches!(event, Event::Presence(_) | Event::Typing(_));
+        let report = |event: &Event| {
+            matches!(event, Event::Sent(_) | Event::NotSent { .. } | Event::Missed { .. })
+        };
+        self.limit(passing, PASSING_MAX);
+        if self.limit(report, REPORTS_MAX) {
+            tracing::warn!("nobody takes events: the oldest report is dropped");
+        }
+    }
+
+    /// Makes room for one more of these, if there are so many; whether it had to.
+    fn limit(&mut self, is_one: impl Fn(&Event) -> bool, max: usize) -> bool {
+        let mut those = self.queue.iter().enumerate().filter(|(_, it)| is_one(&it.event));
+        let oldest = those.next().map(|(at, _)| at);
+        let is_full = those.count() + 1 >= max;
+        match oldest.filter(|_| is_full) {
+            Some(oldest) => self.queue.remove(oldest).is_some(),
+            None => false,
         }
     }
 }

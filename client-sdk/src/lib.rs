@@ -110,3 +110,8 @@ pub use event::{Connection, Event};
 pub use inbox::Events;
 pub use message::Message;
 pub use pending::{Pending, Sent};
+
+/// The guide's blocks of Rust are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sdk.md")]
+struct Guide;

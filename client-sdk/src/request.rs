@@ -52,9 +52,16 @@ impl Requests {
         self.waiting.insert(id, Waiting { request, whose, sent: None });
     }
 
-    /// One that has to go out (again) by now.
-    pub(crate) fn take_next(&mut self, now: Instant) -> Option<(RequestId, Request)> {
-        let due = |waiting: &Waiting| waiting.sent.is_none_or(|sent| now >= sent + REPEAT_AFTER);
+    /// One that has to go out (again) by now; those that close holes only if `repairs` may go on.
+    pub(crate) fn take_next(
+        &mut self,
+        now: Instant,
+        repairs: bool,
+    ) -> Option<(RequestId, Request)> {
+        let due = |waiting: &Waiting| {
+            waiting.sent.is_none_or(|sent| now >= sent + REPEAT_AFTER)
+                && (repairs || matches!(waiting.whose, Whose::Application(_)))
+        };
         let (id, waiting) = self.waiting.iter_mut().find(|(_, waiting)| due(waiting))?;
         waiting.sent = Some(now);
         Some((id.clone(), waiting.request.clone()))

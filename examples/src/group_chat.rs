@@ -60,7 +60,7 @@ fn describe(event: &Event) -> Option<String> {
         Event::Membership { what, .. } => match what {
             GroupEvent::Created { members, .. } => format!("{by} made it: {}", names(members)),
             GroupEvent::Added { members } => format!("{by} added {}", names(members)),
-            GroupEvent::Role { user, role } => format!("{by} made {user} {role}"),
+            GroupEvent::Role { user, role } => format!("{by} made {user} {}", role.as_str()),
             GroupEvent::Updated { title: Some(title), .. } => format!("{by} calls it {title}"),
             other => format!("{by}: {other:?}"),
         },

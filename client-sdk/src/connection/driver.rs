@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bluetick_protocol::ChatId;
+use bluetick_protocol::rpc::Request;
+use bluetick_protocol::{ChatId, RequestId};
 use parking_lot::Mutex;
 use rumqttc::v5::Event as MqttEvent;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubAck, PubAckReason, Publish};
@@ -37,6 +38,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// That one types is told no more often than this.
 const TYPING_EVERY: Duration = Duration::from_secs(3);
+
+/// Events that may wait when one more page of history is asked for, to fill a hole.
+const REPAIRED_MAX: usize = 256;
 
 /// Chats in which one types at a time; beyond, it is told more often than needed.
 const TYPING_MAX: usize = 64;
@@ -303,13 +307,19 @@ impl Driver {
             if let Some((chat, seq)) = self.reads.take_next() {
                 let outgoing = encode::read(&chat, seq, dialect);
                 link.publish(outgoing, Cargo::Read(chat, seq))?;
-            } else if let Some((id, request)) = self.requests.take_next(Instant::now()) {
+            } else if let Some((id, request)) = self.next_request() {
                 link.publish(encode::request(&id, &request), Cargo::Request(id))?;
             } else if !self.pump_entry(link)? {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// A hole is filled no faster than the application takes what was in it.
+    fn next_request(&mut self) -> Option<(RequestId, Request)> {
+        let repairs = self.parts.inbox.len() <= REPAIRED_MAX;
+        self.requests.take_next(Instant::now(), repairs)
     }
 
     /// Sends the next entry; whether there was one that may go.
@@ -440,7 +450,8 @@ impl Driver {
     /// The application has taken something.
     fn acknowledge(&mut self, link: &mut Link) -> Result<(), Congested> {
         self.take_acks(Some(link));
-        link.acknowledge()
+        link.acknowledge()?;
+        self.pump(link)
     }
 
     fn take_acks(&mut self, mut link: Option<&mut Link>) {

@@ -55,6 +55,8 @@ pub(super) struct Link {
     pub(super) packet_bytes_max: usize,
     /// Under way, in the order of their PUBLISHes; their packet id, once they have one.
     flights: VecDeque<(Option<u16>, Cargo)>,
+    /// Publishes at QoS 0 that wait for rumqttc.
+    passing: usize,
     sent_aliases: Aliases,
     taken_aliases: HashMap<u16, Bytes>,
     acks: Acks,
@@ -76,6 +78,7 @@ impl Link {
             window: 0,
             packet_bytes_max: usize::MAX,
             flights: VecDeque::new(),
+            passing: 0,
             sent_aliases: Aliases::default(),
             taken_aliases: HashMap::new(),
             acks: Acks::default(),
@@ -115,8 +118,12 @@ impl Link {
         Ok(())
     }
 
-    /// Publishes at QoS 0.
+    /// Publishes at QoS 0; if many of these wait already, it is not worth it.
     pub(super) fn tell(&mut self, outgoing: Outgoing) -> Result<(), Congested> {
+        if self.passing >= usize::from(WINDOW_MAX) {
+            return Ok(());
+        }
+        self.passing += 1;
         self.hand_over(outgoing, QoS::AtMostOnce)
     }
 
@@ -148,9 +155,9 @@ impl Link {
 
     /// rumqttc has given a PUBLISH its packet id; 0 is QoS 0.
     pub(super) fn has_gone(&mut self, packet_id: u16) {
-        if packet_id != 0
-            && let Some((id, _)) = self.flights.iter_mut().find(|(id, _)| id.is_none())
-        {
+        if packet_id == 0 {
+            self.passing = self.passing.saturating_sub(1);
+        } else if let Some((id, _)) = self.flights.iter_mut().find(|(id, _)| id.is_none()) {
             *id = Some(packet_id);
         }
     }

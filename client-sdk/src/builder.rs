@@ -275,6 +275,7 @@ impl Builder {
             inbox: inbox.clone(),
             password: password.clone(),
             commands,
+            _sender: sender.clone(),
             lifeline: end,
             state: state.clone(),
             last_loss: last_loss.clone(),

@@ -77,16 +77,16 @@ async fn what_was_said_changes() {
     soon("edited", chat.edit(of, "hello").await.expect("queued")).await.expect("sent");
     soon("reacted", chat.react(of, "👍").await.expect("queued")).await.expect("sent");
     soon("deleted", chat.delete(of).await.expect("queued")).await.expect("sent");
-    bob.find("the edit", |event| match event {
-        Event::Edited { of: seq, by } if seq == of => Some(assert_eq!(by.text(), Some("hello"))),
+    let edit = |event| match event {
+        Event::Edited { of, by } => Some((of, by.text().map(str::to_owned))),
         _ => None,
-    })
-    .await;
-    bob.find("the reaction", |event| match event {
-        Event::Reaction { to, by } if to == of => Some(assert_eq!(by.text(), Some("👍"))),
+    };
+    assert_eq!(bob.find("the edit", edit).await, (of, Some("hello".to_owned())));
+    let reaction = |event| match event {
+        Event::Reaction { to, by } => Some((to, by.text().map(str::to_owned))),
         _ => None,
-    })
-    .await;
+    };
+    assert_eq!(bob.find("the reaction", reaction).await, (of, Some("👍".to_owned())));
     let deleted = |event| match event {
         Event::Deleted { of: seq, by } => Some((seq, by.seq)),
         _ => None,

@@ -51,10 +51,6 @@ impl Peer {
         assert!(state.is_online(), "{state:?}");
     }
 
-    pub(crate) async fn next(&mut self) -> Event {
-        soon("an event", self.events.next()).await.expect("the client lives")
-    }
-
     /// The first event of which this gives something; those before are passed over.
     pub(crate) async fn find<T>(
         &mut self,

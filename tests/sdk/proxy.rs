@@ -42,6 +42,8 @@ pub(crate) enum Fate {
     CutAfter,
     /// The connection ends in the middle of it.
     CutWithin,
+    /// It passes, and then all that came on this connection so far comes once more, on another one.
+    Twice,
     Delay(Duration),
 }
 
@@ -84,10 +86,6 @@ impl Proxy {
 
     pub(crate) fn set_server(&self, server: SocketAddr) {
         self.lock().server = Some(server);
-    }
-
-    pub(crate) fn set_rule(&self, rule: impl FnMut(Passing) -> Fate + Send + 'static) {
-        self.lock().rule = Box::new(rule);
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -151,15 +149,17 @@ async fn pump(
     (connection, way): (usize, Way),
     state: &Mutex<State>,
 ) -> io::Result<()> {
+    let mut so_far = Vec::new();
     for no in 0.. {
         let packet = read_packet(&mut from).await?;
+        so_far.extend_from_slice(&packet);
         let passing = Passing { connection, way, no, kind: packet[0] >> 4 };
         let fate = (state.lock().expect("no rule panics").rule)(passing);
         let part = match fate {
             Fate::Swallow => continue,
             Fate::CutBefore => return Ok(()),
             Fate::CutWithin => &packet[..packet.len() / 2],
-            Fate::Pass | Fate::CutAfter => &packet[..],
+            Fate::Pass | Fate::CutAfter | Fate::Twice => &packet[..],
             Fate::Delay(time) => {
                 tokio::time::sleep(time).await;
                 &packet[..]
@@ -171,10 +171,20 @@ async fn pump(
             state.published += usize::from(way == Way::ToClient && passing.kind == PUBLISH);
         }
         to.write_all(part).await?;
-        if matches!(fate, Fate::CutWithin | Fate::CutAfter) {
-            return Ok(());
+        match fate {
+            Fate::CutWithin | Fate::CutAfter => return Ok(()),
+            Fate::Twice => repeat(to.peer_addr()?, &so_far).await?,
+            _ => {}
         }
     }
+    Ok(())
+}
+
+/// Connects once more, says the same, and listens until the server has answered the CONNECT.
+async fn repeat(server: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+    let (mut from, mut to) = TcpStream::connect(server).await?.into_split();
+    to.write_all(bytes).await?;
+    read_packet(&mut from).await?;
     Ok(())
 }
 

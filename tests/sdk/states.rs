@@ -8,7 +8,7 @@ use std::time::Duration;
 use bluetick_client::Connection;
 
 use crate::peer::{Peer, builder};
-use crate::proxy::{Fate, Proxy};
+use crate::proxy::{Fate, Passing, Proxy, Way};
 use crate::support::{Server, bluetick};
 
 #[tokio::test]
@@ -31,6 +31,33 @@ async fn a_takeover_is_told_and_not_fought_over() {
     let pending = first.with("bob").send("hi").await.expect("queued");
     first.client.reconnect().await.expect("told");
     crate::peer::soon("sent", pending).await.expect("sent");
+}
+
+#[tokio::test]
+async fn a_connection_that_comes_twice_doubles_nothing() {
+    const MESSAGES: u64 = 10;
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path());
+    // After the fifth message: CONNECT, SUBSCRIBE and the messages are said again by somebody else.
+    let rule = |it: Passing| match it.connection == 0 && it.way == Way::ToServer && it.no == 6 {
+        true => Fate::Twice,
+        false => Fate::Pass,
+    };
+    let proxy = Proxy::start(Some(server.address()), rule).await;
+    let mut bob = Peer::connect(server.address(), "bob").await;
+    bob.online().await;
+    let mut alice = Peer::connect(proxy.address(), "alice").await;
+    let mut all = Vec::new();
+    for count in 1..=MESSAGES {
+        all.push(alice.with("bob").send(count.to_string()).await.expect("queued"));
+    }
+    alice.state(|state| *state == Connection::TakenOver).await;
+    alice.client.reconnect().await.expect("told");
+    for (count, pending) in (1..).zip(all) {
+        let sent = crate::peer::soon("sent", pending).await.expect("sent");
+        assert_eq!(sent.seq.0, count);
+        assert_eq!(bob.message().await.text(), Some(count.to_string().as_str()));
+    }
 }
 
 fn set_password(data: &Path, user: &str, password: &str) {
@@ -73,12 +100,21 @@ async fn all_handles_gone_is_goodbye() {
         }
     };
     bob.find("alice", online(true)).await;
-    let Peer { client, events } = alice;
-    drop(events);
-    let clone = client.clone();
+    let Peer { client, mut events } = alice;
     drop(client);
-    assert!(clone.connection().is_online());
-    drop(clone);
+    // Whoever only listens needs no handle.
+    let sent = bob.with("alice").send("still there?").await.expect("queued");
+    crate::peer::soon("sent", sent).await.expect("sent");
+    let heard = async {
+        while let Some(event) = events.next().await {
+            if event.message().is_some_and(|message| message.text() == Some("still there?")) {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(crate::peer::soon("a message", heard).await);
+    drop(events);
     // DISCONNECT, rather than a loss: it is told at once, with the time.
     assert!(bob.find("her goodbye", online(false)).await.last_seen_ms.is_some());
 }

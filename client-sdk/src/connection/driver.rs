@@ -52,7 +52,10 @@ pub(crate) struct Parts {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) password: Password,
     pub(crate) commands: mpsc::Receiver<Command>,
-    /// All handles are gone.
+    /// So that there is an end to `commands` only with `lifeline`: whoever has dropped all clients may
+    /// still take events.
+    pub(crate) _sender: mpsc::Sender<Command>,
+    /// All handles and the events are gone.
     pub(crate) lifeline: Arc<Notify>,
     pub(crate) state: watch::Sender<Connection>,
     /// Why the connection was last lost.

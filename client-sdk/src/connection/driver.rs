@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::backoff::{Backoff, Clocks};
 use super::ledger::Ledger;
-use super::link::{Cargo, Congested, Link};
+use super::link::{Broken, Cargo, Link};
 use super::loss::{Loss, TOO_LARGE};
 use super::reads::Reads;
 use super::{Command, Settings, encode};
@@ -257,7 +257,7 @@ impl Driver {
         self.clocks.jumped(SystemTime::now(), Instant::now())
     }
 
-    fn command(&mut self, command: Command, link: Option<&mut Link>) -> Result<(), Congested> {
+    fn command(&mut self, command: Command, link: Option<&mut Link>) -> Result<(), Broken> {
         match (command, link) {
             (Command::Read { chat, seq, answer }, link) => {
                 self.reads.add(chat, seq, answer);
@@ -279,7 +279,7 @@ impl Driver {
         }
     }
 
-    fn leave(&mut self, link: &mut Link) -> Result<(), Congested> {
+    fn leave(&mut self, link: &mut Link) -> Result<(), Broken> {
         if link.leaving {
             return Ok(());
         }
@@ -288,7 +288,7 @@ impl Driver {
         link.leave()
     }
 
-    fn type_in(&mut self, chat: ChatId, typing: bool, link: &mut Link) -> Result<(), Congested> {
+    fn type_in(&mut self, chat: ChatId, typing: bool, link: &mut Link) -> Result<(), Broken> {
         let now = Instant::now();
         let told = self.typing.get(&chat);
         let is_news = told.is_none_or(|(was, at)| *was != typing || now >= *at + TYPING_EVERY);
@@ -304,7 +304,7 @@ impl Driver {
     }
 
     /// Sends what there is room for: marks and requests first, as they are few.
-    fn pump(&mut self, link: &mut Link) -> Result<(), Congested> {
+    fn pump(&mut self, link: &mut Link) -> Result<(), Broken> {
         let dialect = self.parts.settings.dialect;
         while link.has_room() {
             if let Some((chat, seq)) = self.reads.take_next() {
@@ -326,7 +326,7 @@ impl Driver {
     }
 
     /// Sends the next entry; whether there was one that may go.
-    fn pump_entry(&mut self, link: &mut Link) -> Result<bool, Congested> {
+    fn pump_entry(&mut self, link: &mut Link) -> Result<bool, Broken> {
         if let Some(until) = link.hold {
             // Those under way first: what was refused goes out again before what follows it.
             if link.has_entries() || Instant::now() < until {
@@ -346,7 +346,7 @@ impl Driver {
     }
 
     /// Something has happened on the connection; whether it is over.
-    fn handle(&mut self, event: MqttEvent, link: &mut Link) -> Result<bool, Congested> {
+    fn handle(&mut self, event: MqttEvent, link: &mut Link) -> Result<bool, Broken> {
         match event {
             MqttEvent::Incoming(Packet::ConnAck(connack)) => self.begin(&connack, link)?,
             MqttEvent::Incoming(Packet::PubAck(puback)) => {
@@ -372,7 +372,7 @@ impl Driver {
     }
 
     /// CONNACK.
-    fn begin(&mut self, connack: &ConnAck, link: &mut Link) -> Result<(), Congested> {
+    fn begin(&mut self, connack: &ConnAck, link: &mut Link) -> Result<(), Broken> {
         let session_present = connack.session_present;
         link.begin(connack);
         self.backoff.succeed(Instant::now());
@@ -439,10 +439,10 @@ impl Driver {
     }
 
     /// A PUBLISH.
-    fn arrive(&mut self, publish: &Publish, link: &mut Link) -> Result<(), Congested> {
-        let topic = link.topic_of(publish);
-        let topic = topic.as_deref().and_then(|topic| std::str::from_utf8(topic).ok());
-        let token = self.take_in(topic.unwrap_or_default(), &publish.payload);
+    fn arrive(&mut self, publish: &Publish, link: &mut Link) -> Result<(), Broken> {
+        let topic = link.topic_of(publish)?;
+        let topic = std::str::from_utf8(&topic).unwrap_or_default();
+        let token = self.take_in(topic, &publish.payload);
         if publish.qos == QoS::AtLeastOnce {
             link.owe(publish.pkid, token);
         }
@@ -451,7 +451,7 @@ impl Driver {
     }
 
     /// The application has taken something.
-    fn acknowledge(&mut self, link: &mut Link) -> Result<(), Congested> {
+    fn acknowledge(&mut self, link: &mut Link) -> Result<(), Broken> {
         self.take_acks(Some(link));
         link.acknowledge()?;
         self.pump(link)

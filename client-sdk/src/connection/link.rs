@@ -13,6 +13,7 @@ use rumqttc::v5::mqttbytes::v5::{ConnAck, Filter, Publish};
 use rumqttc::v5::{AsyncClient, ClientError, EventLoop, MqttOptions};
 
 use super::encode::Outgoing;
+use super::options::ALIASES_MAX;
 use crate::inbox::Token;
 
 /// Publishes under way, at most: enough for 1,000 messages a second at a round trip of 30 ms. The server's
@@ -34,15 +35,20 @@ pub(super) enum Cargo {
     Request(RequestId),
 }
 
-/// rumqttc takes no more. As its queue has room for all that may be under way, this is a mistake, and the
-/// connection is made anew.
+/// Why a connection cannot go on, and is made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the queue of the connection is full")]
-pub(super) struct Congested;
+pub(super) enum Broken {
+    /// rumqttc takes no more: a mistake, as its queue has room for all that may be under way.
+    #[error("the queue of the connection is full")]
+    Congested,
+    /// The server's mistake; to acknowledge what cannot be read would lose it.
+    #[error("the server has used a topic alias that it had not set")]
+    Alias,
+}
 
-impl From<ClientError> for Congested {
+impl From<ClientError> for Broken {
     fn from(_: ClientError) -> Self {
-        Self
+        Self::Congested
     }
 }
 
@@ -112,14 +118,14 @@ impl Link {
     }
 
     /// Publishes at QoS 1.
-    pub(super) fn publish(&mut self, outgoing: Outgoing, cargo: Cargo) -> Result<(), Congested> {
+    pub(super) fn publish(&mut self, outgoing: Outgoing, cargo: Cargo) -> Result<(), Broken> {
         self.hand_over(outgoing, QoS::AtLeastOnce)?;
         self.flights.push_back((None, cargo));
         Ok(())
     }
 
     /// Publishes at QoS 0; if many of these wait already, it is not worth it.
-    pub(super) fn tell(&mut self, outgoing: Outgoing) -> Result<(), Congested> {
+    pub(super) fn tell(&mut self, outgoing: Outgoing) -> Result<(), Broken> {
         if self.passing >= usize::from(WINDOW_MAX) {
             return Ok(());
         }
@@ -127,7 +133,7 @@ impl Link {
         self.hand_over(outgoing, QoS::AtMostOnce)
     }
 
-    fn hand_over(&mut self, outgoing: Outgoing, qos: QoS) -> Result<(), Congested> {
+    fn hand_over(&mut self, outgoing: Outgoing, qos: QoS) -> Result<(), Broken> {
         let Outgoing { mut topic, alias, payload, mut properties } = outgoing;
         if alias && let Some((number, is_known)) = self.sent_aliases.of(&topic) {
             properties.topic_alias = Some(number);
@@ -139,16 +145,16 @@ impl Link {
         Ok(())
     }
 
-    pub(super) fn subscribe(&self, filters: Vec<Filter>) -> Result<(), Congested> {
+    pub(super) fn subscribe(&self, filters: Vec<Filter>) -> Result<(), Broken> {
         Ok(self.mqtt.try_subscribe_many(filters)?)
     }
 
-    pub(super) fn unsubscribe(&self, filter: &str) -> Result<(), Congested> {
+    pub(super) fn unsubscribe(&self, filter: &str) -> Result<(), Broken> {
         Ok(self.mqtt.try_unsubscribe(filter)?)
     }
 
     /// Says goodbye.
-    pub(super) fn leave(&mut self) -> Result<(), Congested> {
+    pub(super) fn leave(&mut self) -> Result<(), Broken> {
         self.leaving = true;
         Ok(self.mqtt.try_disconnect()?)
     }
@@ -173,18 +179,18 @@ impl Link {
         self.flights.pop_front().map(|(_, cargo)| cargo)
     }
 
-    /// The topic of a PUBLISH that came, whether it says it or has an alias for it; `None`: the alias is
-    /// unknown, which is the server's mistake.
-    pub(super) fn topic_of(&mut self, publish: &Publish) -> Option<Bytes> {
+    /// The topic of a PUBLISH that came, whether it says it or has an alias for it.
+    pub(super) fn topic_of(&mut self, publish: &Publish) -> Result<Bytes, Broken> {
         let alias = publish.properties.as_ref().and_then(|it| it.topic_alias);
-        match (alias, publish.topic.is_empty()) {
-            (Some(alias), true) => self.taken_aliases.get(&alias).cloned(),
-            (Some(alias), false) => {
-                self.taken_aliases.insert(alias, publish.topic.clone());
-                Some(publish.topic.clone())
-            }
-            (None, _) => Some(publish.topic.clone()),
+        let Some(alias) = alias else { return Ok(publish.topic.clone()) };
+        if publish.topic.is_empty() {
+            return self.taken_aliases.get(&alias).cloned().ok_or(Broken::Alias);
         }
+        if alias > ALIASES_MAX {
+            return Err(Broken::Alias);
+        }
+        self.taken_aliases.insert(alias, publish.topic.clone());
+        Ok(publish.topic.clone())
     }
 
     /// A PUBLISH at QoS 1 is to be acknowledged when this is dealt with; `None`: it is.
@@ -200,7 +206,7 @@ impl Link {
     }
 
     /// Sends the PUBACKs that may go: in the order of the PUBLISHes (MQTT 5.0, 4.6).
-    pub(super) fn acknowledge(&mut self) -> Result<(), Congested> {
+    pub(super) fn acknowledge(&mut self) -> Result<(), Broken> {
         while let Some(packet_id) = self.acks.next() {
             let publish = Publish { qos: QoS::AtLeastOnce, pkid: packet_id, ..Publish::default() };
             self.mqtt.try_ack(&publish)?;
@@ -261,6 +267,8 @@ impl Aliases {
 
 #[cfg(test)]
 mod tests {
+    use rumqttc::v5::mqttbytes::v5::PublishProperties;
+
     use super::*;
 
     #[test]
@@ -273,6 +281,21 @@ mod tests {
         acks.done.insert(Token(1));
         let all: Vec<_> = std::iter::from_fn(|| acks.next()).collect();
         assert_eq!((all, acks.done.len()), (vec![1, 2, 3, 4], 0));
+    }
+
+    #[test]
+    fn an_alias_that_was_not_set_is_not_passed_over() {
+        let (mut link, _) = Link::new(MqttOptions::new("d", "h", 1), 1);
+        let publish = |topic: &str, alias| {
+            let properties = PublishProperties { topic_alias: alias, ..Default::default() };
+            Publish::new(topic, QoS::AtLeastOnce, "", Some(properties))
+        };
+        assert_eq!(link.topic_of(&publish("", Some(1))), Err(Broken::Alias));
+        assert_eq!(link.topic_of(&publish("a", Some(1))), Ok(Bytes::from("a")));
+        assert_eq!(link.topic_of(&publish("", Some(1))), Ok(Bytes::from("a")));
+        assert_eq!(link.topic_of(&publish("b", None)), Ok(Bytes::from("b")));
+        let beyond = Some(ALIASES_MAX + 1);
+        assert_eq!(link.topic_of(&publish("c", beyond)), Err(Broken::Alias));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::builder::Dialect;
 const CONNECT_TIMEOUT_S: u64 = 10;
 
 /// Topics that the server may give a number.
-const ALIASES_MAX: u16 = 64;
+pub(super) const ALIASES_MAX: u16 = 64;
 
 /// All that is set once.
 #[derive(Debug, Clone)]

@@ -1,53 +1,41 @@
-//! Two users, one message, three ticks. Usage: `hello [HOST [PORT]]`, with a server started by
-//! `make run`.
+//! Two users, one message, three ticks. Usage: `hello [URL]`, with a server started by `make run`.
 
 use std::error::Error;
 
-use bluetick_client::{Client, Event, Options, Seq, UserId};
+use bluetick_client::{Client, Event, UserId};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut words = std::env::args().skip(1);
-    let host = words.next().unwrap_or_else(|| "127.0.0.1".to_owned());
-    let port = words.next().map_or(Ok(1883), |port| port.parse())?;
-    let connect = |name: &str| -> Result<_, Box<dyn Error>> {
-        Ok(Client::connect(Options {
-            host: host.clone(),
-            port,
-            user: UserId::try_from(name)?,
-            device: format!("{name}-hello"),
-            password: String::new(),
-        }))
-    };
-    let (alice, mut alice_events) = connect("alice")?;
-    let (bob, mut bob_events) = connect("bob")?;
+    let url = std::env::args().nth(1).unwrap_or_else(|| "mqtt://127.0.0.1".to_owned());
+    let connect = |name| Client::builder(&url).user(name).device("hello").connect();
+    let (alice, mut to_alice) = connect("alice").await?;
+    let (bob, mut to_bob) = connect("bob").await?;
 
-    let sent = alice.send_to(&UserId::try_from("bob")?, b"hello, bob").await?;
+    let sent = alice.chat_with(bob.user()).send("hello, bob").await?.await?;
     println!("alice: \u{2713} stored with seq {}", sent.seq);
-
-    let message = loop {
-        if let Some(Event::Message(message)) = bob_events.next().await
-            && message.seq == sent.seq
+    while let Some(event) = to_bob.next().await {
+        if let Event::Message(message) = event
+            && message.id == Some(sent.id)
         {
-            break message;
-        }
-    };
-    println!("bob got: {}", String::from_utf8_lossy(&message.body()?.unwrap_or_default()));
-    bob.read(&message.chat, message.seq).await?;
-
-    let mut told = Seq::ZERO;
-    loop {
-        match alice_events.next().await {
-            Some(Event::Receipt(receipt)) if receipt.read >= sent.seq => {
-                println!("alice: \u{2713}\u{2713} read by {}", receipt.user);
-                return Ok(());
-            }
-            Some(Event::Receipt(receipt)) if receipt.delivered >= sent.seq && told < sent.seq => {
-                told = receipt.delivered;
-                println!("alice: \u{2713}\u{2713} delivered to {}", receipt.user);
-            }
-            Some(_) => {}
-            None => return Err("the client has ended".into()),
+            println!("bob got: {}", message.text().unwrap_or_default());
+            bob.chat(&message.chat).read(message.seq).await?;
+            break;
         }
     }
+    while let Some(event) = to_alice.next().await {
+        let Event::Receipt(receipt) = event else { continue };
+        if receipt.read >= sent.seq && is(&receipt.user, "bob") {
+            println!("alice: \u{2713}\u{2713} read by bob");
+            break;
+        } else if receipt.delivered >= sent.seq && is(&receipt.user, "bob") {
+            println!("alice: \u{2713}\u{2713} delivered to bob");
+        }
+    }
+    alice.close().await;
+    bob.close().await;
+    Ok(())
+}
+
+fn is(user: &UserId, name: &str) -> bool {
+    user.as_str() == name
 }

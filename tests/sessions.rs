@@ -86,8 +86,9 @@ fn the_expiry_of_disconnect_is_the_one_that_counts() {
     let data_dir = dir.path().to_str().expect("UTF-8");
     let asked = ["inspect", "device", "alice", "device", "--json", "--data-dir", data_dir];
     let inspected = run(bluetick().args(asked));
+    assert!(inspected.status.success(), "{}", err(&inspected));
     let first = out(&inspected).lines().next().unwrap_or_default().to_owned();
-    let device: Value = serde_json::from_str(&first).expect(&err(&inspected));
+    let device: Value = serde_json::from_str(&first).expect("JSON");
     assert_eq!(device["expiry_s"], 4000, "{device}");
 }
 

@@ -137,7 +137,7 @@ async fn a_will_that_is_to_be_retained_is() {
     assert_eq!(heard[9], 0x31, "a retained PUBLISH at QoS 0");
 }
 
-/// MQTT 5: [MQTT-3.14.4-3]. A client says goodbye and is back before the server has read that.
+/// A client says goodbye and is back before the server has read that.
 #[tokio::test(start_paused = true)]
 async fn a_goodbye_counts_that_is_read_only_when_the_client_is_back() {
     let broker = Anybody::broker();

@@ -101,14 +101,14 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         Some(parked) => shared.park_plain(&key, &mailbox, parked),
         None => shared.end_plain(&key, &plain, &mailbox, |_| std::mem::take(&mut taken)),
     }
+    let expiry_s = parked.as_ref().map_or(0, Parked::expiry_s);
     if let Some(will) = will {
-        let expiry_s = parked.as_ref().map_or(0, Parked::expiry_s);
         match will.delay_s.min(expiry_s) {
             0 => shared.publish_will(&key, *will),
             wait_s => shared.wills.keep(key.clone(), now + u64::from(wait_s) * 1000, will),
         }
     }
-    host.close(host::Ended { lives_on: parked.is_some(), goodbye, silent_ms });
+    host.close(host::Ended { expiry_s, goodbye, silent_ms });
     shared.registry.release(&key, claim, parked, now);
 }
 
@@ -174,7 +174,12 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         loop {
             self.lend_buffer();
             self.session.handle_clock(self.shared.now());
-            self.handle_mail()?;
+            if let Err(close) = self.handle_mail() {
+                if close.reason == Reason::SESSION_TAKEN_OVER {
+                    self.hear_out().await?;
+                }
+                return Err(close.into());
+            }
             self.shared.give_retained(self.session.key(), &self.mailbox);
             let stalled = self.handle_inbox()?;
             self.carry_out()?;
@@ -203,6 +208,29 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
                     timer.as_mut().reset(deadline);
                 }
             }
+        }
+    }
+
+    /// A client that says goodbye may be back before that is read. What it has sent until it is
+    /// taken over counts, as far as it is there: an ordered end has no will.
+    async fn hear_out(&mut self) -> Result<(), Close> {
+        let mut bytes_left = self.shared.limits.packet_bytes_max;
+        loop {
+            let stalled = self.handle_inbox()?;
+            self.carry_out()?;
+            if stalled || bytes_left == 0 || !self.wants_read() {
+                return Ok(());
+            }
+            let read = tokio::select! {
+                biased;
+                read = self.wire.read() => read.unwrap_or(0),
+                () = std::future::ready(()) => 0,
+            };
+            if read == 0 {
+                return Ok(());
+            }
+            Stats::add(&self.shared.stats.bytes_in, read as u64);
+            bytes_left = bytes_left.saturating_sub(read);
         }
     }
 

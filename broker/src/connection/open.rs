@@ -93,7 +93,8 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         }
         Err(reason) => {
             // The host cannot now; the session is as it was and may be resumed later.
-            host.close(Ended { lives_on: true, goodbye: false, silent_ms: 0 });
+            let expiry_s = resumed.map_or(0, |(_, expiry_s)| expiry_s);
+            host.close(Ended { expiry_s, goodbye: false, silent_ms: 0 });
             claim.mailbox.set_offline();
             let mut parked = resumed.and_then(|(_, expiry_s)| session.park_for(expiry_s));
             if let Some(parked) = &mut parked {

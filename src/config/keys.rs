@@ -364,8 +364,8 @@ pub(super) const KEYS: &[Key] = &[
         number(0, 100_000_000),
         &["100000"],
         "Retained messages. One more is refused (0x97) if it comes at QoS 1 or 2 of MQTT 5, else it is
-         delivered and not retained; both are counted. 0: none are. 100000: a topic each of that
-         many devices.",
+         delivered and not retained; both are counted. 0: clients of MQTT 5 are told that nothing is
+         retained. 100000: a topic each of that many devices.",
     ),
     key(
         "limits.retained_bytes_max",

@@ -144,6 +144,10 @@ fn check_connect<H: Host>(shared: &Shared<H>, connect: &Connect) -> Option<Reaso
         Some(Reason::QUOTA_EXCEEDED)
     } else if connect.will.as_ref().is_some_and(|will| !topic::is_valid_name(&will.topic)) {
         Some(Reason::TOPIC_NAME_INVALID)
+    } else if connect.will.as_ref().is_some_and(|will| will.retain)
+        && limits.retained_messages_max == 0
+    {
+        Some(Reason::RETAIN_NOT_SUPPORTED)
     } else {
         None
     }
@@ -209,6 +213,7 @@ fn why(reason: Reason) -> Option<&'static str> {
         Reason::BAD_AUTHENTICATION_METHOD => "there is no enhanced authentication here",
         Reason::QUOTA_EXCEEDED => "too many user properties",
         Reason::TOPIC_NAME_INVALID => "the will's topic is not a valid topic name",
+        Reason::RETAIN_NOT_SUPPORTED => "nothing is retained here, and so no will",
         Reason::PACKET_TOO_LARGE => "the maximum packet size has no room for a CONNACK",
         Reason::SERVER_UNAVAILABLE => "the server cannot store at the moment: try again later",
         _ => return None,

@@ -80,7 +80,7 @@ pub trait Directory: Send + Sync + 'static {
 /// What an operator may set.
 #[derive(Debug, Clone)]
 pub struct BridgeOptions {
-    /// The largest body of a message, bytes. A larger one is refused (0x95).
+    /// The largest body of a message, bytes. A larger one is refused (0x83).
     pub message_bytes_max: usize,
     /// How many members a group may have. One more is refused (0x97).
     pub group_members_max: u32,

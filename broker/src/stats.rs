@@ -19,8 +19,14 @@ pub struct Stats {
     pub handshakes_failed: AtomicU64,
     /// Connections closed because of what the client sent.
     pub protocol_errors: AtomicU64,
+    /// Connections closed because a packet did not come to its end, or what was sent was not taken.
+    pub stalled: AtomicU64,
     /// Clients that were not let in.
     pub logins_refused: AtomicU64,
+    /// Clients that were not let in because their user has as many sessions as one may.
+    pub sessions_refused: AtomicU64,
+    /// Subscriptions that were one too many, for the session or for all.
+    pub subscriptions_refused: AtomicU64,
     /// Publishes, subscriptions and wills to plain topics that the host did not allow.
     pub access_denied: AtomicU64,
     /// Packets received.
@@ -73,7 +79,10 @@ impl Default for Stats {
             handshakes_refused: AtomicU64::default(),
             handshakes_failed: AtomicU64::default(),
             protocol_errors: AtomicU64::default(),
+            stalled: AtomicU64::default(),
             logins_refused: AtomicU64::default(),
+            sessions_refused: AtomicU64::default(),
+            subscriptions_refused: AtomicU64::default(),
             access_denied: AtomicU64::default(),
             packets_in: Packets::default(),
             packets_out: Packets::default(),
@@ -101,14 +110,17 @@ impl Default for Stats {
 impl Stats {
     /// The counters of limits that were reached, by the name of the counter.
     #[must_use]
-    pub fn limits_reached(&self) -> [(&'static str, u64); 11] {
+    pub fn limits_reached(&self) -> [(&'static str, u64); 14] {
         [
             ("connections_refused", &self.connections_refused),
             ("connect_timeouts", &self.connect_timeouts),
             ("handshakes_refused", &self.handshakes_refused),
             ("handshakes_failed", &self.handshakes_failed),
             ("protocol_errors", &self.protocol_errors),
+            ("stalled", &self.stalled),
             ("logins_refused", &self.logins_refused),
+            ("sessions_refused", &self.sessions_refused),
+            ("subscriptions_refused", &self.subscriptions_refused),
             ("access_denied", &self.access_denied),
             ("plain_dropped", &self.plain_dropped),
             ("retained_refused", &self.retained_refused),

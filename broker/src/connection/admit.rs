@@ -61,7 +61,7 @@ pub(super) async fn admit<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     };
     shared.host.authenticate(attempt, mailbox.set_online());
     let user = loop {
-        let events = mailbox.take(0).events;
+        let events = mailbox.take(0, 0).events;
         let answer = events.into_iter().find_map(|event| match event {
             HostEvent::Authenticated(answer) => Some(answer),
             _ => None,
@@ -94,7 +94,7 @@ async fn read_connect<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
 ) -> Result<Box<Connect>, Refusal> {
     loop {
-        match codec::decode(&wire.inbox, None, shared.limits.packet_bytes_max) {
+        match codec::decode(&wire.inbox, None, shared.limits.connect_bytes_max) {
             Ok(Some((Packet::Connect(connect), length))) => {
                 shared.stats.packets_in.count(CONNECT);
                 wire.inbox.drain(..length);
@@ -137,7 +137,11 @@ fn check_connect<H: Host>(shared: &Shared<H>, connect: &Connect) -> Option<Reaso
         Some(Reason::CLIENT_ID_NOT_VALID)
     } else if connect.user_properties.len() > limits.user_properties_max {
         Some(Reason::QUOTA_EXCEEDED)
-    } else if connect.will.as_ref().is_some_and(|will| !topic::is_valid_name(&will.topic)) {
+    } else if connect.will.as_ref().is_some_and(|will| {
+        !topic::is_valid_name(&will.topic)
+            || will.topic.len() > limits.topic_bytes_max
+            || topic::depth(&will.topic) > limits.topic_levels_max
+    }) {
         Some(Reason::TOPIC_NAME_INVALID)
     } else {
         None

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::open::Online;
+use super::stall::Stall;
 use super::wire::{READ_BYTES, Wire, count_if_malformed};
 use crate::broker::Shared;
 use crate::codec;
@@ -20,8 +21,9 @@ use crate::host::{self, Access, Host, HostEvent, HostPublish, HostSession, Token
 use crate::keep::{Change, SessionRef};
 use crate::mailbox::{Line, Mailbox, Stop, Word};
 use crate::packet::{FilterRequest, QoS, Reason, Version};
-use crate::plain::{self, Asker, Published};
+use crate::plain::{self, Asker, Published, Subscribed};
 use crate::retained::Cursor;
+use crate::router::TooMany;
 use crate::session::{Call, Close, Finished, Parked, Session};
 use crate::stats::{Load, LoadOf, Stats};
 use crate::sys;
@@ -62,6 +64,8 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         timed: VecDeque::new(),
         read_at: Instant::now(),
         plain_left: 0,
+        plain_ready: false,
+        stall: Stall::default(),
         load: Load::new(&shared.stats),
     };
     let ended = match driver.drive().await {
@@ -160,6 +164,9 @@ struct Driver<'a, H: Host, S> {
     read_at: Instant,
     /// Messages of plain topics that the mailbox still has.
     plain_left: usize,
+    /// The next of them can be taken.
+    plain_ready: bool,
+    stall: Stall,
     load: Load<'a>,
     /// Subscriptions that are being stored and want what is retained then.
     cursors: Vec<(Token, Cursor)>,
@@ -174,34 +181,61 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
             self.lend_buffer();
             self.session.handle_clock(self.shared.now());
             self.handle_mail()?;
-            self.shared.give_retained(self.session.key(), &self.mailbox);
+            let looked = self.shared.give_retained(self.session.key(), &self.mailbox);
             let stalled = self.handle_inbox()?;
             self.carry_out()?;
             self.count_written();
             self.write_now().await?;
             self.count_load();
             self.return_buffer();
+            if self.session.has_more(self.plain_ready) {
+                // What was written has made room, of which nobody else tells.
+                self.mailbox.wake();
+            }
+            if looked {
+                // There may be a million topics that one subscription wants looked at.
+                tokio::task::yield_now().await;
+            }
             let wants_read = self.wants_read();
             if stalled && wants_read {
                 // What was read waited for room in the window, and there is some again.
                 continue;
             }
-            let Self { shared, wire, session, mailbox, counted, .. } = self;
+            if self.stall.due(self.shared.limits.stall_timeout_ms).is_some() {
+                let deadline = self.deadline();
+                if deadline < timer.deadline() {
+                    timer.as_mut().reset(deadline);
+                }
+            }
+            let Self { shared, wire, session, mailbox, counted, stall, .. } = self;
             tokio::select! {
                 biased;
                 moved = wire.wait(wants_read, &mut session.transmit) => {
                     let moved = moved?;
                     *counted = session.transmit.len();
+                    stall.sent(*counted > 0, moved.written > 0, shared.now());
                     Stats::add(&shared.stats.bytes_in, moved.read as u64);
                     Stats::add(&shared.stats.bytes_out, moved.written as u64);
                 }
                 () = mailbox.wait() => {}
                 () = &mut timer => {
-                    self.session.handle_timeout(self.shared.now())?;
+                    self.handle_timeout()?;
                     let deadline = self.deadline();
                     timer.as_mut().reset(deadline);
                 }
             }
+        }
+    }
+
+    fn handle_timeout(&mut self) -> Result<(), Close> {
+        let now = self.shared.now();
+        self.session.handle_timeout(now)?;
+        match self.stall.over(self.shared.limits.stall_timeout_ms, now) {
+            Some(close) => {
+                Stats::add(&self.shared.stats.stalled, 1);
+                Err(close)
+            }
+            None => Ok(()),
         }
     }
 
@@ -212,16 +246,20 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
     }
 
     fn handle_mail(&mut self) -> Result<(), Close> {
-        let mail = self.mailbox.take(self.session.plain_room());
+        let mail = self.mailbox.take(self.session.plain_room(), self.session.bytes_room());
         for event in mail.events {
             if let HostEvent::Published { token, .. } = &event {
                 self.unanswered.retain(|asked| asked != token);
             }
             self.session.handle_event(event)?;
         }
-        self.plain_left = mail.plain_left;
+        (self.plain_left, self.plain_ready) = (mail.plain_left, mail.plain_ready);
         if mail.news {
             self.session.handle_news();
+        }
+        let refused = self.session.take_subscriptions_refused();
+        if refused > 0 {
+            Stats::add(&self.shared.stats.subscriptions_refused, refused);
         }
         let notices_dropped = self.session.take_notices_dropped();
         if notices_dropped > 0 {
@@ -317,6 +355,9 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         } else {
             inbox.drain(..at);
         }
+        // Nobody owes what is not read.
+        let partial = !inbox.is_empty() && !stalled && self.session.wants_read();
+        self.stall.heard(partial, at > 0, self.shared.now());
         Ok(stalled)
     }
 
@@ -466,11 +507,17 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         let later = (self.line.clone(), token, receiver);
         let cursor = plain::cursor(&request, subscription_id, renewed);
         let mailbox = &self.mailbox;
-        if self.shared.subscribe_plain(&key, &request, subscription_id, mailbox, later) {
-            self.cursors.extend(cursor.map(|cursor| (token, cursor)));
-        } else {
-            mailbox.with_queue(|queue| queue.cursors.extend(cursor));
-            self.session.handle_subscribed(token, Reason(request.qos as u8), false);
+        match self.shared.subscribe_plain(&key, &request, subscription_id, mailbox, later) {
+            Ok(Subscribed::Later) => self.cursors.extend(cursor.map(|cursor| (token, cursor))),
+            Ok(Subscribed::Now) => {
+                mailbox.with_queue(|queue| queue.cursors.extend(cursor));
+                self.session.handle_subscribed(token, Reason(request.qos as u8), false);
+            }
+            Err(TooMany) => {
+                Stats::add(&self.shared.stats.subscriptions_refused, 1);
+                self.session.handle_subscribed(token, Reason::QUOTA_EXCEEDED, false);
+                return;
+            }
         }
         if is_sys {
             self.shared.give_sys(&request, subscription_id, &self.mailbox);
@@ -482,7 +529,8 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         // Without a keep-alive nothing is due: far away, and then looked at again.
         const FAR: u64 = 24 * 3600 * 1000;
         let now = self.shared.now();
-        let due = self.session.poll_timeout().unwrap_or(now + FAR);
+        let stalled = self.stall.due(self.shared.limits.stall_timeout_ms);
+        let due = self.session.poll_timeout().into_iter().chain(stalled).min().unwrap_or(now + FAR);
         Instant::now() + Duration::from_millis(due.saturating_sub(now))
     }
 
@@ -490,6 +538,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
     async fn write_now(&mut self) -> io::Result<()> {
         let written = self.wire.write_now(&mut self.session.transmit).await?;
         self.counted = self.session.transmit.len();
+        self.stall.sent(self.counted > 0, written > 0, self.shared.now());
         Stats::add(&self.shared.stats.bytes_out, written as u64);
         Ok(())
     }

@@ -4,6 +4,7 @@
 mod admit;
 mod driver;
 mod open;
+mod stall;
 mod wire;
 
 use std::net::SocketAddr;

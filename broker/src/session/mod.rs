@@ -264,7 +264,7 @@ impl Session {
             Packet::PubRel(ack) => self.handle_pubrel(ack),
             Packet::PubComp(ack) => self.handle_pubcomp(ack),
             Packet::Subscribe(subscribe) => self.handle_subscribe(*subscribe)?,
-            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(*unsubscribe),
+            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(*unsubscribe)?,
             Packet::PingReq => codec::write_pingresp(&mut self.transmit),
             Packet::Disconnect(disconnect) => {
                 if let Some(expiry_s) = disconnect.session_expiry_s {
@@ -324,6 +324,9 @@ impl Session {
 
     /// The next thing to be done by host or router.
     pub fn poll_call(&mut self) -> Option<Call> {
+        if self.resends() {
+            self.flush_outbound();
+        }
         if let Some(call) = self.calls.pop_front() {
             return Some(call);
         }
@@ -335,10 +338,21 @@ impl Session {
         if !finished.is_empty() {
             return Some(Call::Finished(finished));
         }
-        let pending = self.transmit.len();
-        let bytes = self.limits.pending_bytes_max.saturating_sub(pending);
-        let messages = self.outbound.room_to_pull();
+        let (messages, bytes) = (self.outbound.room_to_pull(), self.bytes_room());
         (messages > 0 && bytes > 0).then_some(Call::Pull(Room { messages, bytes }))
+    }
+
+    /// Bytes that may still be prepared for the client.
+    #[must_use]
+    pub fn bytes_room(&self) -> usize {
+        self.limits.pending_bytes_max.saturating_sub(self.transmit.len())
+    }
+
+    /// Whether the client could be given more at once; `plain`: also plain messages.
+    #[must_use]
+    pub fn has_more(&self, plain: bool) -> bool {
+        let plain = plain && self.outbound.room_for_plain() > 0;
+        self.bytes_room() > 0 && (plain || self.resends() || self.outbound.room_to_pull() > 0)
     }
 
     /// When [`Session::handle_timeout`] is due, if ever.
@@ -372,7 +386,7 @@ impl Session {
     /// it: only reading on brings the acknowledgements that make room.
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        !self.waits_for_host() && self.transmit.len() < self.limits.pending_bytes_max
+        !self.waits_for_host() && self.bytes_room() > 0
     }
 
     /// Whether nothing more is taken before the host has answered: the window is full, or a
@@ -403,6 +417,11 @@ impl Session {
     /// Notices that were dropped since the last look.
     pub fn take_notices_dropped(&mut self) -> u64 {
         self.outbound.take_notices_dropped()
+    }
+
+    /// Subscriptions that were one too many since the last look.
+    pub fn take_subscriptions_refused(&mut self) -> u64 {
+        self.subscriptions.take_refused()
     }
 
     /// Tells a client of MQTT 5 why it is disconnected; in 3.1.1 closing says it all.
@@ -512,7 +531,7 @@ impl Session {
     /// How many plain messages it has room for.
     #[must_use]
     pub fn plain_room(&self) -> usize {
-        if self.transmit.len() >= self.limits.pending_bytes_max {
+        if self.bytes_room() == 0 {
             return 0;
         }
         self.outbound.room_for_plain()

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use crate::broker::Broker;
@@ -24,6 +25,10 @@ pub use tls::{CertificateFiles, ClientCertificates, Tls, TlsError, TlsFiles};
 
 /// How long an accept loop waits after an error such as "too many open files".
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// How long one who does not answer the system is given until he is asked again: nine times, Linux's
+/// default.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Where the clients of a Unix socket are: on this machine. The port says that there is none.
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -49,6 +54,7 @@ impl Layers {
 impl<H: Host> Broker<H> {
     /// Accepts connections until [`Broker::shutdown`].
     pub async fn serve_tcp(&self, listener: TcpListener, layers: Layers) {
+        self.notice_the_gone(&listener);
         let serve = |(stream, address): (TcpStream, SocketAddr)| {
             // Acknowledgements are small and must not wait for more to send.
             if let Err(error) = stream.set_nodelay(true) {
@@ -61,6 +67,19 @@ impl<H: Host> Broker<H> {
             }
         };
         self.accept(|context| listener.poll_accept(context), serve).await;
+    }
+
+    /// Has the system find out whose machine or line is gone, which a client without keep-alive
+    /// would leave open for ever. Linux has the connections of a listener inherit its options.
+    fn notice_the_gone(&self, listener: &TcpListener) {
+        let after = Duration::from_secs(self.shared.limits.tcp_keep_alive_s.into());
+        if after.is_zero() {
+            return;
+        }
+        let asked = TcpKeepalive::new().with_time(after).with_interval(KEEP_ALIVE_INTERVAL);
+        if let Err(error) = SockRef::from(listener).set_tcp_keepalive(&asked) {
+            tracing::warn!(%error, "TCP's keep-alive cannot be set");
+        }
     }
 
     /// Accepts connections to a Unix socket until [`Broker::shutdown`]. They count as coming from

@@ -153,7 +153,8 @@ impl Queue {
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let queues = &self.account.queues;
         let own = self.account.bytes.load(Ordering::Relaxed) + bytes;
-        let left = queues.total_bytes_max.saturating_sub(queues.total_bytes.load(Ordering::Relaxed));
+        let left =
+            queues.total_bytes_max.saturating_sub(queues.total_bytes.load(Ordering::Relaxed));
         self.places.len() < queues.messages_max && own <= queues.bytes_max && own <= left
     }
 

@@ -229,7 +229,9 @@ pub(super) const KEYS: &[Key] = &[
         number(1, 10_000_000),
         &["100000"],
         "Open connections. One more is closed at once and counted.
-         100000: 600 MB at 6 KB each. The system's limit of open files has to be higher.",
+         100000: 600 MB at 6 KB each. Fewer, which the log says, if the system's limit of open files,
+         which the server raises as far as it may, leaves no more: an eighth of it, 256 at least, is
+         kept for the store.",
     ),
     key(
         "limits.connecting_per_address_max",

@@ -3,8 +3,8 @@
 //! Keep-alive does not see them all: a client may ask for none, and one that takes nothing may
 //! well send. Both hold memory meanwhile.
 
-use crate::session::{Close, MonotonicMs};
 use crate::packet::Reason;
+use crate::session::{Close, MonotonicMs};
 
 /// Since when a client owes something.
 #[derive(Debug, Default)]

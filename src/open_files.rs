@@ -26,7 +26,7 @@ pub(crate) fn connections_max(wanted: usize) -> usize {
     let Some(files) = current.and_then(|files| usize::try_from(files).ok()) else { return wanted };
     let room = for_clients(files);
     if room < wanted {
-        tracing::warn!(
+        tracing::info!(
             limit = wanted,
             connections = room,
             files,

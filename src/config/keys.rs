@@ -320,7 +320,7 @@ pub(super) const KEYS: &[Key] = &[
         number(1, 1_000_000_000),
         &["1000000"],
         "Subscriptions to plain topics of all sessions, also those off line. One more is refused (0x97).
-         1000000: SUBSCRIPTION_COST.",
+         1000000: 0.7 GB; 6 GB if all of them have as many levels as they may and share none.",
     ),
     key(
         "limits.filters_per_packet_max",

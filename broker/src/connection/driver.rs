@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::ended::{Ended, is_clients_fault};
 use super::open::Online;
 use super::stall::Stall;
 use super::wire::{READ_BYTES, Wire, count_if_malformed};
@@ -114,35 +115,6 @@ pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     }
     host.close(host::Ended { lives_on: parked.is_some(), goodbye, silent_ms });
     shared.registry.release(&key, claim, parked, now);
-}
-
-fn is_clients_fault(reason: Reason) -> bool {
-    ![
-        Reason::SESSION_TAKEN_OVER,
-        Reason::SERVER_SHUTTING_DOWN,
-        Reason::SERVER_UNAVAILABLE,
-        Reason::KEEP_ALIVE_TIMEOUT,
-        Reason::ADMINISTRATIVE_ACTION,
-    ]
-    .contains(&reason)
-}
-
-/// Why a connection ended.
-enum Ended {
-    Closed(Close),
-    Lost(io::Error),
-}
-
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Self {
-        Self::Lost(error)
-    }
-}
-
-impl From<Close> for Ended {
-    fn from(close: Close) -> Self {
-        Self::Closed(close)
-    }
 }
 
 struct Driver<'a, H: Host, S> {

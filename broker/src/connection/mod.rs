@@ -3,6 +3,7 @@
 
 mod admit;
 mod driver;
+mod ended;
 mod open;
 mod stall;
 mod wire;

@@ -54,11 +54,17 @@ impl Layers {
 impl<H: Host> Broker<H> {
     /// Accepts connections until [`Broker::shutdown`].
     pub async fn serve_tcp(&self, listener: TcpListener, layers: Layers) {
-        self.notice_the_gone(&listener);
+        let keep_alive = self.keep_alive();
         let serve = |(stream, address): (TcpStream, SocketAddr)| {
             // Acknowledgements are small and must not wait for more to send.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
+            }
+            // Not once on the listener: what has connected before it was set would go without.
+            if let Some(asked) = &keep_alive
+                && let Err(error) = SockRef::from(&stream).set_tcp_keepalive(asked)
+            {
+                tracing::debug!(%address, %error, "cannot set TCP's keep-alive");
             }
             if layers.none() {
                 self.serve_stream(stream, address);
@@ -70,16 +76,11 @@ impl<H: Host> Broker<H> {
     }
 
     /// Has the system find out whose machine or line is gone, which a client without keep-alive
-    /// would leave open for ever. Linux has the connections of a listener inherit its options.
-    fn notice_the_gone(&self, listener: &TcpListener) {
+    /// would leave open for ever.
+    fn keep_alive(&self) -> Option<TcpKeepalive> {
         let after = Duration::from_secs(self.shared.limits.tcp_keep_alive_s.into());
-        if after.is_zero() {
-            return;
-        }
         let asked = TcpKeepalive::new().with_time(after).with_interval(KEEP_ALIVE_INTERVAL);
-        if let Err(error) = SockRef::from(listener).set_tcp_keepalive(&asked) {
-            tracing::warn!(%error, "TCP's keep-alive cannot be set");
-        }
+        (!after.is_zero()).then_some(asked)
     }
 
     /// Accepts connections to a Unix socket until [`Broker::shutdown`]. They count as coming from

@@ -20,7 +20,7 @@ help: ## list the targets
 	@echo
 	@echo "  make sim SEEDS=10000 | make sim SEED=17 | make torture KILLS=100 | make bench ONLY=50x50"
 	@echo "  make fuzz MINUTES=60 | make fuzz ONLY=session"
-	@echo "  bench: 1x1 50x50 1x1-qos0 50x50-qos0 window1 idle fan-out offline chats-list a-million-chats dialects handshakes"
+	@echo "  bench: 1x1 50x50 1x1-qos0 50x50-qos0 window1 idle fan-out offline chats-list a-million-chats dialects handshakes hostile"
 
 # The dev profile is optimised a little (Cargo.toml): a first look should not wait for `release`.
 run: setup ## install what is missing, build, and serve on 127.0.0.1:1883 (data in ./data)

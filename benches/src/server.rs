@@ -18,7 +18,7 @@ use crate::disk::disk_bytes;
 use crate::error::Error;
 use crate::peer::Peer;
 use crate::process::Process;
-use crate::settings::Settings;
+use crate::settings::{Settings, WINDOW};
 
 /// How long a server may take until it listens: with a million chats it has hundreds of MB of log to read.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -43,8 +43,12 @@ pub struct Server {
     window: u16,
     dir: TempDir,
     tls: bool,
+    limits: Limits,
     running: Running,
 }
+
+/// Keys of bluetick's configuration below `limits`, and what they are set to.
+pub type Limits = &'static [(&'static str, &'static str)];
 
 /// A server's certificate, in PEM.
 pub struct Certificate {
@@ -75,7 +79,15 @@ impl Server {
     /// # Errors
     /// [`Error::Server`] if it is not there or does not come up.
     pub fn start(peer: Peer, settings: &Settings, window: u16) -> Result<Self, Error> {
-        Self::launch(peer, settings, window, None)
+        Self::launch(peer, settings, window, None, &[])
+    }
+
+    /// bluetick, with limits that are not the default.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_limited(settings: &Settings, limits: Limits) -> Result<Self, Error> {
+        Self::launch(Peer::Bluetick, settings, WINDOW, None, limits)
     }
 
     /// The same over TLS.
@@ -88,7 +100,7 @@ impl Server {
         window: u16,
         certificate: Certificate,
     ) -> Result<Self, Error> {
-        Self::launch(peer, settings, window, Some(certificate))
+        Self::launch(peer, settings, window, Some(certificate), &[])
     }
 
     fn launch(
@@ -96,6 +108,7 @@ impl Server {
         settings: &Settings,
         window: u16,
         certificate: Option<Certificate>,
+        limits: Limits,
     ) -> Result<Self, Error> {
         let parent = settings.dir()?;
         let dir = tempfile::Builder::new()
@@ -109,8 +122,8 @@ impl Server {
                 fs::write(dir.path().join(file), text).map_err(Error::io("write a certificate"))?;
             }
         }
-        let running = launch(peer, &bluetick, &dir, window, tls)?;
-        Ok(Self { peer, bluetick, window, dir, tls, running })
+        let running = launch(peer, &bluetick, &dir, window, tls, limits)?;
+        Ok(Self { peer, bluetick, window, dir, tls, limits, running })
     }
 
     /// Kills it (its promises hold then too) and starts it again on the same data.
@@ -119,7 +132,8 @@ impl Server {
     /// As [`Server::start`].
     pub fn restart(&mut self) -> Result<(), Error> {
         self.running.end();
-        self.running = launch(self.peer, &self.bluetick, &self.dir, self.window, self.tls)?;
+        let Self { peer, bluetick, dir, window, tls, limits, .. } = self;
+        self.running = launch(*peer, bluetick, dir, *window, *tls, limits)?;
         Ok(())
     }
 
@@ -172,9 +186,15 @@ fn launch(
     dir: &TempDir,
     window: u16,
     tls: bool,
+    limits: Limits,
 ) -> Result<Running, Error> {
     let (mut command, port) = match peer {
-        Peer::Bluetick => (bluetick_command(bluetick, dir, tls)?, None),
+        Peer::Bluetick => {
+            let mut command = bluetick_command(bluetick, dir, tls)?;
+            let name = |key: &str| format!("BLUETICK_LIMITS__{}", key.to_uppercase());
+            command.envs(limits.iter().map(|(key, value)| (name(key), value)));
+            (command, None)
+        }
         Peer::BluetickPlain => {
             let mut command = bluetick_command(bluetick, dir, tls)?;
             // As mosquitto's `max_queued_messages 0`: who sends does not wait for who receives.

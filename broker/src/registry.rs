@@ -23,7 +23,13 @@ struct Inner {
     sessions: HashMap<SessionKey, State>,
     /// Sessions off line by the time they expire.
     expiring: BTreeSet<(MonotonicMs, SessionKey)>,
+    /// How many sessions of each user there are.
+    by_user: HashMap<Arc<str>, usize>,
 }
+
+/// The user has as many sessions as one may.
+#[derive(Debug)]
+pub(crate) struct TooMany;
 
 enum State {
     /// A connection has it.
@@ -72,7 +78,15 @@ pub(crate) struct Claim {
 impl Registry {
     /// Takes a session for a new connection. One that is on line is told to let go first (MQTT 5
     /// §3.1.4); this waits until it has.
-    pub(crate) async fn claim(&self, key: &SessionKey, fresh: impl Fn() -> Arc<Mailbox>) -> Claim {
+    ///
+    /// # Errors
+    /// It would be a new one, and its user has `max` already.
+    pub(crate) async fn claim(
+        &self,
+        key: &SessionKey,
+        max: usize,
+        fresh: impl Fn() -> Arc<Mailbox>,
+    ) -> Result<Claim, TooMany> {
         loop {
             let ended = {
                 let mut inner = self.inner.lock();
@@ -82,7 +96,7 @@ impl Registry {
                         ended.clone()
                     }
                     Some(State::Offline(_)) | None => {
-                        return inner.take(key, &fresh);
+                        return inner.take(key, max, &fresh);
                     }
                 }
             };
@@ -111,7 +125,7 @@ impl Registry {
                 inner.sessions.insert(key.clone(), State::Offline(offline));
             }
             None => {
-                inner.sessions.remove(key);
+                inner.remove(key);
             }
         }
         drop(inner);
@@ -129,7 +143,7 @@ impl Registry {
         let inner = &mut *self.inner.lock();
         inner.expiring.insert((expires_at, key.clone()));
         let offline = Box::new(Offline { parked, mailbox, expires_at });
-        inner.sessions.insert(key, State::Offline(offline));
+        inner.insert(key, State::Offline(offline));
     }
 
     /// Takes out the sessions whose time has come.
@@ -138,7 +152,7 @@ impl Registry {
         let mut expired = Vec::new();
         while inner.expiring.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, key)) = inner.expiring.pop_first() else { break };
-            if let Some(State::Offline(offline)) = inner.sessions.remove(&key) {
+            if let Some(State::Offline(offline)) = inner.remove(&key) {
                 expired.push((key, offline.parked, offline.mailbox));
             }
         }
@@ -153,7 +167,7 @@ impl Registry {
                 mailbox.stop(Stop::Ended(reason));
                 None
             }
-            State::Offline(_) => match inner.sessions.remove(key)? {
+            State::Offline(_) => match inner.remove(key)? {
                 State::Offline(offline) => {
                     inner.expiring.remove(&(offline.expires_at, key.clone()));
                     Some((offline.parked, offline.mailbox))
@@ -181,8 +195,35 @@ impl Registry {
 }
 
 impl Inner {
-    fn take(&mut self, key: &SessionKey, fresh: impl Fn() -> Arc<Mailbox>) -> Claim {
-        let (parked, mailbox) = match self.sessions.remove(key) {
+    fn insert(&mut self, key: SessionKey, state: State) {
+        let user = key.user.clone();
+        if self.sessions.insert(key, state).is_none() {
+            *self.by_user.entry(user).or_insert(0) += 1;
+        }
+    }
+
+    fn remove(&mut self, key: &SessionKey) -> Option<State> {
+        let state = self.sessions.remove(key)?;
+        if let Some(count) = self.by_user.get_mut(&key.user) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_user.remove(&key.user);
+            }
+        }
+        Some(state)
+    }
+
+    fn take(
+        &mut self,
+        key: &SessionKey,
+        max: usize,
+        fresh: impl Fn() -> Arc<Mailbox>,
+    ) -> Result<Claim, TooMany> {
+        let of_user = self.by_user.get(&key.user).copied().unwrap_or(0);
+        if of_user >= max && !self.sessions.contains_key(key) {
+            return Err(TooMany);
+        }
+        let (parked, mailbox) = match self.remove(key) {
             Some(State::Offline(offline)) => {
                 self.expiring.remove(&(offline.expires_at, key.clone()));
                 (Some(offline.parked), offline.mailbox)
@@ -191,7 +232,7 @@ impl Inner {
         };
         let ended = Arc::new(Ended::default());
         let state = State::Online { mailbox: mailbox.clone(), ended: ended.clone() };
-        self.sessions.insert(key.clone(), state);
-        Claim { mailbox, parked, ended }
+        self.insert(key.clone(), state);
+        Ok(Claim { mailbox, parked, ended })
     }
 }

@@ -235,6 +235,12 @@ impl Mailbox {
         self.wake.notify_one();
     }
 
+    /// The connection has ended by itself: whoever has asked it to is content, and the next one is not
+    /// meant.
+    pub(crate) fn forget_stop(&self) {
+        self.inner.lock().mail.stop = None;
+    }
+
     /// Takes all there is, but of plain messages only as many as there is room for: in messages, and
     /// in bytes, which the last of them may exceed.
     pub(crate) fn take(&self, plain_room: usize, bytes: usize) -> Mail {

@@ -121,6 +121,8 @@ impl Registry {
                 };
                 inner.expiring.insert((expires_at, key.clone()));
                 let mailbox = claim.mailbox.clone();
+                // Locked as who asks is: from here on nobody asks this connection.
+                mailbox.forget_stop();
                 let offline = Box::new(Offline { parked, mailbox, expires_at });
                 inner.sessions.insert(key.clone(), State::Offline(offline));
             }
@@ -234,5 +236,33 @@ impl Inner {
         let state = State::Online { mailbox: mailbox.clone(), ended: ended.clone() };
         self.insert(key.clone(), state);
         Ok(Claim { mailbox, parked, ended })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keep::{KeptAll, KeptSession, SessionRef};
+
+    #[tokio::test]
+    async fn a_connection_that_ends_while_it_is_taken_over_ends_alone() {
+        let registry = Registry::default();
+        let key = SessionKey { user: "bob".into(), client_id: "phone".into() };
+        let fresh = || Arc::new(Mailbox::new(Arc::default()));
+        let claim = async || registry.claim(&key, 1, fresh).await.unwrap_or_else(|_| panic!("one"));
+        let first = claim().await;
+        let second = async {
+            let second = claim().await;
+            assert!(second.mailbox.take(0, 0).stop.is_none(), "the first one was meant");
+        };
+        let lost = async {
+            let of = SessionRef { key: key.clone(), epoch: 1 };
+            let session = KeptSession { expiry_s: 10, offline_since_ms: None };
+            let (subscriptions, queue, received) = (Vec::new(), Vec::new(), Vec::new());
+            let parked = Parked::restored(KeptAll { of, session, subscriptions, queue, received });
+            registry.release(&key, first, Some(parked), 0);
+        };
+        // In this order: the first one is told before it is lost.
+        tokio::join!(biased; second, lost);
     }
 }

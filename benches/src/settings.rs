@@ -294,7 +294,10 @@ impl Settings {
         let mosquitto = Case { peer: Peer::Mosquitto, size: 0 };
         let mut cases: Vec<Case> = match workload {
             Workload::OnePair | Workload::FiftyPairs => vec![bluetick, plain, mosquitto],
-            Workload::OnePairQos0 | Workload::FiftyPairsQos0 => vec![plain, mosquitto],
+            Workload::OnePairQos0 | Workload::FiftyPairsQos0 => {
+                let nodelay = Case { peer: Peer::MosquittoNodelay, size: 0 };
+                vec![plain, mosquitto, nodelay]
+            }
             Workload::Idle => vec![bluetick, plain, mosquitto],
             Workload::Window1 | Workload::Handshakes => vec![bluetick, mosquitto],
             Workload::FanOut => {
@@ -308,7 +311,7 @@ impl Settings {
         };
         cases.retain(|case| match case.peer {
             Peer::Bluetick | Peer::BluetickPlain => !self.no_bluetick,
-            Peer::Mosquitto => !self.no_mosquitto,
+            Peer::Mosquitto | Peer::MosquittoNodelay => !self.no_mosquitto,
         });
         cases
     }

@@ -43,8 +43,10 @@ fn the_workloads_of_plain_messaging_run_against_both_servers_in_both_versions() 
                 ("50x50", "mosquitto"),
                 ("1x1-qos0", "bluetick-plain"),
                 ("1x1-qos0", "mosquitto"),
+                ("1x1-qos0", "mosquitto-nodelay"),
                 ("50x50-qos0", "bluetick-plain"),
-                ("50x50-qos0", "mosquitto")
+                ("50x50-qos0", "mosquitto"),
+                ("50x50-qos0", "mosquitto-nodelay")
             ]
             .map(|(workload, peer)| (workload.to_owned(), peer.to_owned())),
         );

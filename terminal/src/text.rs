@@ -42,9 +42,9 @@ fn is_reordering(char: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0001}')
 }
 
-/// Columns that a text takes.
+/// Columns that a text takes: the sum over its grapheme clusters, as ratatui puts one into a cell.
 pub(crate) fn width(text: &str) -> usize {
-    text.width()
+    text.graphemes(true).map(UnicodeWidthStr::width).sum()
 }
 
 /// The beginning of a line that fits, with `…` if that is not all.

@@ -119,6 +119,8 @@ pub(crate) struct Conversation {
     pub(crate) new_after: Option<Seq>,
     /// A page of history is under way.
     pub(crate) loading: bool,
+    /// It was opened when nothing of it was here: where to begin is known with the first page.
+    pub(crate) fresh: bool,
     /// Pages that were loaded to get back to what is unread.
     pub(crate) pages_back: u32,
 }
@@ -150,6 +152,7 @@ impl Conversation {
             scroll_by: 0,
             new_after: None,
             loading: false,
+            fresh: false,
             pages_back: 0,
         }
     }
@@ -344,7 +347,15 @@ impl Conversation {
         self.read > before
     }
 
-    /// The newest message, or the newest on its way.
+    /// Puts the window at the first message that is not read.
+    pub(crate) fn to_unread(&mut self, me: &UserId) {
+        let has_unread = self.unread(me) > 0;
+        self.new_after = has_unread.then_some(self.read);
+        self.scroll = if has_unread { Scroll::FirstAfter(self.read) } else { Scroll::Newest };
+        self.scroll_by = 0;
+    }
+
+    /// The newest message.
     pub(crate) fn last(&self) -> Option<&Entry> {
         self.entries.values().rev().find(|entry| entry.is_message())
     }

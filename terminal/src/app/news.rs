@@ -2,7 +2,7 @@
 
 use bluetick_client::{ChatId, Connection, MessageId, Page, Receipt, Seq, Typing};
 
-use super::{App, Conversation, Effect, Entry, Info, Input, Mode, Prompt, Scroll, Told};
+use super::{App, Conversation, Effect, Entry, Info, Input, Mode, Prompt, Told};
 use crate::text;
 
 /// How long somebody types without saying so again, milliseconds: a little more than the server waits.
@@ -108,6 +108,11 @@ impl App {
         }
         for entry in entries {
             self.take(entry);
+        }
+        let me = self.me.clone();
+        let conversation = self.conversation(chat);
+        if std::mem::take(&mut conversation.fresh) {
+            conversation.to_unread(&me);
         }
         self.effect(Effect::KeepChat(chat.clone()));
         self.catch_up(chat);
@@ -358,11 +363,8 @@ impl App {
         self.stop_typing();
         let me = self.me.clone();
         let conversation = self.conversation(chat);
-        let read = conversation.read;
-        let has_unread = conversation.unread(&me) > 0;
-        conversation.new_after = has_unread.then_some(read);
-        conversation.scroll = if has_unread { Scroll::FirstAfter(read) } else { Scroll::Newest };
-        conversation.scroll_by = 0;
+        conversation.fresh = conversation.entries.is_empty();
+        conversation.to_unread(&me);
         conversation.pages_back = 0;
         self.open = Some(chat.clone());
         self.catch_up(chat);

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::{Look, ends, put};
+use super::{Look, SIDE_BY_SIDE, ends, put};
 use crate::app::{App, Conversation, Mode};
 use crate::keys::{Action, Context, hint};
 use crate::text;
@@ -23,6 +23,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, look: &Look) {
     if app.waiting > 0 {
         let verb = if app.waiting == 1 { "waits" } else { "wait" };
         state.push_str(&format!(" · {} {verb} to be sent", app.waiting));
+    }
+    // The list of chats says it where there is room for it.
+    let elsewhere = app.chats.values().filter(|it| Some(&it.chat) != app.open.as_ref());
+    let unread: u64 = elsewhere.map(|conversation| conversation.unread(&app.me)).sum();
+    if area.width < SIDE_BY_SIDE && unread > 0 {
+        state.push_str(&format!(" · {unread} unread elsewhere"));
     }
     let columns = usize::from(area.width);
     let (right, right_style) = match &app.notice {

@@ -58,7 +58,15 @@ impl Screen {
     pub(crate) fn resume(&mut self) -> io::Result<()> {
         TAKEN.store(false, Ordering::SeqCst);
         take()?;
-        self.terminal.clear()
+        self.redraw()
+    }
+
+    /// Has the next frame drawn whole. (ratatui's own `clear` asks the terminal where its cursor is, and the
+    /// answer would go to whoever reads the keys.)
+    pub(crate) fn redraw(&mut self) -> io::Result<()> {
+        execute!(stdout(), terminal::Clear(terminal::ClearType::All))?;
+        self.terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+        Ok(())
     }
 
     pub(crate) fn bell(&self) -> io::Result<()> {

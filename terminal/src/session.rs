@@ -227,7 +227,7 @@ impl Session {
             match effect {
                 Effect::Quit => return Ok(Next::End),
                 Effect::Suspend => screen.suspend().map_err(Failure::other)?,
-                Effect::Redraw => screen.terminal.clear().map_err(Failure::other)?,
+                Effect::Redraw => screen.redraw().map_err(Failure::other)?,
                 Effect::Bell => screen.bell().map_err(Failure::other)?,
                 Effect::Keep(entry) => self.cache.keep(entry).await,
                 Effect::Erase { chat, seq } => self.cache.erase(chat, seq).await,

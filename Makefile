@@ -4,8 +4,13 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 VENV := $(TARGET_DIR)/venv
+NODE := $(TARGET_DIR)/node
 # Clients that are not ours; the version is fixed so that a run today and one next year test alike.
-PAHO := paho-mqtt==2.1.0
+# MiniMQTT's own dependencies are drivers of microcontrollers: these are the ones it works with here.
+PYTHON_CLIENTS := paho-mqtt==2.1.0 adafruit-circuitpython-minimqtt==8.1.0 \
+  adafruit-circuitpython-connectionmanager==3.1.8 adafruit-circuitpython-ticks==1.1.7 \
+  adafruit-circuitpython-typing==1.13.0 typing_extensions==4.16.0
+NODE_CLIENTS := mqtt@5.16.0
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint fmt sim torture fuzz bench picture deb setup setup-test
@@ -15,7 +20,7 @@ help: ## list the targets
 	@echo
 	@echo "  make sim SEEDS=10000 | make sim SEED=17 | make torture KILLS=100 | make bench ONLY=50x50"
 	@echo "  make fuzz MINUTES=60 | make fuzz ONLY=session"
-	@echo "  bench: 1x1 50x50 1x1-qos0 50x50-qos0 window1 idle fan-out offline chats-list a-million-chats dialects handshakes"
+	@echo "  bench: 1x1 50x50 1x1-qos0 50x50-qos0 window1 idle fan-out offline chats-list a-million-chats dialects handshakes hostile"
 
 # The dev profile is optimised a little (Cargo.toml): a first look should not wait for `release`.
 run: setup ## install what is missing, build, and serve on 127.0.0.1:1883 (data in ./data)
@@ -23,7 +28,8 @@ run: setup ## install what is missing, build, and serve on 127.0.0.1:1883 (data 
 	@exec $(TARGET_DIR)/debug/bluetick serve --dev --data-dir data --mqtt 127.0.0.1:1883
 
 test: setup-test lint ## all tests, lints and the layering check
-	BLUETICK_TEST_PYTHON=$(VENV)/bin/python $(CARGO) test --workspace --no-fail-fast
+	BLUETICK_TEST_PYTHON=$(VENV)/bin/python BLUETICK_TEST_NODE=$(NODE) \
+	  $(CARGO) test --workspace --no-fail-fast
 
 lint: ## rustfmt, clippy, rustdoc
 	$(CARGO) fmt --all --check
@@ -66,7 +72,13 @@ setup:
 setup-test:
 	@tools/setup.sh test
 	@test -x $(VENV)/bin/python || python3 -m venv $(VENV)
-	@$(VENV)/bin/python -c 'import paho.mqtt' 2>/dev/null || { \
-	  echo "installing $(PAHO) from PyPI into $(VENV)"; \
-	  $(VENV)/bin/pip install --quiet --disable-pip-version-check '$(PAHO)' || { \
-	    echo "the tests need paho-mqtt and it cannot be had" >&2; exit 1; }; }
+	@test "$$(cat $(VENV)/clients 2>/dev/null)" = '$(PYTHON_CLIENTS)' || { \
+	  echo "installing paho-mqtt and MiniMQTT from PyPI into $(VENV)"; \
+	  $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps $(PYTHON_CLIENTS) || { \
+	    echo "the tests need paho-mqtt and MiniMQTT and they cannot be had" >&2; exit 1; }; \
+	  echo '$(PYTHON_CLIENTS)' > $(VENV)/clients; }
+	@test "$$(cat $(NODE)/clients 2>/dev/null)" = '$(NODE_CLIENTS)' || { \
+	  echo "installing MQTT.js from npm into $(NODE)"; mkdir -p $(NODE); \
+	  npm install --silent --no-audit --no-fund --no-save --prefix $(NODE) $(NODE_CLIENTS) || { \
+	    echo "the tests need MQTT.js and it cannot be had" >&2; exit 1; }; \
+	  echo '$(NODE_CLIENTS)' > $(NODE)/clients; }

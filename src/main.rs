@@ -13,6 +13,7 @@ mod http;
 mod inspect;
 mod listeners;
 mod logging;
+mod open_files;
 mod output;
 mod report;
 mod serve;

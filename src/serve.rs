@@ -10,9 +10,9 @@ use bluetick_bridge::partition::Partition;
 use bluetick_bridge::store::{Kv, PlainStore, PlainWriter, RocksKv, Store, StoreError};
 use bluetick_bridge::writer::{Pipeline, Writer, WriterSignal};
 use bluetick_bridge::{Bridge, Directory};
-use bluetick_broker::Broker;
 use bluetick_broker::keep::Kept;
 use bluetick_broker::transport::Tls;
+use bluetick_broker::{Broker, Limits};
 use sd_notify::NotifyState;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +27,7 @@ use crate::directory::{Everybody, Members};
 use crate::http::{Http, Sources};
 use crate::listeners::Listeners;
 use crate::logging;
+use crate::open_files;
 use crate::report;
 
 /// How often sessions that nobody comes back for are looked for in the store.
@@ -149,7 +150,9 @@ async fn serve(
     if let Some(tls) = tls {
         certificates::watch(tls)?;
     }
-    let (limits, keeper) = (config.limits.clone(), Arc::new(engine.plain.clone()));
+    let connections_max = open_files::connections_max(config.limits.connections_max);
+    let limits = Limits { connections_max, ..config.limits.clone() };
+    let keeper = Arc::new(engine.plain.clone());
     let broker = Broker::with_keeper(bridge.clone(), limits, keeper, kept);
     let rechecking = broker.clone();
     access::watch(rules, reread, move || rechecking.recheck_access())?;

@@ -6,6 +6,9 @@ set -euo pipefail
 packages=(librocksdb-dev libclang-dev mosquitto-clients)
 if [[ ${1:-} == test ]]; then
   packages+=(mosquitto python3-venv)
+  # From wherever they are; Debian's packages are new enough.
+  command -v node >/dev/null || packages+=(nodejs)
+  command -v npm >/dev/null || packages+=(npm)
 fi
 
 if ! command -v cargo >/dev/null; then
@@ -23,6 +26,9 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   done
   [[ -n ${found:-} ]] || missing+=("RocksDB with headers (rocksdb-devel, rocksdb)")
   command -v mosquitto_pub >/dev/null || missing+=("the mosquitto clients (mosquitto)")
+  if [[ ${1:-} == test ]]; then
+    command -v npm >/dev/null || missing+=("Node.js with npm")
+  fi
   if [[ ${#missing[@]} -gt 0 ]]; then
     printf 'this system has no apt-get; install with its own package manager:\n' >&2
     printf '  %s\n' "${missing[@]}" "libclang (clang)" >&2

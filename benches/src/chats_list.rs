@@ -12,16 +12,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::blocking::Blocking;
+use crate::couple::Couple;
 use crate::error::{Deadline, Error};
 use crate::feed::feed;
 use crate::fleet::Fleet;
-use crate::message::{Body, Ids, body_index};
 use crate::peer::{Peer, client, send_topic};
 use crate::quiet::wait_until_quiet;
 use crate::server::Server;
 use crate::settings::{Settings, WINDOW, Workload};
 use crate::stats::Latency;
-use crate::wire::Packet;
 
 /// How long making the chats may take.
 const MAKE_LIMIT: Duration = Duration::from_secs(60);
@@ -31,8 +30,6 @@ const PART_LIMIT: Duration = Duration::from_secs(30);
 const MESSAGES_PER_CHAT: u64 = 3;
 /// Chats of a page.
 const PAGE_CHATS: u32 = 50;
-/// Time between two messages of those who do not ask: their own load is not the question.
-const MESSAGE_PAUSE: Duration = Duration::from_millis(5);
 /// Who asks.
 const LISTER: &str = "lister";
 
@@ -84,7 +81,13 @@ fn drive(server: &Server, chats: u32, settings: &Settings) -> Result<ChatsListRu
     lister.connection.close()?;
 
     let mut couple = Couple::connect(server, settings, part())?;
-    let quiet = couple.write(settings)?;
+    let write = |couple: &mut Couple| -> Result<Vec<Duration>, Error> {
+        let start = Instant::now();
+        let said = couple
+            .write(|count| count < settings.pages as usize && start.elapsed() < settings.time())?;
+        Ok(said.into_iter().map(|said| said.received).collect())
+    };
+    let quiet = write(&mut couple)?;
     let asking = AtomicBool::new(true);
     let mut lister = Lister::connect(server, chats, settings, part())?;
     let meanwhile = std::thread::scope(|scope| {
@@ -94,7 +97,7 @@ fn drive(server: &Server, chats: u32, settings: &Settings) -> Result<ChatsListRu
             }
             lister.connection.close()
         });
-        let times = couple.write(settings);
+        let times = write(&mut couple);
         asking.store(false, Ordering::Relaxed);
         let lists = lists
             .join()
@@ -179,56 +182,5 @@ impl Lister {
                 }
             }
         }
-    }
-}
-
-/// Two others: one writes, the other receives.
-struct Couple {
-    writer: Blocking,
-    reader: Blocking,
-    written: u64,
-}
-
-impl Couple {
-    fn connect(server: &Server, settings: &Settings, deadline: Deadline) -> Result<Self, Error> {
-        let connect = |user| {
-            let deadline = deadline.clone();
-            Blocking::connect(server.address(), settings.version(), &user, WINDOW, deadline)
-        };
-        Ok(Self {
-            writer: connect(client("writer".into(), vec!["me/errors".into()]))?,
-            reader: connect(client("reader".into(), vec!["chats/+/messages".into()]))?,
-            written: 0,
-        })
-    }
-
-    /// Writes as many messages as pages are asked for, with pauses; what each took to be acknowledged and there.
-    fn write(&mut self, settings: &Settings) -> Result<Vec<Duration>, Error> {
-        let (mut body, mut ids) = (Body::default(), Ids::default());
-        let base = send_topic("reader", !settings.no_id);
-        let start = Instant::now();
-        let mut times = Vec::new();
-        while times.len() < settings.pages as usize && start.elapsed() < settings.time() {
-            let mut topic = base.clone();
-            if !settings.no_id {
-                ids.tick();
-                ids.put(&mut topic);
-            }
-            let sent_at = Instant::now();
-            self.writer.publish(&topic, body.fill(self.written, false))?;
-            let (packet_id, index) = match self.reader.receive("a message")? {
-                Packet::Publish { packet_id, payload, .. } => (packet_id, body_index(payload)),
-                other => return Err(Error::Wrong(format!("{other:?} in place of a message"))),
-            };
-            times.push(sent_at.elapsed());
-            if index.map(|(index, _)| index) != Some(self.written) {
-                return Err(Error::Wrong(format!("{index:?} in place of {}", self.written)));
-            }
-            self.reader.acknowledge(packet_id)?;
-            self.written += 1;
-            // Time itself is what is waited for here.
-            std::thread::sleep(MESSAGE_PAUSE);
-        }
-        Ok(times)
     }
 }

@@ -76,11 +76,13 @@ fn drive(
             let chat = make_group(server.address(), settings, members, &deadline)?;
             (chat_topic(&chat, !settings.no_id), !settings.no_id)
         }
-        Peer::BluetickPlain | Peer::Mosquitto => (peer.pair_topic(0, false), false),
+        Peer::BluetickPlain | Peer::Mosquitto | Peer::MosquittoNodelay => {
+            (peer.pair_topic(0, false), false)
+        }
     };
     let filters = match peer {
         Peer::Bluetick => vec!["me/errors".into()],
-        Peer::BluetickPlain | Peer::Mosquitto => Vec::new(),
+        Peer::BluetickPlain | Peer::Mosquitto | Peer::MosquittoNodelay => Vec::new(),
     };
     let mut clients = vec![client(SENDER.into(), filters)];
     clients.extend((0..members as usize).map(|number| peer.member(number)));

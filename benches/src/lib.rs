@@ -4,13 +4,15 @@
 //! [`blocking`] one connection for latencies; [`peer`] says what each server calls the same work, [`server`]
 //! starts and ends it, [`process`] reads what it costs. The workloads against both servers are [`pairs`], [`window1`],
 //! [`idle`],
-//! [`handshakes`] and [`fan_out`]; those of bluetick's own chats are [`offline`], [`chats_list`], [`million`] and [`dialects`].
+//! [`handshakes`] and [`fan_out`]; those of bluetick's own chats are [`offline`], [`chats_list`], [`million`] and [`dialects`];
+//! [`hostile`] is what strangers do to both kinds of topics.
 //! [`run`](fn@run) interleaves them and [`report`] prints what came out.
 //!
 //! Everything stays on loopback, and every wait has a [`Deadline`](error::Deadline) that says what was missing.
 
 pub mod blocking;
 pub mod chats_list;
+mod couple;
 pub mod dialects;
 pub mod disk;
 pub mod error;
@@ -19,6 +21,7 @@ mod feed;
 pub mod fleet;
 mod group;
 pub mod handshakes;
+pub mod hostile;
 pub mod idle;
 mod ledger;
 pub mod machine;

@@ -15,6 +15,9 @@ pub enum Peer {
     BluetickPlain,
     /// The measure: plain topics in memory, no persistence.
     Mosquitto,
+    /// The same with `set_tcp_nodelay`, which it needs where nothing is acknowledged.
+    #[serde(rename = "mosquitto-nodelay")]
+    MosquittoNodelay,
 }
 
 impl Peer {
@@ -24,6 +27,7 @@ impl Peer {
             Peer::Bluetick => "bluetick",
             Peer::BluetickPlain => "bluetick-plain",
             Peer::Mosquitto => "mosquitto",
+            Peer::MosquittoNodelay => "mosquitto-nodelay",
         }
     }
 
@@ -31,7 +35,7 @@ impl Peer {
     pub fn sender(self, pair: usize) -> Client {
         let filters = match self {
             Peer::Bluetick => vec!["chats/+/receipts".into(), "me/errors".into()],
-            Peer::BluetickPlain | Peer::Mosquitto => Vec::new(),
+            Peer::BluetickPlain | Peer::Mosquitto | Peer::MosquittoNodelay => Vec::new(),
         };
         client(format!("s{pair}"), filters)
     }
@@ -40,7 +44,7 @@ impl Peer {
     pub fn receiver(self, pair: usize) -> Client {
         let filter = match self {
             Peer::Bluetick => "chats/+/messages".into(),
-            Peer::BluetickPlain | Peer::Mosquitto => format!("t/{pair}"),
+            Peer::BluetickPlain | Peer::Mosquitto | Peer::MosquittoNodelay => format!("t/{pair}"),
         };
         client(format!("r{pair}"), vec![filter])
     }
@@ -49,7 +53,9 @@ impl Peer {
     pub fn pair_topic(self, pair: usize, with_id: bool) -> Vec<u8> {
         match self {
             Peer::Bluetick => send_topic(&format!("r{pair}"), with_id),
-            Peer::BluetickPlain | Peer::Mosquitto => format!("t/{pair}").into_bytes(),
+            Peer::BluetickPlain | Peer::Mosquitto | Peer::MosquittoNodelay => {
+                format!("t/{pair}").into_bytes()
+            }
         }
     }
 
@@ -67,7 +73,7 @@ impl Peer {
     pub fn member(self, number: usize) -> Client {
         let filter = match self {
             Peer::Bluetick => "chats/+/messages",
-            Peer::BluetickPlain | Peer::Mosquitto => "t/0",
+            Peer::BluetickPlain | Peer::Mosquitto | Peer::MosquittoNodelay => "t/0",
         };
         client(member_name(number), vec![filter.into()])
     }
@@ -76,7 +82,7 @@ impl Peer {
     pub fn idler(self, number: usize) -> Client {
         let filter = match self {
             Peer::Bluetick => "chats/+/messages".into(),
-            Peer::BluetickPlain | Peer::Mosquitto => format!("t/{number}"),
+            Peer::BluetickPlain | Peer::Mosquitto | Peer::MosquittoNodelay => format!("t/{number}"),
         };
         client(format!("u{number}"), vec![filter])
     }

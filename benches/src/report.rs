@@ -8,6 +8,7 @@ use crate::chats_list::ChatsListRun;
 use crate::dialects::DialectRun;
 use crate::fan_out::FanOutRun;
 use crate::handshakes::HandshakesRun;
+use crate::hostile::{AttackRun, MiB};
 use crate::idle::IdleRun;
 use crate::machine::Machine;
 use crate::million::MillionRun;
@@ -43,6 +44,8 @@ pub struct Report {
     pub dialects: Vec<Runs<Vec<DialectRun>>>,
     /// Being let in.
     pub handshakes: Vec<Runs<HandshakesRun>>,
+    /// What strangers cost: one run with all attacks in it.
+    pub hostile: Vec<Runs<Vec<AttackRun>>>,
 }
 
 /// The runs of one workload in one case.
@@ -159,6 +162,9 @@ impl Report {
             put_dialects(&mut text, run);
         }
         put_table(&mut text, &self.handshakes, HANDSHAKES);
+        for run in self.hostile.iter().flat_map(|runs| &runs.runs) {
+            put_attacks(&mut text, run);
+        }
         text
     }
 
@@ -261,6 +267,40 @@ fn put_dialects(text: &mut String, run: &[DialectRun]) {
             put(text, format_args!("{bytes:>14}"));
         }
         text.push('\n');
+    }
+}
+
+/// Per attack a line of the bystanders' figures and one of its own.
+fn put_attacks(text: &mut String, run: &[AttackRun]) {
+    put(
+        text,
+        format_args!(
+            "\n{:<24}{:>24}{:>26}{:>26}\n",
+            Workload::Hostile.name(),
+            "server MiB",
+            "PUBACK us p50 p99",
+            "received us p50 p99"
+        ),
+    );
+    for attack in run {
+        let memory = [attack.before, attack.during, attack.after].map(|MiB(mib)| mib);
+        let latency = |quiet: &Latency, during: &Latency| {
+            let [a, b, c, d] = [quiet.p50_us, quiet.p99_us, during.p50_us, during.p99_us];
+            format!("{a:.0} {b:.0} -> {c:.0} {d:.0}")
+        };
+        put(
+            text,
+            format_args!(
+                "  {:<22}{:>24}{:>26}{:>26}\n",
+                attack.name,
+                memory.map(|mib| format!("{mib:.0}")).join(" -> "),
+                latency(&attack.quiet_puback, &attack.puback),
+                latency(&attack.quiet_received, &attack.received)
+            ),
+        );
+        for (what, figure) in &attack.figures {
+            put(text, format_args!("      {figure:.1} {what}\n"));
+        }
     }
 }
 

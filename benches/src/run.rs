@@ -8,6 +8,7 @@ use crate::disk::sync_times;
 use crate::error::Error;
 use crate::fan_out::run_fan_out;
 use crate::handshakes::run_handshakes;
+use crate::hostile::run_hostile;
 use crate::idle::run_idle;
 use crate::machine::Machine;
 use crate::million::run_million;
@@ -37,6 +38,7 @@ pub fn run(settings: Settings, mut progress: impl FnMut(&str)) -> Result<Report,
         million: Vec::new(),
         dialects: Vec::new(),
         handshakes: Vec::new(),
+        hostile: Vec::new(),
         settings,
     };
     let settings = &report.settings;
@@ -93,6 +95,10 @@ pub fn run(settings: Settings, mut progress: impl FnMut(&str)) -> Result<Report,
                 report.handshakes = in_turns(settings, workload, progress, |case, _| {
                     run_handshakes(case.peer, settings)
                 })?;
+            }
+            Workload::Hostile => {
+                report.hostile =
+                    in_turns(settings, workload, progress, |_, _| run_hostile(settings))?;
             }
         }
     }

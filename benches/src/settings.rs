@@ -47,6 +47,8 @@ pub enum Workload {
     Dialects,
     /// Connections that are let in and leave, over TCP and TLS.
     Handshakes,
+    /// What strangers and clients that mean harm cost, and whether others notice.
+    Hostile,
 }
 
 impl Workload {
@@ -65,6 +67,7 @@ impl Workload {
             Workload::AMillionChats => "a-million-chats",
             Workload::Dialects => "dialects",
             Workload::Handshakes => "handshakes",
+            Workload::Hostile => "hostile",
         }
     }
 
@@ -191,6 +194,10 @@ pub struct Settings {
     #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u32).range(7..=10_000_000))]
     pub seq_max: u32,
 
+    /// Of what hostile does, so many thousandths: 1000 is thousands of connections and a million topics.
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub hostility: u32,
+
     /// Send to bluetick without a message id.
     #[arg(long)]
     pub no_id: bool,
@@ -241,12 +248,14 @@ impl Settings {
             self.stored = 200;
             self.probes = 5;
             self.seq_max = 40;
+            self.hostility = 1;
         }
         let needs = [
             (Workload::Idle, self.connections, "--connections"),
             (Workload::FanOut, self.members, "--members"),
             (Workload::ChatsList, self.listed, "--listed"),
             (Workload::AMillionChats, self.senders(self.stored), "--stored"),
+            (Workload::Hostile, self.hostile(6_000), "--hostility"),
         ];
         for (workload, connections, flag) in needs {
             let files = connections as usize + 200;
@@ -260,6 +269,12 @@ impl Settings {
             }
         }
         Ok(self)
+    }
+
+    /// So many thousandths of `count` as `--hostility` says, a few at least.
+    pub fn hostile(&self, count: u32) -> u32 {
+        let scaled = u64::from(count) * u64::from(self.hostility) / 1000;
+        u32::try_from(scaled).unwrap_or(u32::MAX).max(4)
     }
 
     /// Users who each begin an equal share of `stored` chats: of twenty each where that is enough for few, and
@@ -279,7 +294,10 @@ impl Settings {
         let mosquitto = Case { peer: Peer::Mosquitto, size: 0 };
         let mut cases: Vec<Case> = match workload {
             Workload::OnePair | Workload::FiftyPairs => vec![bluetick, plain, mosquitto],
-            Workload::OnePairQos0 | Workload::FiftyPairsQos0 => vec![plain, mosquitto],
+            Workload::OnePairQos0 | Workload::FiftyPairsQos0 => {
+                let nodelay = Case { peer: Peer::MosquittoNodelay, size: 0 };
+                vec![plain, mosquitto, nodelay]
+            }
             Workload::Idle => vec![bluetick, plain, mosquitto],
             Workload::Window1 | Workload::Handshakes => vec![bluetick, mosquitto],
             Workload::FanOut => {
@@ -289,11 +307,11 @@ impl Settings {
             Workload::Offline => two_sizes(self.members, FEW_OFFLINE).into(),
             Workload::ChatsList => two_sizes(self.listed, FEW_LISTED).into(),
             Workload::AMillionChats => two_sizes(self.stored, FEW_STORED).into(),
-            Workload::Dialects => vec![bluetick],
+            Workload::Dialects | Workload::Hostile => vec![bluetick],
         };
         cases.retain(|case| match case.peer {
             Peer::Bluetick | Peer::BluetickPlain => !self.no_bluetick,
-            Peer::Mosquitto => !self.no_mosquitto,
+            Peer::Mosquitto | Peer::MosquittoNodelay => !self.no_mosquitto,
         });
         cases
     }
@@ -302,7 +320,7 @@ impl Settings {
     pub fn runs(&self, workload: Workload) -> u16 {
         match workload {
             // Two minutes a run, and a count that is the same each time.
-            Workload::AMillionChats | Workload::Dialects => 1,
+            Workload::AMillionChats | Workload::Dialects | Workload::Hostile => 1,
             _ => self.runs,
         }
     }

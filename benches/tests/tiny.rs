@@ -43,8 +43,10 @@ fn the_workloads_of_plain_messaging_run_against_both_servers_in_both_versions() 
                 ("50x50", "mosquitto"),
                 ("1x1-qos0", "bluetick-plain"),
                 ("1x1-qos0", "mosquitto"),
+                ("1x1-qos0", "mosquitto-nodelay"),
                 ("50x50-qos0", "bluetick-plain"),
-                ("50x50-qos0", "mosquitto")
+                ("50x50-qos0", "mosquitto"),
+                ("50x50-qos0", "mosquitto-nodelay")
             ]
             .map(|(workload, peer)| (workload.to_owned(), peer.to_owned())),
         );
@@ -123,4 +125,17 @@ fn a_missing_server_is_named() {
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("/nonexistent/bluetick") && text.contains("--bluetick"), "{text}");
+}
+
+#[test]
+fn every_attack_has_its_figures() {
+    let report = tiny(&["--only", "hostile"]);
+    let run = report["hostile"][0]["runs"][0].as_array().expect("attacks");
+    assert_eq!(run.len(), 13);
+    for attack in run {
+        assert!(attack["during"].as_f64() > Some(1.0), "{attack}");
+        let counts = ["quiet_puback", "puback", "received"].map(|of| attack[of]["count"].as_u64());
+        assert!(counts.iter().all(|count| *count >= Some(1)), "{attack}");
+        assert!(attack["figures"].as_array().is_some_and(|it| !it.is_empty()), "{attack}");
+    }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Shared<H: Host> {
     pub(crate) wills: Wills,
     /// Places of those whose layers are being opened.
     pub(crate) handshakes: Arc<Semaphore>,
-    connecting: Mutex<HashMap<IpAddr, usize>>,
+    connecting: Mutex<Waiting>,
     started: Instant,
     /// The same moment in Unix milliseconds.
     started_unix_ms: u64,
@@ -299,23 +299,34 @@ impl<H: Host> Drop for Counted<H> {
     }
 }
 
-/// Counts a connection that has not been let in yet against its address.
+/// How many connections have not been let in yet.
+#[derive(Default)]
+struct Waiting {
+    by_address: HashMap<IpAddr, usize>,
+    all: usize,
+}
+
+/// Counts a connection that has not been let in yet, against its address as well.
 pub(crate) struct Connecting<H: Host> {
     shared: Arc<Shared<H>>,
     address: IpAddr,
 }
 
 impl<H: Host> Connecting<H> {
-    /// `None`: there are too many of its address, which is counted.
+    /// `None`: there are too many, of its address or of all, which is counted.
     pub(crate) fn admit(shared: &Arc<Shared<H>>, address: SocketAddr) -> Option<Self> {
+        let limits = &shared.limits;
         {
-            let mut connecting = shared.connecting.lock();
-            let count = connecting.entry(address.ip()).or_insert(0);
-            if *count >= shared.limits.connecting_per_address_max {
+            let connecting = &mut *shared.connecting.lock();
+            let of_address = connecting.by_address.get(&address.ip()).copied().unwrap_or(0);
+            if of_address >= limits.connecting_per_address_max
+                || connecting.all >= limits.connecting_max
+            {
                 shared.refuse(address);
                 return None;
             }
-            *count += 1;
+            connecting.by_address.insert(address.ip(), of_address + 1);
+            connecting.all += 1;
         }
         Some(Self { shared: shared.clone(), address: address.ip() })
     }
@@ -323,11 +334,12 @@ impl<H: Host> Connecting<H> {
 
 impl<H: Host> Drop for Connecting<H> {
     fn drop(&mut self) {
-        let mut connecting = self.shared.connecting.lock();
-        if let Some(count) = connecting.get_mut(&self.address) {
+        let connecting = &mut *self.shared.connecting.lock();
+        connecting.all -= 1;
+        if let Some(count) = connecting.by_address.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
-                connecting.remove(&self.address);
+                connecting.by_address.remove(&self.address);
             }
         }
     }

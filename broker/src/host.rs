@@ -110,8 +110,8 @@ pub struct Open {
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
-    /// The session goes off line and may be resumed.
-    pub lives_on: bool,
+    /// Seconds that the session may be resumed for, as the client said last; 0: it has ended.
+    pub expiry_s: u32,
     /// The client said goodbye (DISCONNECT); else the connection was lost or the server ended it.
     pub goodbye: bool,
     /// How long before its end the client's last packet came.

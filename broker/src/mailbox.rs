@@ -17,6 +17,8 @@ use crate::message::Message;
 use crate::packet::{QoS, Reason};
 use crate::queue::{Offered, Queue, Queues};
 
+pub use crate::queue::Weight;
+
 /// Where others leave things for a session.
 #[derive(Debug)]
 pub struct Mailbox {
@@ -84,6 +86,8 @@ pub struct Mail {
     pub plain: VecDeque<PlainDelivery>,
     /// How many messages of plain topics are still in it, for want of room.
     pub plain_left: usize,
+    /// And the next of them is not being stored: more room is all it needs.
+    pub plain_ready: bool,
     /// The broker wants the connection to end.
     pub stop: Option<Stop>,
 }
@@ -126,6 +130,8 @@ pub struct PlainDelivery {
     pub dup: bool,
     /// The shared subscription that it came by, whole.
     pub share: Option<Arc<str>>,
+    /// That it takes room among those that wait for their sessions.
+    pub weight: Weight,
 }
 
 impl PlainDelivery {
@@ -142,6 +148,7 @@ impl PlainDelivery {
             packet_id: 0,
             dup: false,
             share: None,
+            weight: Weight::default(),
         }
     }
 }
@@ -228,12 +235,20 @@ impl Mailbox {
         self.wake.notify_one();
     }
 
-    /// Takes all there is, but of plain messages only as many as there is room for.
-    pub(crate) fn take(&self, plain_room: usize) -> Mail {
+    /// The connection has ended by itself: whoever has asked it to is content, and the next one is not
+    /// meant.
+    pub(crate) fn forget_stop(&self) {
+        self.inner.lock().mail.stop = None;
+    }
+
+    /// Takes all there is, but of plain messages only as many as there is room for: in messages, and
+    /// in bytes, which the last of them may exceed.
+    pub(crate) fn take(&self, plain_room: usize, bytes: usize) -> Mail {
         let inner = &mut *self.inner.lock();
         let mut taken = std::mem::take(&mut inner.mail);
-        taken.plain = inner.queue.take(plain_room);
+        taken.plain = inner.queue.take(plain_room, bytes);
         taken.plain_left = inner.queue.len();
+        taken.plain_ready = inner.queue.is_ready();
         taken
     }
 

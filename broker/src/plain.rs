@@ -1,7 +1,7 @@
 //! What the broker does for plain topics: publishing, subscribing, and keeping what outlives a
 //! connection or the process.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,11 +11,12 @@ use crate::keep::{
     Change, Done, Kept, KeptAll, KeptDelivery, KeptMessage, KeptPlace, KeptRetained, KeptSession,
     KeptSubscription, NotKept, SessionRef,
 };
-use crate::mailbox::{Line, Mailbox, PlainDelivery, Word};
+use crate::mailbox::{Line, Mailbox, PlainDelivery, Weight, Word};
 use crate::message::Message;
 use crate::packet::{FilterRequest, QoS, Reason};
 use crate::queue::{Offered, Ticket};
 use crate::retained::{Cursor, Full, Held};
+use crate::router::TooMany;
 use crate::session::{EXPIRY_NEVER, MonotonicMs, Parked};
 use crate::stats::Stats;
 
@@ -46,6 +47,14 @@ impl Receiver {
         let session = KeptSession { expiry_s: self.expiry_s, offline_since_ms: None };
         new.then(|| Change::Session((*self.of).clone(), session))
     }
+}
+
+/// How a subscription was made.
+pub(crate) enum Subscribed {
+    /// It is done with.
+    Now,
+    /// The asker is told by [`Word::Subscribed`] once it is stored.
+    Later,
 }
 
 /// What became of a publish.
@@ -177,7 +186,10 @@ impl<H: Host> Shared<H> {
         }
     }
 
-    /// Subscribes a session to a plain filter. `later`: the answer comes by [`Word::Subscribed`].
+    /// Subscribes a session to a plain filter.
+    ///
+    /// # Errors
+    /// All sessions together have as many as they may.
     pub(crate) fn subscribe_plain(
         &self,
         key: &SessionKey,
@@ -185,10 +197,11 @@ impl<H: Host> Shared<H> {
         id: Option<u32>,
         mailbox: &Arc<Mailbox>,
         later: (Line, Token, Option<Receiver>),
-    ) -> bool {
-        self.router.subscribe(key, request, id, mailbox.clone());
+    ) -> Result<Subscribed, TooMany> {
+        let max = self.limits.subscriptions_total_max;
+        self.router.subscribe(key, request, id, mailbox.clone(), max)?;
         let (line, token, receiver) = later;
-        let Some(receiver) = receiver else { return false };
+        let Some(receiver) = receiver else { return Ok(Subscribed::Now) };
         let subscription = KeptSubscription { request: request.clone(), id };
         let change = Change::Subscribe((*receiver.of).clone(), subscription);
         let changes = receiver.record().into_iter().chain([change]).collect();
@@ -203,7 +216,7 @@ impl<H: Host> Shared<H> {
             });
         });
         self.keeper.commit(changes, Some(done));
-        true
+        Ok(Subscribed::Later)
     }
 
     /// Commits something that a session waits for; `word` says that it is done.
@@ -221,12 +234,20 @@ impl<H: Host> Shared<H> {
         self.keeper.commit(vec![change], Some(done));
     }
 
-    /// Queues the next retained messages for a session that has subscribed.
-    pub(crate) fn give_retained(&self, key: &SessionKey, mailbox: &Arc<Mailbox>) {
+    /// Queues the next retained messages for a session that has subscribed; tells whether any
+    /// subscription wanted some.
+    pub(crate) fn give_retained(&self, key: &SessionKey, mailbox: &Arc<Mailbox>) -> bool {
         let next = |queue: &mut crate::queue::Queue| {
-            if queue.len() < RETAINED_AHEAD_MAX { queue.cursors.pop_front() } else { None }
+            if queue.len() >= RETAINED_AHEAD_MAX {
+                return None;
+            }
+            let next = queue.cursors.pop_front()?;
+            if queue.cursors.is_empty() {
+                queue.cursors = VecDeque::new();
+            }
+            Some(next)
         };
-        let Some(mut cursor) = mailbox.with_queue(next) else { return };
+        let Some(mut cursor) = mailbox.with_queue(next) else { return false };
         let (request, id) = (cursor.request.clone(), cursor.subscription_id);
         let now = self.now();
         let mut to_keep = Vec::new();
@@ -257,6 +278,7 @@ impl<H: Host> Shared<H> {
         if !refused {
             mailbox.wake();
         }
+        true
     }
 
     /// A connection has ended and its session lives on: what it has not delivered is kept, but
@@ -406,7 +428,9 @@ impl<H: Host> Shared<H> {
         let mailbox = Arc::new(Mailbox::new(self.queues.clone()));
         mailbox.set_offline();
         for KeptSubscription { request, id } in &all.subscriptions {
-            self.router.subscribe(&of.key, request, *id, mailbox.clone());
+            // What was granted stays granted.
+            let _unbounded =
+                self.router.subscribe(&of.key, request, *id, mailbox.clone(), usize::MAX);
         }
         mailbox.keep_for(Some(of.clone()));
         mailbox.with_queue(|queue| {
@@ -448,6 +472,7 @@ impl<H: Host> Shared<H> {
             packet_id: kept.packet_id,
             dup: true,
             share: kept.share,
+            weight: Weight::default(),
         }
     }
 

@@ -29,6 +29,41 @@ pub(crate) struct Queues {
     messages: AtomicUsize,
 }
 
+/// What one session has of them: bytes that are queued, or on their way and not acknowledged.
+#[derive(Debug)]
+struct Account {
+    queues: Arc<Queues>,
+    bytes: AtomicUsize,
+}
+
+/// The bytes of a delivery, counted for its session and for all of them until it is dropped: the
+/// client is done with it, or it was in vain. A copy counts nothing.
+#[derive(Debug, Default)]
+pub struct Weight(Option<(Arc<Account>, usize)>);
+
+impl Weight {
+    fn new(account: &Arc<Account>, bytes: usize) -> Self {
+        account.bytes.fetch_add(bytes, Ordering::Relaxed);
+        account.queues.total_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self(Some((account.clone(), bytes)))
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        if let Some((account, bytes)) = &self.0 {
+            account.bytes.fetch_sub(*bytes, Ordering::Relaxed);
+            account.queues.total_bytes.fetch_sub(*bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Clone for Weight {
+    fn clone(&self) -> Self {
+        Self(None)
+    }
+}
+
 impl Queues {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
@@ -39,7 +74,7 @@ impl Queues {
         }
     }
 
-    /// Messages and bytes in all queues.
+    /// Messages in all queues, and the bytes of these and of those that are on their way.
     pub(crate) fn content(&self) -> (usize, usize) {
         (self.messages.load(Ordering::Relaxed), self.total_bytes.load(Ordering::Relaxed))
     }
@@ -51,9 +86,8 @@ impl Queues {
 /// overtakes (MQTT 5 §4.6).
 #[derive(Debug)]
 pub(crate) struct Queue {
-    queues: Arc<Queues>,
+    account: Arc<Account>,
     places: VecDeque<Place>,
-    bytes: usize,
     next_seq: u64,
     /// The session that messages are kept for.
     keep_for: Option<Arc<SessionRef>>,
@@ -93,9 +127,8 @@ pub(crate) struct Ticket {
 impl Queue {
     pub(crate) fn new(queues: Arc<Queues>) -> Self {
         Self {
-            queues,
+            account: Arc::new(Account { queues, bytes: AtomicUsize::new(0) }),
             places: VecDeque::new(),
-            bytes: 0,
             next_seq: 1,
             keep_for: None,
             ids: HashSet::new(),
@@ -105,15 +138,24 @@ impl Queue {
         }
     }
 
+    /// Whether there is one that can be taken.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.places.front().is_some_and(|place| place.ready)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
 
+    /// Whether one more message may come. No session may have more than is left for all others, so
+    /// that those who do not read cannot use up what one who reads needs for a moment: a dynamic
+    /// threshold (Choudhury and Hahne, IEEE/ACM ToN 6, 1998) with the factor 1.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        let queues = &self.queues;
-        self.places.len() < queues.messages_max
-            && self.bytes + bytes <= queues.bytes_max
-            && queues.total_bytes.load(Ordering::Relaxed) + bytes <= queues.total_bytes_max
+        let queues = &self.account.queues;
+        let own = self.account.bytes.load(Ordering::Relaxed) + bytes;
+        let left =
+            queues.total_bytes_max.saturating_sub(queues.total_bytes.load(Ordering::Relaxed));
+        self.places.len() < queues.messages_max && own <= queues.bytes_max && own <= left
     }
 
     pub(crate) fn keep_for(&mut self, of: Option<Arc<SessionRef>>) {
@@ -126,7 +168,9 @@ impl Queue {
 
     /// Queues a message, or says that it has to be kept first: while the session is off line at
     /// QoS 1, always at QoS 2, whose exchange a restart must not forget.
-    pub(crate) fn offer(&mut self, delivery: PlainDelivery, online: bool) -> Offered {
+    pub(crate) fn offer(&mut self, mut delivery: PlainDelivery, online: bool) -> Offered {
+        // It may come from another queue, or back.
+        delivery.weight = Weight::default();
         if !self.has_room(delivery.message.bytes()) {
             return Offered::Dropped;
         }
@@ -188,16 +232,23 @@ impl Queue {
         if kept {
             self.places[at].ready = true;
         } else if let Some(place) = self.places.remove(at) {
-            self.forget(&place.delivery);
+            self.forget(1);
             self.free_id(place.delivery.packet_id);
         }
     }
 
-    /// Takes up to `room` messages that are ready.
-    pub(crate) fn take(&mut self, room: usize) -> VecDeque<PlainDelivery> {
-        let ready = self.places.iter().take(room).take_while(|place| place.ready).count();
+    /// Takes up to `room` messages that are ready, and no more than the one with which they are
+    /// `bytes` long.
+    pub(crate) fn take(&mut self, room: usize, bytes: usize) -> VecDeque<PlainDelivery> {
+        let mut taken_bytes = 0;
+        let fits = |place: &&Place| {
+            let fits = place.ready && taken_bytes < bytes;
+            taken_bytes += place.delivery.message.bytes();
+            fits
+        };
+        let ready = self.places.iter().take(room).take_while(fits).count();
         let taken: VecDeque<_> = self.places.drain(..ready).map(|place| place.delivery).collect();
-        taken.iter().for_each(|delivery| self.forget(delivery));
+        self.forget(taken.len());
         if self.places.is_empty() {
             self.places = VecDeque::new();
         }
@@ -212,7 +263,7 @@ impl Queue {
         let mut taken = Vec::new();
         for place in std::mem::take(&mut self.places) {
             if place.ready && place.delivery.share.is_some() && wanted(&place.delivery) {
-                self.forget(&place.delivery);
+                self.forget(1);
                 self.free_id(place.delivery.packet_id);
                 taken.push(place.delivery);
             } else {
@@ -231,7 +282,7 @@ impl Queue {
     pub(crate) fn drop_qos0(&mut self) {
         for place in std::mem::take(&mut self.places) {
             if place.delivery.qos == QoS::AtMostOnce {
-                self.forget(&place.delivery);
+                self.forget(1);
             } else {
                 self.places.push_back(place);
             }
@@ -240,28 +291,23 @@ impl Queue {
 
     /// The session has ended. Numbers go on: what is being kept for it must find nothing.
     pub(crate) fn clear(&mut self) {
-        for place in std::mem::take(&mut self.places) {
-            self.forget(&place.delivery);
-        }
+        let places = std::mem::take(&mut self.places);
+        self.forget(places.len());
         self.keep_for = None;
         self.ids = HashSet::new();
         self.recorded = false;
         self.cursors = Cursors::new();
     }
 
-    fn push(&mut self, delivery: PlainDelivery, ready: bool) {
-        let bytes = delivery.message.bytes();
-        self.bytes += bytes;
-        self.queues.total_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.queues.messages.fetch_add(1, Ordering::Relaxed);
+    fn push(&mut self, mut delivery: PlainDelivery, ready: bool) {
+        delivery.weight = Weight::new(&self.account, delivery.message.bytes());
+        self.account.queues.messages.fetch_add(1, Ordering::Relaxed);
         self.places.push_back(Place { delivery, ready });
     }
 
-    fn forget(&mut self, delivery: &PlainDelivery) {
-        let bytes = delivery.message.bytes();
-        self.bytes -= bytes;
-        self.queues.total_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.queues.messages.fetch_sub(1, Ordering::Relaxed);
+    /// So many messages are not queued any more; their bytes count for as long as they live.
+    fn forget(&self, messages: usize) {
+        self.account.queues.messages.fetch_sub(messages, Ordering::Relaxed);
     }
 
     fn take_id(&mut self) -> Option<u16> {
@@ -279,7 +325,7 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // The bytes of all queues are counted together.
+        // The messages of all queues are counted together.
         self.clear();
     }
 }

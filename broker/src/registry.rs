@@ -23,7 +23,13 @@ struct Inner {
     sessions: HashMap<SessionKey, State>,
     /// Sessions off line by the time they expire.
     expiring: BTreeSet<(MonotonicMs, SessionKey)>,
+    /// How many sessions of each user there are.
+    by_user: HashMap<Arc<str>, usize>,
 }
+
+/// The user has as many sessions as one may.
+#[derive(Debug)]
+pub(crate) struct TooMany;
 
 enum State {
     /// A connection has it.
@@ -72,7 +78,15 @@ pub(crate) struct Claim {
 impl Registry {
     /// Takes a session for a new connection. One that is on line is told to let go first (MQTT 5
     /// §3.1.4); this waits until it has.
-    pub(crate) async fn claim(&self, key: &SessionKey, fresh: impl Fn() -> Arc<Mailbox>) -> Claim {
+    ///
+    /// # Errors
+    /// It would be a new one, and its user has `max` already.
+    pub(crate) async fn claim(
+        &self,
+        key: &SessionKey,
+        max: usize,
+        fresh: impl Fn() -> Arc<Mailbox>,
+    ) -> Result<Claim, TooMany> {
         loop {
             let ended = {
                 let mut inner = self.inner.lock();
@@ -82,7 +96,7 @@ impl Registry {
                         ended.clone()
                     }
                     Some(State::Offline(_)) | None => {
-                        return inner.take(key, &fresh);
+                        return inner.take(key, max, &fresh);
                     }
                 }
             };
@@ -107,11 +121,13 @@ impl Registry {
                 };
                 inner.expiring.insert((expires_at, key.clone()));
                 let mailbox = claim.mailbox.clone();
+                // Locked as who asks is: from here on nobody asks this connection.
+                mailbox.forget_stop();
                 let offline = Box::new(Offline { parked, mailbox, expires_at });
                 inner.sessions.insert(key.clone(), State::Offline(offline));
             }
             None => {
-                inner.sessions.remove(key);
+                inner.remove(key);
             }
         }
         drop(inner);
@@ -129,7 +145,7 @@ impl Registry {
         let inner = &mut *self.inner.lock();
         inner.expiring.insert((expires_at, key.clone()));
         let offline = Box::new(Offline { parked, mailbox, expires_at });
-        inner.sessions.insert(key, State::Offline(offline));
+        inner.insert(key, State::Offline(offline));
     }
 
     /// Takes out the sessions whose time has come.
@@ -138,7 +154,7 @@ impl Registry {
         let mut expired = Vec::new();
         while inner.expiring.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, key)) = inner.expiring.pop_first() else { break };
-            if let Some(State::Offline(offline)) = inner.sessions.remove(&key) {
+            if let Some(State::Offline(offline)) = inner.remove(&key) {
                 expired.push((key, offline.parked, offline.mailbox));
             }
         }
@@ -153,7 +169,7 @@ impl Registry {
                 mailbox.stop(Stop::Ended(reason));
                 None
             }
-            State::Offline(_) => match inner.sessions.remove(key)? {
+            State::Offline(_) => match inner.remove(key)? {
                 State::Offline(offline) => {
                     inner.expiring.remove(&(offline.expires_at, key.clone()));
                     Some((offline.parked, offline.mailbox))
@@ -181,8 +197,35 @@ impl Registry {
 }
 
 impl Inner {
-    fn take(&mut self, key: &SessionKey, fresh: impl Fn() -> Arc<Mailbox>) -> Claim {
-        let (parked, mailbox) = match self.sessions.remove(key) {
+    fn insert(&mut self, key: SessionKey, state: State) {
+        let user = key.user.clone();
+        if self.sessions.insert(key, state).is_none() {
+            *self.by_user.entry(user).or_insert(0) += 1;
+        }
+    }
+
+    fn remove(&mut self, key: &SessionKey) -> Option<State> {
+        let state = self.sessions.remove(key)?;
+        if let Some(count) = self.by_user.get_mut(&key.user) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_user.remove(&key.user);
+            }
+        }
+        Some(state)
+    }
+
+    fn take(
+        &mut self,
+        key: &SessionKey,
+        max: usize,
+        fresh: impl Fn() -> Arc<Mailbox>,
+    ) -> Result<Claim, TooMany> {
+        let of_user = self.by_user.get(&key.user).copied().unwrap_or(0);
+        if of_user >= max && !self.sessions.contains_key(key) {
+            return Err(TooMany);
+        }
+        let (parked, mailbox) = match self.remove(key) {
             Some(State::Offline(offline)) => {
                 self.expiring.remove(&(offline.expires_at, key.clone()));
                 (Some(offline.parked), offline.mailbox)
@@ -191,7 +234,35 @@ impl Inner {
         };
         let ended = Arc::new(Ended::default());
         let state = State::Online { mailbox: mailbox.clone(), ended: ended.clone() };
-        self.sessions.insert(key.clone(), state);
-        Claim { mailbox, parked, ended }
+        self.insert(key.clone(), state);
+        Ok(Claim { mailbox, parked, ended })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keep::{KeptAll, KeptSession, SessionRef};
+
+    #[tokio::test]
+    async fn a_connection_that_ends_while_it_is_taken_over_ends_alone() {
+        let registry = Registry::default();
+        let key = SessionKey { user: "bob".into(), client_id: "phone".into() };
+        let fresh = || Arc::new(Mailbox::new(Arc::default()));
+        let claim = async || registry.claim(&key, 1, fresh).await.unwrap_or_else(|_| panic!("one"));
+        let first = claim().await;
+        let second = async {
+            let second = claim().await;
+            assert!(second.mailbox.take(0, 0).stop.is_none(), "the first one was meant");
+        };
+        let lost = async {
+            let of = SessionRef { key: key.clone(), epoch: 1 };
+            let session = KeptSession { expiry_s: 10, offline_since_ms: None };
+            let (subscriptions, queue, received) = (Vec::new(), Vec::new(), Vec::new());
+            let parked = Parked::restored(KeptAll { of, session, subscriptions, queue, received });
+            registry.release(&key, first, Some(parked), 0);
+        };
+        // In this order: the first one is told before it is lost.
+        tokio::join!(biased; second, lost);
     }
 }

@@ -68,15 +68,23 @@ impl Route {
     }
 }
 
+/// All sessions together have as many subscriptions as they may.
+#[derive(Debug)]
+pub(crate) struct TooMany;
+
 impl Router {
     /// Adds a subscription, or replaces the one with the same filter.
+    ///
+    /// # Errors
+    /// There are `max` already, and this would be another one.
     pub(crate) fn subscribe(
         &self,
         key: &SessionKey,
         request: &FilterRequest,
         subscription_id: Option<u32>,
         mailbox: Arc<Mailbox>,
-    ) {
+        max: usize,
+    ) -> Result<(), TooMany> {
         let route = Route {
             mailbox,
             qos: request.qos,
@@ -86,12 +94,20 @@ impl Router {
             allowed: AtomicBool::new(true),
         };
         let mut routes = self.routes.write();
+        // Members of a share are counted with the entry that they share: one too many of each.
+        let full = routes.len() + self.shared.load(Ordering::Relaxed) >= max;
         let Some((name, filter)) = split_share(&request.filter) else {
             let holder = Holder::Session(key.clone());
+            if full && routes.get(&request.filter, &holder).is_none() {
+                return Err(TooMany);
+            }
             routes.insert(&request.filter, holder, Entry::One(route));
-            return;
+            return Ok(());
         };
         let holder = Holder::Share(name.into());
+        if full && !matches!(routes.get(filter, &holder), Some(Entry::Group(of)) if of.has(key)) {
+            return Err(TooMany);
+        }
         let mut group = match routes.remove(filter, &holder) {
             Some(Entry::Group(group)) => group,
             Some(Entry::One(_)) | None => Group::new(request.filter.clone()),
@@ -100,6 +116,7 @@ impl Router {
             self.shared.fetch_add(1, Ordering::Relaxed);
         }
         routes.insert(filter, holder, Entry::Group(group));
+        Ok(())
     }
 
     pub(crate) fn unsubscribe(&self, key: &SessionKey, filter: &str) {

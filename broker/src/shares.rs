@@ -38,6 +38,11 @@ impl Group {
         }
     }
 
+    /// Whether it is a member.
+    pub(crate) fn has(&self, key: &SessionKey) -> bool {
+        self.members.iter().any(|(member, _)| member == key)
+    }
+
     /// Tells whether it was a member.
     pub(crate) fn leave(&mut self, key: &SessionKey) -> bool {
         let before = self.members.len();

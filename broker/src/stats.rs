@@ -1,5 +1,6 @@
 //! What a broker counts. Adding is a relaxed addition each, and nobody waits for anybody.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::histogram::Histogram;
@@ -19,8 +20,14 @@ pub struct Stats {
     pub handshakes_failed: AtomicU64,
     /// Connections closed because of what the client sent.
     pub protocol_errors: AtomicU64,
+    /// Connections closed because a packet did not come to its end, or what was sent was not taken.
+    pub stalled: AtomicU64,
     /// Clients that were not let in.
     pub logins_refused: AtomicU64,
+    /// Clients that were not let in because their user has as many sessions as one may.
+    pub sessions_refused: AtomicU64,
+    /// Subscriptions that were one too many, for the session or for all.
+    pub subscriptions_refused: AtomicU64,
     /// Publishes, subscriptions and wills to plain topics that the host did not allow.
     pub access_denied: AtomicU64,
     /// Packets received.
@@ -73,7 +80,10 @@ impl Default for Stats {
             handshakes_refused: AtomicU64::default(),
             handshakes_failed: AtomicU64::default(),
             protocol_errors: AtomicU64::default(),
+            stalled: AtomicU64::default(),
             logins_refused: AtomicU64::default(),
+            sessions_refused: AtomicU64::default(),
+            subscriptions_refused: AtomicU64::default(),
             access_denied: AtomicU64::default(),
             packets_in: Packets::default(),
             packets_out: Packets::default(),
@@ -101,14 +111,17 @@ impl Default for Stats {
 impl Stats {
     /// The counters of limits that were reached, by the name of the counter.
     #[must_use]
-    pub fn limits_reached(&self) -> [(&'static str, u64); 11] {
+    pub fn limits_reached(&self) -> [(&'static str, u64); 14] {
         [
             ("connections_refused", &self.connections_refused),
             ("connect_timeouts", &self.connect_timeouts),
             ("handshakes_refused", &self.handshakes_refused),
             ("handshakes_failed", &self.handshakes_failed),
             ("protocol_errors", &self.protocol_errors),
+            ("stalled", &self.stalled),
             ("logins_refused", &self.logins_refused),
+            ("sessions_refused", &self.sessions_refused),
+            ("subscriptions_refused", &self.subscriptions_refused),
             ("access_denied", &self.access_denied),
             ("plain_dropped", &self.plain_dropped),
             ("retained_refused", &self.retained_refused),
@@ -167,8 +180,8 @@ impl Packets {
 }
 
 /// What one connection adds to the gauges; it takes it back when dropped.
-pub(crate) struct Load<'a> {
-    stats: &'a Stats,
+pub(crate) struct Load {
+    stats: Arc<Stats>,
     added: LoadOf,
 }
 
@@ -180,8 +193,8 @@ pub(crate) struct LoadOf {
     pub(crate) queued: usize,
 }
 
-impl<'a> Load<'a> {
-    pub(crate) fn new(stats: &'a Stats) -> Self {
+impl Load {
+    pub(crate) fn new(stats: Arc<Stats>) -> Self {
         Self { stats, added: LoadOf::default() }
     }
 
@@ -202,7 +215,7 @@ impl<'a> Load<'a> {
     }
 }
 
-impl Drop for Load<'_> {
+impl Drop for Load {
     fn drop(&mut self) {
         self.set(LoadOf::default());
     }
@@ -214,15 +227,15 @@ mod tests {
 
     #[test]
     fn what_a_connection_adds_goes_with_it() {
-        let stats = Stats::default();
+        let stats = Arc::new(Stats::default());
         let gauges = || {
             [&stats.publishes_inflight, &stats.deliveries_inflight, &stats.plain_queued]
                 .map(|gauge| gauge.load(Ordering::Relaxed))
         };
-        let mut load = Load::new(&stats);
+        let mut load = Load::new(stats.clone());
         load.set(LoadOf { publishes: 3, deliveries: 2, queued: 7 });
         load.set(LoadOf { publishes: 1, deliveries: 4, queued: 7 });
-        let _another = Load::new(&stats);
+        let _another = Load::new(stats.clone());
         assert_eq!(gauges(), [1, 4, 7]);
         drop(load);
         assert_eq!(gauges(), [0, 0, 0]);

@@ -200,6 +200,11 @@ impl Partition {
         self.push(Submission { command, now, reply, device: None });
     }
 
+    /// The same, but nobody waits for the answer: it may linger for company.
+    pub fn submit_lazily(&self, command: Command, now: Millis, reply: Reply) {
+        self.enqueue(Submission { command, now, reply: Some(reply), device: None }, false);
+    }
+
     /// Submits a subscription of an attached device.
     pub fn subscribe(&self, command: Subscribe, now: Millis, subscriber: Subscriber, reply: Reply) {
         let command = Command::Subscribe(command);
@@ -208,6 +213,10 @@ impl Partition {
 
     fn push(&self, submission: Submission) {
         let urgent = submission.reply.is_some();
+        self.enqueue(submission, urgent);
+    }
+
+    fn enqueue(&self, submission: Submission, urgent: bool) {
         self.inbox.lock().push(submission);
         self.worker.submitted(urgent);
     }

@@ -74,7 +74,7 @@ impl Error {
     }
 
     /// The MQTT reason code, where it is the server that refuses: 0x87 not a member or no such chat or
-    /// user, 0x90 malformed name, 0x95 too large, 0x97 quota, 0x99 malformed payload or argument.
+    /// user, 0x90 malformed name, 0x83 too large a body, 0x95 too large a packet, 0x97 quota, 0x99 malformed payload or argument.
     #[must_use]
     pub const fn code(&self) -> Option<u8> {
         self.code
@@ -124,7 +124,7 @@ fn refusal(code: u8) -> &'static str {
     match code {
         RpcError::NOT_AUTHORIZED => "not a member, or there is no such chat or user",
         RpcError::UNKNOWN_METHOD => "the server does not know this topic",
-        RpcError::TOO_LARGE => "the message is larger than the server takes",
+        0x83 | RpcError::TOO_LARGE => "the message is larger than the server takes",
         RpcError::QUOTA_EXCEEDED => "too many messages or requests at once; send more slowly",
         RpcError::ARGUMENTS => "the payload is not what its topic says",
         _ => "the server refuses it",

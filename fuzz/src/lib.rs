@@ -30,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "session", run: session::run },
     Target { name: "topic", run: topic::run },
     Target { name: "records", run: records::run },
+    Target { name: "plain_records", run: records::plain },
     Target { name: "json", run: payload::json },
     Target { name: "cbor", run: payload::cbor },
     Target { name: "rpc", run: payload::rpc },

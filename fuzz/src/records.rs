@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use bluetick_bridge::engine::{ChatNo, Facts, Need, PartitionNo, RequestKey, SessionKey};
-use bluetick_bridge::store::{Kv, KvBatch, MemoryKv, Store, StoreError, Table, Visit};
+use bluetick_bridge::store::{Kv, KvBatch, MemoryKv, PlainStore, Store, StoreError, Table, Visit};
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 
 use crate::input::Input;
@@ -34,6 +34,33 @@ pub(crate) fn run(data: &[u8]) {
     let base: Arc<dyn Kv> = Arc::new(Changed { table: *table, key, value: changed });
     if let Ok((store, _)) = Store::open(base, 2) {
         read_all(&store);
+    }
+}
+
+/// The same for what is kept of plain topics, keys as well as values: they say whose it is.
+pub(crate) fn plain(data: &[u8]) {
+    let mut input = Input(data);
+    let (Some(which), Some(how)) = (input.u8(), input.u8()) else { return };
+    let mut records = plain_golden().to_vec();
+    let at = usize::from(which) % records.len();
+    let (key, value) = &mut records[at];
+    let changed = if how & 2 == 0 { value } else { key };
+    if how & 1 == 0 {
+        *changed = input.0.to_vec();
+    } else {
+        let start = usize::from(how >> 2) % changed.len().max(1);
+        for (byte, change) in changed.iter_mut().skip(start).zip(input.0) {
+            *byte ^= change;
+        }
+    }
+    let kv = MemoryKv::default();
+    let mut batch = KvBatch::default();
+    for (key, value) in &records {
+        batch.put(Table::Plain, key, |out| out.extend_from_slice(value));
+    }
+    kv.commit(&batch).expect("memory");
+    if let Ok((_, writer, _)) = PlainStore::open(Arc::new(kv)) {
+        writer.stop();
     }
 }
 
@@ -83,6 +110,19 @@ fn golden() -> &'static [Record] {
     static RECORDS: OnceLock<Vec<Record>> = OnceLock::new();
     RECORDS.get_or_init(|| {
         let text = include_str!("../../chat-bridge/tests/golden.txt");
+        text.lines().map(|line| record(line).expect("a golden record")).collect()
+    })
+}
+
+/// Those of plain topics: key and value.
+fn plain_golden() -> &'static [(Vec<u8>, Vec<u8>)] {
+    static RECORDS: OnceLock<Vec<(Vec<u8>, Vec<u8>)>> = OnceLock::new();
+    RECORDS.get_or_init(|| {
+        let text = include_str!("../../chat-bridge/tests/plain_golden.txt");
+        let record = |line: &str| {
+            let (key, value) = line.split_once(':')?;
+            Some((bytes(key)?, bytes(value)?))
+        };
         text.lines().map(|line| record(line).expect("a golden record")).collect()
     })
 }

@@ -56,4 +56,4 @@ macro_rules! targets {
     };
 }
 
-targets! { codec_v4 codec_v5 session topic records json cbor rpc }
+targets! { codec_v4 codec_v5 session topic records plain_records json cbor rpc }

@@ -246,7 +246,9 @@ pub(super) const KEYS: &[Key] = &[
         number(1, 10_000_000),
         &["100000"],
         "Open connections. One more is closed at once and counted.
-         100000: 600 MB at 6 KB each. The system's limit of open files has to be higher.",
+         100000: 600 MB at 6 KB each. Fewer, which the log says, if the system's limit of open files,
+         which the server raises as far as it may, leaves no more: an eighth of it, 256 at least, is
+         kept for the store.",
     ),
     key(
         "limits.connecting_per_address_max",
@@ -255,6 +257,14 @@ pub(super) const KEYS: &[Key] = &[
         "Connections of one address that are not let in yet. One more is closed at once.
          256: an office behind one address comes back after an outage; a flood does not fill
          limits.connections_max.",
+    ),
+    key(
+        "limits.connecting_max",
+        number(1, 10_000_000),
+        &["10000"],
+        "Connections of all addresses that are not let in yet. One more is closed at once and counted.
+         10000: a tenth of limits.connections_max, so that a flood from many addresses leaves those
+         who are let in their place. 640 MB if all have sent a whole CONNECT and wait.",
     ),
     key(
         "limits.handshakes_max",
@@ -270,6 +280,29 @@ pub(super) const KEYS: &[Key] = &[
         "Seconds from the connection until the client is let in, handshakes included. Then it is
          closed.
          10: a CONNECT over a bad mobile line, or a wait after wrong passwords (4 s).",
+    ),
+    key(
+        "limits.connect_bytes_max",
+        number(1024, 268_435_460),
+        &["65536"],
+        "Bytes of the largest CONNECT taken. A larger one ends the connection (0x95).
+         64 KiB: a will and a token; who sends it is not known yet, and it is in memory.",
+    ),
+    key(
+        "limits.stall_timeout_s",
+        number(0, 86_400),
+        &["120"],
+        "Seconds for the rest of a packet that has begun, and for a client to take some of what it is
+         sent. Then the connection is closed (0x8D) and counted. 0: never.
+         120: the largest packet over a line of 70 kbit/s. Keep-alive does not see who asks for none.",
+    ),
+    key(
+        "limits.tcp_keep_alive_s",
+        number(0, 32_767),
+        &["300"],
+        "Seconds without a word from a TCP client before the system asks it, ten times in five minutes,
+         whether it is there. 0: never. 300: for clients without MQTT's keep-alive, whose machine or
+         line is gone; others say something more often.",
     ),
     key(
         "limits.packet_bytes_max",
@@ -298,6 +331,28 @@ pub(super) const KEYS: &[Key] = &[
         &["1000"],
         "Subscriptions of a session. One more is refused (0x97).
          1000: a chat user needs two; the rest is for plain topics.",
+    ),
+    key(
+        "limits.subscriptions_total_max",
+        number(1, 1_000_000_000),
+        &["1000000"],
+        "Subscriptions to plain topics of all sessions, also those off line. One more is refused (0x97).
+         1000000: 0.7 GB; 6 GB if all of them have as many levels as they may and share none.",
+    ),
+    key(
+        "limits.filters_per_packet_max",
+        number(1, 1_000_000),
+        &["1000"],
+        "Filters of a SUBSCRIBE or UNSUBSCRIBE. One more ends the connection (0x97).
+         1000: all that a session may have in one packet; each is looked up among the others.",
+    ),
+    key(
+        "limits.sessions_per_user_max",
+        number(1, 10_000_000),
+        &["100"],
+        "Sessions of a user, on line and off line. A client with one more is not let in (0x97; in 3.1.1,
+         3); sessions that there are come back. 100: nobody has so many devices. A fleet of things
+         under one account needs more.",
     ),
     key(
         "limits.inflight_in_max",
@@ -349,23 +404,23 @@ pub(super) const KEYS: &[Key] = &[
         "limits.queued_bytes_max",
         number(1024, 1_099_511_627_776),
         &["8388608"],
-        "Bytes of plain messages queued for a session. Further ones are dropped and counted.
-         8 MiB: a thousand messages of 8 KB.",
+        "Bytes of plain messages for a session that wait, or are on their way and not acknowledged.
+         Further ones are dropped and counted. 8 MiB: a thousand messages of 8 KB.",
     ),
     key(
         "limits.queued_total_bytes_max",
         number(1024, 1_099_511_627_776),
         &["268435456"],
-        "Bytes of plain messages queued for all sessions. Further ones are dropped and counted.
-         256 MiB: they are in memory, those of sessions off line on the disk as well.",
+        "Bytes of such messages for all sessions; no session has more of it than is left for all others.
+         Further ones are dropped and counted. 256 MiB: they are in memory, those of sessions off line on the disk as well.",
     ),
     key(
         "limits.retained_messages_max",
         number(0, 100_000_000),
         &["100000"],
         "Retained messages. One more is refused (0x97) if it comes at QoS 1 or 2 of MQTT 5, else it is
-         delivered and not retained; both are counted. 0: none are. 100000: a topic each of that
-         many devices.",
+         delivered and not retained; both are counted. 0: clients of MQTT 5 are told that nothing is
+         retained. 100000: a topic each of that many devices.",
     ),
     key(
         "limits.retained_bytes_max",

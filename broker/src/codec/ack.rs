@@ -30,6 +30,17 @@ impl AckKind {
             Self::PubComp => 0x70,
         }
     }
+
+    /// MQTT 5 §3.4.2.1 to §3.7.2.1.
+    const fn reason(self, reason: Reason) -> Reason {
+        match (self, reason.0) {
+            (Self::PubAck | Self::PubRec, 0x10 | 0x83 | 0x87 | 0x90 | 0x91 | 0x97 | 0x99)
+            | (_, 0) => reason,
+            (Self::PubAck | Self::PubRec, 0x80..) => Reason::UNSPECIFIED,
+            (Self::PubRel | Self::PubComp, 0x80..) => Reason::PACKET_ID_NOT_FOUND,
+            _ => Reason::SUCCESS,
+        }
+    }
 }
 
 pub(super) fn decode(version: Version, body: &[u8]) -> Result<Ack, DecodeError> {
@@ -48,8 +59,9 @@ pub(super) fn decode(version: Version, body: &[u8]) -> Result<Ack, DecodeError> 
 
 /// Writes an acknowledgement, in the shortest form that says all of it.
 ///
-/// 3.1.1: `reason` and `properties` cannot be said and are left out. Strings longer than 65,535
-/// bytes are cut.
+/// 3.1.1: `reason` and `properties` cannot be said and are left out. In MQTT 5 a refusal that is
+/// not one of the packet's goes out as 0x80 (PUBACK, PUBREC) or 0x92. Strings longer than 65,535 bytes
+/// are cut.
 pub fn write_ack(
     out: &mut Vec<u8>,
     version: Version,
@@ -59,6 +71,7 @@ pub fn write_ack(
     properties: Option<&AckProperties>,
 ) {
     out.push(kind.first_byte());
+    let reason = kind.reason(reason);
     let properties_bytes = properties.map_or(0, properties_len);
     if version == Version::V4 || (reason == Reason::SUCCESS && properties_bytes == 0) {
         out.push(2);

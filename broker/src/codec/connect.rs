@@ -58,6 +58,11 @@ pub(super) fn decode(header: &Header, body: &[u8]) -> Result<Packet, DecodeError
         .map_err(|error| error.in_version(Some(version)))
 }
 
+/// The version of a CONNECT of which this is the beginning, if it is there and one of ours.
+pub(super) fn version(begun: &[u8]) -> Option<Version> {
+    sniff(&mut Reader::new(begun)).ok()
+}
+
 /// The version, from protocol name and level.
 fn sniff(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {
     let name = reader.binary()?;

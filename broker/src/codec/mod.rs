@@ -85,13 +85,14 @@ fn frame(
         return Ok(None);
     };
     if header.packet_bytes > max_packet_bytes {
-        return Err(DecodeError::new(
-            Reason::PACKET_TOO_LARGE,
-            format!(
-                "a packet of {} bytes, at most {max_packet_bytes} are taken",
-                header.packet_bytes
-            ),
-        ));
+        let detail = format!(
+            "a packet of {} bytes, at most {max_packet_bytes} are taken",
+            header.packet_bytes
+        );
+        // Of a CONNECT, what has come may say how to tell it.
+        let begun = buf.get(header.header_bytes..).unwrap_or_default();
+        let of = version.or_else(|| connect::version(begun));
+        return Err(DecodeError::new(Reason::PACKET_TOO_LARGE, detail).in_version(of));
     }
     let Some(body) = buf.get(header.header_bytes..header.packet_bytes) else {
         return Ok(None);

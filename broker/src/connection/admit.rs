@@ -62,7 +62,7 @@ pub(super) async fn admit<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     };
     shared.host.authenticate(attempt, mailbox.set_online());
     let user = loop {
-        let events = mailbox.take(0).events;
+        let events = mailbox.take(0, 0).events;
         let answer = events.into_iter().find_map(|event| match event {
             HostEvent::Authenticated(answer) => Some(answer),
             _ => None,
@@ -99,7 +99,7 @@ async fn read_connect<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
 ) -> Result<Box<Connect>, Refusal> {
     loop {
-        match codec::decode(&wire.inbox, None, shared.limits.packet_bytes_max) {
+        match codec::decode(&wire.inbox, None, shared.limits.connect_bytes_max) {
             Ok(Some((Packet::Connect(connect), length))) => {
                 shared.stats.packets_in.count(CONNECT);
                 wire.inbox.drain(..length);
@@ -142,8 +142,16 @@ fn check_connect<H: Host>(shared: &Shared<H>, connect: &Connect) -> Option<Reaso
         Some(Reason::CLIENT_ID_NOT_VALID)
     } else if connect.user_properties.len() > limits.user_properties_max {
         Some(Reason::QUOTA_EXCEEDED)
-    } else if connect.will.as_ref().is_some_and(|will| !topic::is_valid_name(&will.topic)) {
+    } else if connect.will.as_ref().is_some_and(|will| {
+        !topic::is_valid_name(&will.topic)
+            || will.topic.len() > limits.topic_bytes_max
+            || topic::depth(&will.topic) > limits.topic_levels_max
+    }) {
         Some(Reason::TOPIC_NAME_INVALID)
+    } else if connect.will.as_ref().is_some_and(|will| will.retain)
+        && limits.retained_messages_max == 0
+    {
+        Some(Reason::RETAIN_NOT_SUPPORTED)
     } else {
         None
     }
@@ -207,8 +215,9 @@ fn why(reason: Reason) -> Option<&'static str> {
         Reason::UNSUPPORTED_VERSION => "MQTT 3.1.1 and 5 are spoken here",
         Reason::CLIENT_ID_NOT_VALID => "the client id is too long",
         Reason::BAD_AUTHENTICATION_METHOD => "there is no enhanced authentication here",
-        Reason::QUOTA_EXCEEDED => "too many user properties",
+        Reason::QUOTA_EXCEEDED => "too many sessions of this user, or too many user properties",
         Reason::TOPIC_NAME_INVALID => "the will's topic is not a valid topic name",
+        Reason::RETAIN_NOT_SUPPORTED => "nothing is retained here, and so no will",
         Reason::PACKET_TOO_LARGE => "the maximum packet size has no room for a CONNACK",
         Reason::SERVER_UNAVAILABLE => "the server cannot store at the moment: try again later",
         _ => return None,

@@ -12,20 +12,19 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::ended::{Ended, is_clients_fault};
 use super::open::Online;
+use super::stall::Stall;
 use super::wire::{READ_BYTES, Wire, count_if_malformed};
 use crate::broker::Shared;
 use crate::codec;
-use crate::host::{self, Access, Host, HostEvent, HostPublish, HostSession, Token};
-use crate::keep::{Change, SessionRef};
+use crate::host::{self, Host, HostEvent, HostSession, Token};
 use crate::mailbox::{Line, Mailbox, Stop, Word};
-use crate::packet::{AckProperties, FilterRequest, QoS, Reason, Version};
-use crate::plain::{self, Asker, Published};
+use crate::packet::Reason;
+use crate::registry::Claim;
 use crate::retained::Cursor;
-use crate::session::{Call, Close, Finished, Parked, Session};
+use crate::session::{Close, Parked, Session};
 use crate::stats::{Load, LoadOf, Stats};
-use crate::sys;
-use crate::topic::split_share;
 
 /// How long a last word to a client may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -40,133 +39,119 @@ thread_local! {
     static TRANSMIT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Serves the session until its connection ends, and parks it then.
-pub(super) async fn run<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
-    shared: &Arc<Shared<H>>,
+/// A connection that was let in, with all that serves it. Boxed, as whatever an `async` function is
+/// given lies in its future twice.
+pub(super) struct Driver<H: Host, S> {
+    pub(super) shared: Arc<Shared<H>>,
     wire: Wire<S>,
-    online: Online<H::Session>,
-    address: SocketAddr,
-) {
-    let Online { session, host, claim, line } = online;
-    let mailbox = claim.mailbox.clone();
-    let mut driver = Driver {
-        shared,
-        wire,
-        session,
-        host,
-        mailbox,
-        line,
-        unanswered: Vec::new(),
-        cursors: Vec::new(),
-        counted: 0,
-        timed: VecDeque::new(),
-        read_at: Instant::now(),
-        plain_left: 0,
-        load: Load::new(&shared.stats),
-    };
-    let ended = match driver.drive().await {
-        Ok(never) => match never {},
-        Err(ended) => ended,
-    };
-    driver.carry_out_rest();
-    match &ended {
-        Ended::Closed(close) => {
-            tracing::debug!(%address, reason = ?close.reason, detail = close.detail, "closed");
-            if !close.by_client && is_clients_fault(close.reason) {
-                Stats::add(&shared.stats.protocol_errors, 1);
-            }
-            driver.session.write_disconnect(close);
-            driver.count_written();
-            driver.farewell().await;
-        }
-        Ended::Lost(error) => {
-            tracing::debug!(%address, %error, "connection lost");
-            count_if_malformed(&shared.stats, error);
-        }
-    }
-    let Driver { mut session, mut host, mailbox, .. } = driver;
-    let key = session.key().clone();
-    let plain = session.plain_filters();
-    mailbox.set_offline();
-    let will = session.take_will();
-    let goodbye = matches!(&ended, Ended::Closed(close) if close.by_client);
-    let silent_ms = session.silent_ms(shared.now());
-    let mut taken = Vec::new();
-    if session.expiry_s() == 0 {
-        taken = session.take_shared(|_| true);
-    }
-    let mut parked = session.park();
-    let now = shared.now();
-    match &mut parked {
-        Some(parked) => shared.park_plain(&key, &mailbox, parked),
-        None => shared.end_plain(&key, &plain, &mailbox, |_| std::mem::take(&mut taken)),
-    }
-    if let Some(will) = will {
-        let expiry_s = parked.as_ref().map_or(0, Parked::expiry_s);
-        match will.delay_s.min(expiry_s) {
-            0 => shared.publish_will(&key, *will),
-            wait_s => shared.wills.keep(key.clone(), now + u64::from(wait_s) * 1000, will),
-        }
-    }
-    host.close(host::Ended { lives_on: parked.is_some(), goodbye, silent_ms });
-    shared.registry.release(&key, claim, parked, now);
-}
-
-fn is_clients_fault(reason: Reason) -> bool {
-    ![
-        Reason::SESSION_TAKEN_OVER,
-        Reason::SERVER_SHUTTING_DOWN,
-        Reason::USE_ANOTHER_SERVER,
-        Reason::SERVER_UNAVAILABLE,
-        Reason::KEEP_ALIVE_TIMEOUT,
-        Reason::ADMINISTRATIVE_ACTION,
-    ]
-    .contains(&reason)
-}
-
-/// Why a connection ended.
-enum Ended {
-    Closed(Close),
-    Lost(io::Error),
-}
-
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Self {
-        Self::Lost(error)
-    }
-}
-
-impl From<Close> for Ended {
-    fn from(close: Close) -> Self {
-        Self::Closed(close)
-    }
-}
-
-struct Driver<'a, H: Host, S> {
-    shared: &'a Shared<H>,
-    wire: Wire<S>,
-    session: Session,
-    host: H::Session,
-    mailbox: Arc<Mailbox>,
-    line: Line,
+    pub(super) session: Session,
+    pub(super) host: H::Session,
+    claim: Claim,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) line: Line,
     /// Publishes at QoS 0 that are with the host. MQTT has no window for them, and the host is not
     /// to be given more than it can take.
-    unanswered: Vec<Token>,
+    pub(super) unanswered: Vec<Token>,
     /// How many bytes of the session's `transmit` are of packets that are counted.
     counted: usize,
     /// Publishes whose acknowledgements are timed: packet id and when they were read, in their
     /// order, which is that of the acknowledgements. The window bounds them.
-    timed: VecDeque<(u16, Instant)>,
+    pub(super) timed: VecDeque<(u16, Instant)>,
     /// When the session was last given packets.
-    read_at: Instant,
+    pub(super) read_at: Instant,
     /// Messages of plain topics that the mailbox still has.
     plain_left: usize,
-    load: Load<'a>,
+    /// The next of them can be taken.
+    plain_ready: bool,
+    stall: Stall,
+    load: Load,
     /// Subscriptions that are being stored and want what is retained then.
-    cursors: Vec<(Token, Cursor)>,
+    pub(super) cursors: Vec<(Token, Cursor)>,
 }
 
-impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
+impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
+    pub(super) fn new(
+        shared: Arc<Shared<H>>,
+        wire: Wire<S>,
+        online: Online<H::Session>,
+    ) -> Box<Self> {
+        let Online { session, host, claim, line } = online;
+        Box::new(Self {
+            wire,
+            session,
+            host,
+            mailbox: claim.mailbox.clone(),
+            claim,
+            line,
+            unanswered: Vec::new(),
+            cursors: Vec::new(),
+            counted: 0,
+            timed: VecDeque::new(),
+            read_at: Instant::now(),
+            plain_left: 0,
+            plain_ready: false,
+            stall: Stall::default(),
+            load: Load::new(shared.stats.clone()),
+            shared,
+        })
+    }
+
+    /// Serves the session until its connection ends, and parks it then.
+    pub(super) async fn run(mut self: Box<Self>, address: SocketAddr) {
+        let ended = match self.drive().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        };
+        self.carry_out_rest();
+        let stats = &self.shared.stats;
+        match &ended {
+            Ended::Closed(close) => {
+                tracing::debug!(%address, reason = ?close.reason, detail = close.detail, "closed");
+                if !close.by_client && is_clients_fault(close.reason) {
+                    Stats::add(&stats.protocol_errors, 1);
+                }
+                self.session.write_disconnect(close);
+                self.count_written();
+                self.farewell().await;
+            }
+            Ended::Lost(error) => {
+                tracing::debug!(%address, %error, "connection lost");
+                count_if_malformed(stats, error);
+            }
+        }
+        self.park(&ended);
+    }
+
+    /// The connection has ended: what of its session lives on, and who hears of it.
+    fn park(self, ended: &Ended) {
+        let Self { shared, mut session, mut host, claim, mailbox, .. } = self;
+        let key = session.key().clone();
+        let plain = session.plain_filters();
+        mailbox.set_offline();
+        let will = session.take_will();
+        let goodbye = matches!(ended, Ended::Closed(close) if close.by_client);
+        let silent_ms = session.silent_ms(shared.now());
+        let mut taken = Vec::new();
+        if session.expiry_s() == 0 {
+            taken = session.take_shared(|_| true);
+        }
+        let mut parked = session.park();
+        let now = shared.now();
+        match &mut parked {
+            Some(parked) => shared.park_plain(&key, &mailbox, parked),
+            None => shared.end_plain(&key, &plain, &mailbox, |_| std::mem::take(&mut taken)),
+        }
+        let expiry_s = parked.as_ref().map_or(0, Parked::expiry_s);
+        if let Some(will) = will {
+            match will.delay_s.min(expiry_s) {
+                0 => shared.publish_will(&key, *will),
+                wait_s => shared.wills.keep(key.clone(), now + u64::from(wait_s) * 1000, will),
+            }
+        }
+        host.close(host::Ended { expiry_s, goodbye, silent_ms });
+        shared.registry.release(&key, claim, parked, now);
+    }
+
     async fn drive(&mut self) -> Result<Infallible, Ended> {
         // Only moved when it fires: packets push the real deadline, not the timer.
         let timer = tokio::time::sleep_until(self.deadline());
@@ -174,35 +159,93 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         loop {
             self.lend_buffer();
             self.session.handle_clock(self.shared.now());
-            self.handle_mail()?;
-            self.shared.give_retained(self.session.key(), &self.mailbox);
+            if let Err(close) = self.handle_mail() {
+                if ![Reason::SERVER_UNAVAILABLE, Reason::ADMINISTRATIVE_ACTION]
+                    .contains(&close.reason)
+                {
+                    self.hear_out().await?;
+                }
+                return Err(close.into());
+            }
+            let looked = self.shared.give_retained(self.session.key(), &self.mailbox);
             let stalled = self.handle_inbox()?;
             self.carry_out()?;
             self.count_written();
             self.write_now().await?;
             self.count_load();
             self.return_buffer();
+            if self.session.has_more(self.plain_ready) {
+                // What was written has made room, of which nobody else tells.
+                self.mailbox.wake();
+            }
+            if looked {
+                // There may be a million topics that one subscription wants looked at.
+                tokio::task::yield_now().await;
+            }
             let wants_read = self.wants_read();
             if stalled && wants_read {
                 // What was read waited for room in the window, and there is some again.
                 continue;
             }
-            let Self { shared, wire, session, mailbox, counted, .. } = self;
+            if self.stall.due(self.shared.limits.stall_timeout_ms).is_some() {
+                let deadline = self.deadline();
+                if deadline < timer.deadline() {
+                    timer.as_mut().reset(deadline);
+                }
+            }
+            let Self { shared, wire, session, mailbox, counted, stall, .. } = self;
             tokio::select! {
                 biased;
                 moved = wire.wait(wants_read, &mut session.transmit) => {
                     let moved = moved?;
                     *counted = session.transmit.len();
+                    stall.sent(*counted > 0, moved.written > 0, shared.now());
                     Stats::add(&shared.stats.bytes_in, moved.read as u64);
                     Stats::add(&shared.stats.bytes_out, moved.written as u64);
                 }
                 () = mailbox.wait() => {}
                 () = &mut timer => {
-                    self.session.handle_timeout(self.shared.now())?;
+                    self.handle_timeout()?;
                     let deadline = self.deadline();
                     timer.as_mut().reset(deadline);
                 }
             }
+        }
+    }
+
+    /// A client that says goodbye may be back before that is read, or the server may be stopped. What
+    /// it has sent until then counts, as far as it is there: what it has acknowledged does not come
+    /// again, and an ordered end has no will.
+    async fn hear_out(&mut self) -> Result<(), Close> {
+        let mut bytes_left = self.shared.limits.packet_bytes_max;
+        loop {
+            let stalled = self.handle_inbox()?;
+            self.carry_out()?;
+            if stalled || bytes_left == 0 || !self.wants_read() {
+                return Ok(());
+            }
+            let read = tokio::select! {
+                biased;
+                read = self.wire.read() => read.unwrap_or(0),
+                () = std::future::ready(()) => 0,
+            };
+            if read == 0 {
+                return Ok(());
+            }
+            Stats::add(&self.shared.stats.bytes_in, read as u64);
+            bytes_left = bytes_left.saturating_sub(read);
+        }
+    }
+
+    fn handle_timeout(&mut self) -> Result<(), Close> {
+        let now = self.shared.now();
+        self.session.handle_timeout(now)?;
+        match self.stall.over(self.shared.limits.stall_timeout_ms, now) {
+            Some(close) => {
+                Stats::add(&self.shared.stats.stalled, 1);
+                Err(close)
+            }
+            None => Ok(()),
         }
     }
 
@@ -213,16 +256,20 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
     }
 
     fn handle_mail(&mut self) -> Result<(), Close> {
-        let mail = self.mailbox.take(self.session.plain_room());
+        let mail = self.mailbox.take(self.session.plain_room(), self.session.bytes_room());
         for event in mail.events {
             if let HostEvent::Published { token, .. } = &event {
                 self.unanswered.retain(|asked| asked != token);
             }
             self.session.handle_event(event)?;
         }
-        self.plain_left = mail.plain_left;
+        (self.plain_left, self.plain_ready) = (mail.plain_left, mail.plain_ready);
         if mail.news {
             self.session.handle_news();
+        }
+        let refused = self.session.take_subscriptions_refused();
+        if refused > 0 {
+            Stats::add(&self.shared.stats.subscriptions_refused, refused);
         }
         let notices_dropped = self.session.take_notices_dropped();
         if notices_dropped > 0 {
@@ -318,177 +365,18 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
         } else {
             inbox.drain(..at);
         }
+        // Nobody owes what is not read.
+        let partial = !inbox.is_empty() && !stalled && self.session.wants_read();
+        self.stall.heard(partial, at > 0, self.shared.now());
         Ok(stalled)
-    }
-
-    /// Does what the session asks, until it asks nothing more.
-    fn carry_out(&mut self) -> Result<(), Close> {
-        while let Some(call) = self.session.poll_call() {
-            self.carry_out_one(call)?;
-        }
-        Ok(())
-    }
-
-    /// What the client asked before the connection ended, in the same bytes perhaps, is done: a
-    /// small client publishes and says goodbye in one go. There is nothing more to be sent to it.
-    fn carry_out_rest(&mut self) {
-        while let Some(call) = self.session.poll_call() {
-            if matches!(call, Call::Pull(_)) {
-                break;
-            }
-            if let Err(close) = self.carry_out_one(call) {
-                tracing::debug!(reason = ?close.reason, detail = close.detail, "closing already");
-            }
-        }
-    }
-
-    fn carry_out_one(&mut self, call: Call) -> Result<(), Close> {
-        match call {
-            Call::Publish(publish) if self.shared.host.owns(&publish.topic) => {
-                if publish.qos == QoS::AtMostOnce {
-                    self.unanswered.push(publish.token);
-                } else if self.shared.host.is_timed(&publish.topic) {
-                    self.timed.push_back((publish.packet_id, self.read_at));
-                }
-                self.host.publish(publish);
-            }
-            Call::Publish(publish) => self.route(publish),
-            Call::Subscribe { token, request, subscription_id, renewed } => {
-                self.subscribe(token, request, subscription_id, renewed);
-            }
-            Call::Unsubscribe { token, filter, of_host: true } => {
-                self.host.unsubscribe(token, &filter);
-            }
-            Call::Unsubscribe { token, filter, of_host: false } => {
-                self.shared.router.unsubscribe(self.session.key(), &filter);
-                match self.kept_for() {
-                    Some(of) => {
-                        let change = Change::Unsubscribe(of, filter);
-                        self.keep(change, Word::Unsubscribed(token));
-                    }
-                    None => self.session.handle_unsubscribed(token, Reason::SUCCESS),
-                }
-            }
-            Call::Finished(finished) => {
-                self.mailbox.with_queue(|queue| {
-                    finished.iter().for_each(|of| queue.free_id(of.packet_id));
-                });
-                if let Some(of) = self.kept_for() {
-                    let unqueue = |done: Finished| Change::Unqueue(of.clone(), done.seq);
-                    let changes = finished.into_iter().map(unqueue).collect();
-                    self.shared.keeper.commit(changes, None);
-                }
-            }
-            Call::Release { seq, packet_id } => match self.kept_for() {
-                Some(of) => self.keep(Change::Release(of, seq, packet_id), Word::Released(seq)),
-                None => self.session.handle_released(seq),
-            },
-            Call::Unreceive { packet_id } => match self.kept_for() {
-                Some(of) => {
-                    self.keep(Change::Unreceive(of, packet_id), Word::Unreceived(packet_id));
-                }
-                None => self.session.handle_unreceived(packet_id),
-            },
-            Call::Acked(ids) => self.host.acked(&ids),
-            Call::Fetch(ids) => self.host.fetch(&ids),
-            Call::Pull(room) => {
-                let deliveries = self.host.pull(room);
-                self.session.handle_deliveries(deliveries, room.messages);
-            }
-        }
-        Ok(())
-    }
-
-    /// The session that is kept, if it is.
-    fn kept_for(&self) -> Option<SessionRef> {
-        self.mailbox.with_queue(|queue| queue.kept_for().map(|of| (*of).clone()))
-    }
-
-    fn keep(&self, change: Change, word: Word) {
-        self.shared.keep_for_session(change, self.line.clone(), word);
-    }
-
-    /// A message to a plain topic.
-    fn route(&mut self, publish: HostPublish) {
-        let (token, qos, packet_id) = (publish.token, publish.qos, publish.packet_id);
-        let key = self.session.key();
-        if !self.shared.host.may(key, Access::Publish, &publish.topic) {
-            Stats::add(&self.shared.stats.access_denied, 1);
-            if qos != QoS::AtMostOnce {
-                let why = AckProperties::because("the access rules do not allow this topic");
-                self.session.handle_published(token, Reason::NOT_AUTHORIZED, Some(why));
-            }
-            return;
-        }
-        let asker = (qos != QoS::AtMostOnce).then(|| {
-            let receive = match qos {
-                QoS::ExactlyOnce => {
-                    let expiry_s = self.session.expiry_s();
-                    self.shared.receiver(&self.mailbox, expiry_s).zip(Some(packet_id))
-                }
-                _ => None,
-            };
-            let can_be_told = self.session.version() == Version::V5;
-            Asker { line: self.line.clone(), token, can_be_told, receive }
-        });
-        match self.shared.publish_plain(key, publish, asker) {
-            Published::Now(reason) => {
-                let full = reason == Reason::QUOTA_EXCEEDED;
-                let why = full.then(|| AckProperties::because("no room for retained messages"));
-                self.session.handle_published(token, reason, why);
-            }
-            Published::Later { received: true } => self.session.handle_received(token),
-            Published::Later { received: false } => {}
-        }
-    }
-
-    fn subscribe(
-        &mut self,
-        token: Token,
-        request: FilterRequest,
-        subscription_id: Option<u32>,
-        renewed: bool,
-    ) {
-        let shared_filter = split_share(&request.filter).map(|(_, filter)| filter);
-        let filter = shared_filter.unwrap_or(&request.filter);
-        let is_sys = sys::is_sys(filter);
-        if !is_sys && self.shared.host.owns(filter) {
-            if shared_filter.is_some() {
-                // What the host has for a session is that session's own.
-                let reason = Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED;
-                self.session.handle_subscribed(token, reason, false);
-            } else {
-                self.host.subscribe(token, &request, subscription_id, renewed);
-            }
-            return;
-        }
-        let key = self.session.key().clone();
-        if !self.shared.host.may(&key, Access::Subscribe, filter) {
-            Stats::add(&self.shared.stats.access_denied, 1);
-            self.session.handle_subscribed(token, Reason::NOT_AUTHORIZED, false);
-            return;
-        }
-        let receiver = self.shared.receiver(&self.mailbox, self.session.expiry_s());
-        let later = (self.line.clone(), token, receiver);
-        let cursor = plain::cursor(&request, subscription_id, renewed);
-        let mailbox = &self.mailbox;
-        if self.shared.subscribe_plain(&key, &request, subscription_id, mailbox, later) {
-            self.cursors.extend(cursor.map(|cursor| (token, cursor)));
-        } else {
-            mailbox.with_queue(|queue| queue.cursors.extend(cursor));
-            self.session.handle_subscribed(token, Reason(request.qos as u8), false);
-        }
-        if is_sys {
-            self.shared.give_sys(&request, subscription_id, &self.mailbox);
-        }
-        self.mailbox.wake();
     }
 
     fn deadline(&self) -> Instant {
         // Without a keep-alive nothing is due: far away, and then looked at again.
         const FAR: u64 = 24 * 3600 * 1000;
         let now = self.shared.now();
-        let due = self.session.poll_timeout().unwrap_or(now + FAR);
+        let stalled = self.stall.due(self.shared.limits.stall_timeout_ms);
+        let due = self.session.poll_timeout().into_iter().chain(stalled).min().unwrap_or(now + FAR);
         Instant::now() + Duration::from_millis(due.saturating_sub(now))
     }
 
@@ -496,6 +384,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
     async fn write_now(&mut self) -> io::Result<()> {
         let written = self.wire.write_now(&mut self.session.transmit).await?;
         self.counted = self.session.transmit.len();
+        self.stall.sent(self.counted > 0, written > 0, self.shared.now());
         Stats::add(&self.shared.stats.bytes_out, written as u64);
         Ok(())
     }
@@ -557,6 +446,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<'_, H, S> {
 
     /// Takes it back if all was sent, so that an idle connection owns none.
     fn return_buffer(&mut self) {
+        self.session.rest();
         if self.session.transmit.is_empty() {
             let buffer = std::mem::take(&mut self.session.transmit);
             if buffer.capacity() <= READ_BYTES * 4 {

@@ -2,8 +2,11 @@
 //! the session's; this drives it.
 
 mod admit;
+mod calls;
 mod driver;
+mod ended;
 mod open;
+mod stall;
 mod wire;
 
 use std::net::SocketAddr;
@@ -16,7 +19,7 @@ use crate::broker::{Connecting, Counted, Shared};
 use crate::host::Host;
 use crate::stats::Stats;
 use admit::{Admitted, Refusal, admit};
-use driver::run;
+use driver::Driver;
 use open::open;
 use wire::{Wire, count_if_malformed};
 
@@ -67,8 +70,9 @@ pub(crate) async fn serve<H: Host, S>(
     let Some(online) = opened else { return };
     // In a task of its own: the future of the handshake is large and over soon, the long idle
     // time of the connection should not keep its memory.
+    let driver = Driver::new(shared, wire, online);
     tokio::spawn(async move {
-        run(&shared, wire, online, address).await;
+        driver.run(address).await;
         drop(counted);
     });
 }

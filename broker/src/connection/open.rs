@@ -11,8 +11,9 @@ use crate::host::{Ended, Host, HostEvent, HostSession, Open, Restored, Resume, S
 use crate::keep::SessionRef;
 use crate::mailbox::{Line, Mail, Mailbox, PlainDelivery, Stop};
 use crate::packet::{Connect, Reason, Version};
-use crate::registry::Claim;
+use crate::registry::{Claim, TooMany};
 use crate::session::{Parked, Session};
+use crate::stats::Stats;
 
 /// A session on line with all that serves it.
 pub(super) struct Online<T> {
@@ -33,7 +34,17 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Option<Online<H::Session>> {
     let limits = &shared.limits;
     let fresh = || Arc::new(Mailbox::new(shared.queues.clone()));
-    let mut claim = shared.registry.claim(&key, fresh).await;
+    let claim = shared.registry.claim(&key, limits.sessions_per_user_max, fresh).await;
+    let mut claim = match claim {
+        Ok(claim) => claim,
+        Err(TooMany) => {
+            Stats::add(&shared.stats.sessions_refused, 1);
+            let reason = Reason::QUOTA_EXCEEDED;
+            let refused: Result<(), Refusal> = refuse(shared, wire, connect, reason).await;
+            tracing::debug!(user = %key.user, sent = refused.is_ok(), "too many sessions");
+            return None;
+        }
+    };
     let mut parked = claim.parked.take();
     if connect.clean_start {
         // What was queued belongs to the session that has ended.
@@ -93,7 +104,8 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
         }
         Err(reason) => {
             // The host cannot now; the session is as it was and may be resumed later.
-            host.close(Ended { lives_on: true, goodbye: false, silent_ms: 0 });
+            let expiry_s = resumed.map_or(0, |(_, expiry_s)| expiry_s);
+            host.close(Ended { expiry_s, goodbye: false, silent_ms: 0 });
             claim.mailbox.set_offline();
             let mut parked = resumed.and_then(|(_, expiry_s)| session.park_for(expiry_s));
             if let Some(parked) = &mut parked {
@@ -119,7 +131,7 @@ fn client(connect: &Connect) -> Option<String> {
 async fn opened(mailbox: &Mailbox) -> Result<(u64, Option<Vec<Restored>>), Reason> {
     let (mut early, mut answer) = (Mail::default(), None);
     while answer.is_none() {
-        let mail = mailbox.take(0);
+        let mail = mailbox.take(0, 0);
         early.news |= mail.news;
         early.words.extend(mail.words);
         early.stop = early.stop.or(mail.stop);

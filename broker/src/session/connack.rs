@@ -19,7 +19,7 @@ pub(crate) fn connack(connect: &Connect, limits: &Limits, assigned: Option<&str>
         max_packet_bytes: u32::try_from(limits.packet_bytes_max).ok(),
         assigned_client_id: assigned.map(ToOwned::to_owned),
         topic_alias_maximum: limits.topic_aliases_max,
-        retain_available: true,
+        retain_available: limits.retained_messages_max > 0,
         shared_subscriptions_available: true,
         server_keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
         response_information: connect

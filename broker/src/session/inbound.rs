@@ -76,6 +76,13 @@ impl Session {
         if publish.properties.user_properties.len() > self.limits.user_properties_max {
             return Err(Close::because(Reason::QUOTA_EXCEEDED, "too many user properties"));
         }
+        if publish.retain
+            && self.limits.retained_messages_max == 0
+            && self.link.version == Version::V5
+        {
+            // MQTT 5 §3.2.2.3.5: it was told so in CONNACK.
+            return Err(Close::because(Reason::RETAIN_NOT_SUPPORTED, "nothing is retained here"));
+        }
         if publish.qos == QoS::AtMostOnce {
             if self.topic_fits(&publish.topic) {
                 let token = self.token();

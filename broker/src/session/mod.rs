@@ -309,8 +309,18 @@ impl Session {
         Ok(())
     }
 
+    /// Lets go of memory that a session with nothing to do does not need.
+    pub fn rest(&mut self) {
+        if self.calls.is_empty() {
+            self.calls = VecDeque::new();
+        }
+    }
+
     /// The next thing to be done by host or router.
     pub fn poll_call(&mut self) -> Option<Call> {
+        if self.resends() {
+            self.flush_outbound();
+        }
         if let Some(call) = self.calls.pop_front() {
             return Some(call);
         }
@@ -322,10 +332,21 @@ impl Session {
         if !finished.is_empty() {
             return Some(Call::Finished(finished));
         }
-        let pending = self.transmit.len();
-        let bytes = self.limits.pending_bytes_max.saturating_sub(pending);
-        let messages = self.outbound.room_to_pull();
+        let (messages, bytes) = (self.outbound.room_to_pull(), self.bytes_room());
         (messages > 0 && bytes > 0).then_some(Call::Pull(Room { messages, bytes }))
+    }
+
+    /// Bytes that may still be prepared for the client.
+    #[must_use]
+    pub fn bytes_room(&self) -> usize {
+        self.limits.pending_bytes_max.saturating_sub(self.transmit.len())
+    }
+
+    /// Whether the client could be given more at once; `plain`: also plain messages.
+    #[must_use]
+    pub fn has_more(&self, plain: bool) -> bool {
+        let plain = plain && self.outbound.room_for_plain() > 0;
+        self.bytes_room() > 0 && (plain || self.resends() || self.outbound.room_to_pull() > 0)
     }
 
     /// When [`Session::handle_timeout`] is due, if ever.
@@ -359,7 +380,7 @@ impl Session {
     /// it: only reading on brings the acknowledgements that make room.
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        !self.waits_for_host() && self.transmit.len() < self.limits.pending_bytes_max
+        !self.waits_for_host() && self.bytes_room() > 0
     }
 
     /// Whether nothing more is taken before the host has answered: the window is full, or a
@@ -390,6 +411,11 @@ impl Session {
     /// Notices that were dropped since the last look.
     pub fn take_notices_dropped(&mut self) -> u64 {
         self.outbound.take_notices_dropped()
+    }
+
+    /// Subscriptions that were one too many since the last look.
+    pub fn take_subscriptions_refused(&mut self) -> u64 {
+        self.subscriptions.take_refused()
     }
 
     /// Tells a client of MQTT 5 why it is disconnected; in 3.1.1 closing says it all.
@@ -503,7 +529,7 @@ impl Session {
     /// How many plain messages it has room for.
     #[must_use]
     pub fn plain_room(&self) -> usize {
-        if self.transmit.len() >= self.limits.pending_bytes_max {
+        if self.bytes_room() == 0 {
             return 0;
         }
         self.outbound.room_for_plain()

@@ -271,9 +271,7 @@ impl Session {
         if self.outbound.fetching {
             return;
         }
-        while self.outbound.sent < self.outbound.inflight.len()
-            && self.outbound.sent < self.outbound.window
-        {
+        while self.resends() {
             let at = self.outbound.sent;
             self.outbound.sent += 1;
             self.resend(at);
@@ -292,6 +290,12 @@ impl Session {
         if self.outbound.queue.is_empty() {
             self.outbound.queue = VecDeque::new();
         }
+    }
+
+    /// Whether there is something to be sent again, and room for it.
+    pub(super) fn resends(&self) -> bool {
+        let Outbound { sent, inflight, window, fetching, .. } = &self.outbound;
+        !fetching && *sent < inflight.len().min(*window) && self.bytes_room() > 0
     }
 
     fn resend(&mut self, at: usize) {

@@ -25,6 +25,8 @@ pub(super) struct Subscriptions {
     granted: Vec<Subscription>,
     /// The SUBSCRIBE or UNSUBSCRIBE that is not answered yet; nothing is read before it is.
     pending: Option<Pending>,
+    /// That were one too many.
+    refused: u64,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,20 @@ struct Pending {
     packet_id: u16,
     unsubscribe: bool,
     subscription_id: Option<u32>,
+    /// Their tokens rise.
     items: Vec<Item>,
+    /// How many of them are not decided.
+    open: usize,
+}
+
+impl Pending {
+    fn decide(&mut self, token: Token, reason: Reason) -> Option<&Item> {
+        let at = self.items.binary_search_by_key(&token.0, |item| item.token.0).ok()?;
+        let item = &mut self.items[at];
+        self.open -= usize::from(item.code.is_none());
+        item.code = Some(reason);
+        Some(item)
+    }
 }
 
 #[derive(Debug)]
@@ -51,6 +66,10 @@ impl Subscriptions {
     /// The connection has ended: nobody waits for these answers.
     pub(super) fn disconnect(&mut self) {
         self.pending = None;
+    }
+
+    pub(super) fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     pub(super) fn plain_filters(&self) -> Vec<Arc<str>> {
@@ -92,7 +111,13 @@ impl Subscriptions {
         let had = self.granted.iter_mut().find(|had| had.request.filter == *filter);
         match had {
             Some(had) => *had = subscription,
-            None => self.granted.push(subscription),
+            None => {
+                // Most sessions have one, and a vector takes room for four at once.
+                if self.granted.is_empty() {
+                    self.granted.reserve_exact(1);
+                }
+                self.granted.push(subscription);
+            }
         }
     }
 }
@@ -106,6 +131,7 @@ impl Session {
     }
 
     pub(super) fn handle_subscribe(&mut self, subscribe: Subscribe) -> Result<(), Close> {
+        self.check_count(subscribe.filters.len())?;
         let subscription_id = subscribe.subscription_id;
         let packet_id = subscribe.packet_id;
         self.check_answer(subscribe.filters.len())?;
@@ -132,11 +158,21 @@ impl Session {
                     renewed,
                 });
             }
+            self.subscriptions.refused += u64::from(code == Some(Reason::QUOTA_EXCEEDED));
             items.push(Item { token, request, code });
         }
-        let pending = Pending { packet_id, unsubscribe: false, subscription_id, items };
+        let open = items.iter().filter(|item| item.code.is_none()).count();
+        let pending = Pending { packet_id, unsubscribe: false, subscription_id, items, open };
         self.subscriptions.pending = Some(pending);
         self.flush_subscriptions();
+        Ok(())
+    }
+
+    /// Each filter of a packet is looked up among all of the session's, in one go.
+    fn check_count(&self, filters: usize) -> Result<(), Close> {
+        if filters > self.limits.filters_per_packet_max {
+            return Err(Close::because(Reason::QUOTA_EXCEEDED, "too many filters in a packet"));
+        }
         Ok(())
     }
 
@@ -166,6 +202,7 @@ impl Session {
     }
 
     pub(super) fn handle_unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), Close> {
+        self.check_count(unsubscribe.filters.len())?;
         self.check_answer(unsubscribe.filters.len())?;
         let packet_id = unsubscribe.packet_id;
         let mut items = Vec::with_capacity(unsubscribe.filters.len());
@@ -198,7 +235,8 @@ impl Session {
             };
             items.push(Item { token, request, code });
         }
-        let pending = Pending { packet_id, unsubscribe: true, subscription_id: None, items };
+        let open = items.iter().filter(|item| item.code.is_none()).count();
+        let pending = Pending { packet_id, unsubscribe: true, subscription_id: None, items, open };
         self.subscriptions.pending = Some(pending);
         self.flush_subscriptions();
         Ok(())
@@ -208,8 +246,7 @@ impl Session {
     pub fn handle_subscribed(&mut self, token: Token, reason: Reason, of_host: bool) {
         let Some(pending) = self.subscriptions.pending.as_mut() else { return };
         let id = pending.subscription_id;
-        let Some(item) = pending.items.iter_mut().find(|item| item.token == token) else { return };
-        item.code = Some(reason);
+        let Some(item) = pending.decide(token, reason) else { return };
         // At once: notices may follow before the other filters of its packet are decided. MQTT 5 §3.8.4
         // lets them come before the SUBACK.
         if let Some(qos) = QoS::from_bits(reason.0) {
@@ -221,22 +258,17 @@ impl Session {
 
     /// A subscription has ended.
     pub fn handle_unsubscribed(&mut self, token: Token, reason: Reason) {
-        if let Some(item) = self.pending_item(token) {
-            item.code = Some(reason);
+        if let Some(pending) = &mut self.subscriptions.pending {
+            pending.decide(token, reason);
         }
         self.flush_subscriptions();
-    }
-
-    fn pending_item(&mut self, token: Token) -> Option<&mut Item> {
-        let pending = self.subscriptions.pending.as_mut()?;
-        pending.items.iter_mut().find(|item| item.token == token)
     }
 
     /// Answers the request if all its filters are decided.
     fn flush_subscriptions(&mut self) {
         let version = self.link.version;
-        let decided = |pending: &mut Pending| pending.items.iter().all(|item| item.code.is_some());
-        let Some(request) = self.subscriptions.pending.take_if(decided) else { return };
+        let pending = self.subscriptions.pending.take_if(|pending| pending.open == 0);
+        let Some(request) = pending else { return };
         let codes: Vec<Reason> =
             request.items.iter().map(|item| item.code.unwrap_or(Reason::UNSPECIFIED)).collect();
         if request.unsubscribe {

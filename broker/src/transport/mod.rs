@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use crate::broker::Broker;
@@ -24,6 +25,10 @@ pub use tls::{CertificateFiles, ClientCertificates, Tls, TlsError, TlsFiles};
 
 /// How long an accept loop waits after an error such as "too many open files".
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// How long one who does not answer the system is given until he is asked again: nine times, Linux's
+/// default.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Where the clients of a Unix socket are: on this machine. The port says that there is none.
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -49,10 +54,17 @@ impl Layers {
 impl<H: Host> Broker<H> {
     /// Accepts connections until [`Broker::shutdown`].
     pub async fn serve_tcp(&self, listener: TcpListener, layers: Layers) {
+        let keep_alive = self.keep_alive();
         let serve = |(stream, address): (TcpStream, SocketAddr)| {
             // Acknowledgements are small and must not wait for more to send.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
+            }
+            // Not once on the listener: what has connected before it was set would go without.
+            if let Some(asked) = &keep_alive
+                && let Err(error) = SockRef::from(&stream).set_tcp_keepalive(asked)
+            {
+                tracing::debug!(%address, %error, "cannot set TCP's keep-alive");
             }
             if layers.none() {
                 self.serve_stream(stream, address);
@@ -61,6 +73,14 @@ impl<H: Host> Broker<H> {
             }
         };
         self.accept(|context| listener.poll_accept(context), serve).await;
+    }
+
+    /// Has the system find out whose machine or line is gone, which a client without keep-alive
+    /// would leave open for ever.
+    fn keep_alive(&self) -> Option<TcpKeepalive> {
+        let after = Duration::from_secs(self.shared.limits.tcp_keep_alive_s.into());
+        let asked = TcpKeepalive::new().with_time(after).with_interval(KEEP_ALIVE_INTERVAL);
+        (!after.is_zero()).then_some(asked)
     }
 
     /// Accepts connections to a Unix socket until [`Broker::shutdown`]. They count as coming from

@@ -82,6 +82,7 @@ fn connack_refusals() {
     }
 }
 
+/// MQTT 5: [MQTT-3.4.2-1], [MQTT-3.5.2-1], [MQTT-3.6.2-1], [MQTT-3.7.2-1].
 #[test]
 fn acknowledgements() {
     let properties = AckProperties {
@@ -89,24 +90,29 @@ fn acknowledgements() {
         user_properties: vec![("seq".to_owned(), "7".to_owned())],
     };
     let empty = AckProperties::default();
+    let of_publish = bytes("00 10 80 83 87 90 91 97 99");
     let kinds = [
-        (AckKind::PubAck, "40"),
-        (AckKind::PubRec, "50"),
-        (AckKind::PubRel, "62"),
-        (AckKind::PubComp, "70"),
+        (AckKind::PubAck, "40", 0x97, &*of_publish, 0x80),
+        (AckKind::PubRec, "50", 0x97, &*of_publish, 0x80),
+        (AckKind::PubRel, "62", 0x92, &[0, 0x92], 0x92),
+        (AckKind::PubComp, "70", 0x92, &[0, 0x92], 0x92),
     ];
-    for (kind, first) in kinds {
+    for (kind, first, code, codes, others) in kinds {
         let ack = |version, reason, properties| {
             written(|out| write_ack(out, version, kind, 0x1234, Reason(reason), properties))
         };
         let expect = |rest: &str| bytes(&format!("{first} {rest}"));
-        assert_eq!(ack(Version::V4, 0x97, Some(&properties)), expect("02 1234"));
+        assert_eq!(ack(Version::V4, code, Some(&properties)), expect("02 1234"));
         assert_eq!(ack(Version::V5, 0, None), expect("02 1234"));
         assert_eq!(ack(Version::V5, 0, Some(&empty)), expect("02 1234"));
-        assert_eq!(ack(Version::V5, 0x97, None), expect("03 1234 97"));
-        assert_eq!(ack(Version::V5, 0x97, Some(&empty)), expect("03 1234 97"));
+        assert_eq!(ack(Version::V5, code, None), expect(&format!("03 1234 {code:02x}")));
+        assert_eq!(ack(Version::V5, code, Some(&empty)), expect(&format!("03 1234 {code:02x}")));
         let full = expect("12 1234 00 0e 1f 'no' 26 'seq' '7'");
         assert_eq!(ack(Version::V5, 0, Some(&properties)), full);
+        for code in 0x80..=0xFF {
+            let sent = if codes.contains(&code) { code } else { others };
+            assert_eq!(ack(Version::V5, code, None), expect(&format!("03 1234 {sent:02x}")));
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bluetick_broker::{Broker, Limits};
 
 use crate::client::Client;
-use crate::host::Anybody;
-use crate::wire::{V4, V5};
+use crate::host::{Anybody, dial};
+use crate::wire::{V4, V5, closed_after, next, publish, send};
 
 const RETAIN: u8 = 0x31;
 const RETAIN_QOS_1: u8 = 0x33;
@@ -170,4 +170,29 @@ async fn overlapping_subscriptions_make_one_message_at_the_highest_qos() {
             assert_eq!(bob.hear().await.to_string(), "q0 own=hers");
         }
     }
+}
+
+/// MQTT 5: [MQTT-3.2.2-13].
+#[tokio::test]
+async fn a_broker_that_retains_nothing_says_so() {
+    let limits = Limits { retained_messages_max: 0, ..Limits::default() };
+    let broker = Broker::new(Anybody::default(), limits);
+    let mut stream = dial(&broker);
+    send(&mut stream, b"\x10\x0D\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x00").await;
+    let (_, connack) = next(&mut stream).await;
+    assert!(connack.windows(2).any(|pair| pair == b"\x25\x00"), "{connack:?}");
+    send(&mut stream, &publish(V5, RETAIN, 0, "t", b"")).await;
+    assert_eq!(closed_after(&mut stream).await[2], 0x9A);
+
+    let mut will = dial(&broker);
+    let properties = b"\x10\x14\x00\x04MQTT\x05\x26\x00\x00\x00\x00\x00\x00\x00\x01t\x00\x01x";
+    send(&mut will, properties).await;
+    assert_eq!(closed_after(&mut will).await[3], 0x9A);
+
+    // 3.1.1 has no word for it: delivered, not retained.
+    let mut bob = Client::connect_as(&broker, V4, "bob").await;
+    bob.subscribe("t", 0).await;
+    bob.publish(RETAIN, "t", 0, "x").await;
+    assert_eq!(bob.hear().await.to_string(), "q0 t=x");
+    assert_eq!(found(&broker, V5, 0).await, None);
 }

@@ -138,3 +138,21 @@ async fn a_will_that_is_to_be_retained_is() {
     late.read_exact(&mut heard).await.expect("CONNACK, SUBACK and the message");
     assert_eq!(heard[9], 0x31, "a retained PUBLISH at QoS 0");
 }
+
+/// A client says goodbye and is back before the server has read that.
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_counts_that_is_read_only_when_the_client_is_back() {
+    let broker = Anybody::broker();
+    let mut listener = listener(&broker).await;
+    let mut first = online(&broker, &connect("a", true, 0, "of the first", 0)).await;
+    // Nothing of the broker runs before both have their bytes, and then the new connection first.
+    let mut second = dial(&broker);
+    tokio::task::yield_now().await;
+    let again = connect("a", true, 0, "of the second", 0);
+    second.write_all(&again).await.expect("taken");
+    first.write_all(&[b"\x30\x05\x00\x01t\x00b", DISCONNECT].concat()).await.expect("taken");
+    assert_eq!(next(&mut listener).await, "t", "what came before the goodbye");
+    first.read_to_end(&mut Vec::new()).await.expect("closed");
+    drop(second);
+    assert_eq!(next(&mut listener).await, "of the second", "no will of the first");
+}

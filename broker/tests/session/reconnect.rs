@@ -310,3 +310,25 @@ fn a_session_may_change_its_protocol_version_between_connections() {
     assert_eq!(pair.connect(), ["CONNACK present", "PUBLISH q1 #1 dup 1"]);
     assert_eq!(pair.exchange(pubrel(1)), ["PUBCOMP #1"]);
 }
+
+/// What is sent again to one who does not read is prepared in the same measure as what is new.
+#[test]
+fn what_is_sent_again_waits_for_room_as_well() {
+    let mut pair = Pair::online_with(V5, |limits, _| {
+        limits.pending_bytes_max = 100;
+        limits.inflight_out_max = 8;
+    });
+    for _ in 0..8 {
+        pair.plain(1, &"x".repeat(40));
+        pair.receive();
+    }
+    let first = pair.reconnect().len();
+    assert!((2..=4).contains(&first), "CONNACK and a few messages: {first}");
+    // The driver writes, and asks again whether there is more.
+    let mut again = first;
+    while pair.session().has_more(false) {
+        pair.drive();
+        again += pair.receive().len();
+    }
+    assert_eq!(again, 1 + 8);
+}

@@ -204,7 +204,8 @@ impl Author<'_> {
         let max = self.shared.options.message_bytes_max;
         if body.len() > max {
             let text = format!("the body has {} bytes, at most {max} are taken", body.len());
-            return Err(Refused(Reason::PACKET_TOO_LARGE, text));
+            // A PUBACK knows no 0x95 (MQTT 5 §3.4.2.1).
+            return Err(Refused(Reason::IMPLEMENTATION_SPECIFIC, text));
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod publish;
 mod queries;
 mod quotas;
 mod reader;
+mod records;
 mod rpc;
 mod session;
 mod settings;
@@ -27,6 +28,7 @@ use people::People;
 use quotas::Unsaved;
 pub use quotas::{QuotaStats, Quotas};
 pub use reader::{InlineReads, Job, ReadPool, Reads};
+use records::Records;
 pub use session::ChatSession;
 use typists::Typists;
 
@@ -78,7 +80,7 @@ pub trait Directory: Send + Sync + 'static {
 /// What an operator may set.
 #[derive(Debug, Clone)]
 pub struct BridgeOptions {
-    /// The largest body of a message, bytes. A larger one is refused (0x95).
+    /// The largest body of a message, bytes. A larger one is refused (0x83).
     pub message_bytes_max: usize,
     /// How many members a group may have. One more is refused (0x97).
     pub group_members_max: u32,
@@ -136,6 +138,7 @@ pub(crate) struct Shared {
     people: People,
     quota_stats: QuotaStats,
     unsaved: Unsaved,
+    records: Records,
     /// Where bodies were erased that may still be on the disk: the first and the last by chat.
     erased: Mutex<BTreeMap<(PartitionNo, ChatNo), (Seq, Seq)>>,
     /// When an earlier run of the server was last known to be alive, by partition.
@@ -186,6 +189,7 @@ impl Bridge {
             people: People::default(),
             quota_stats: QuotaStats::default(),
             unsaved: Unsaved::default(),
+            records: Records::default(),
             erased: Mutex::default(),
             alive_before: OnceLock::new(),
             alive_due_ms: AtomicU64::new(0),
@@ -486,8 +490,7 @@ impl Host for Bridge {
     fn end(&self, key: &BrokerKey, epoch: u64) {
         let Some(key) = session_key(key) else { return };
         self.shared.forget_device(&key, Some(epoch));
-        let partition = self.shared.of_user(&key.user);
-        partition.submit(Command::DropSession { key }, self.shared.now_ms(), None);
+        self.shared.put_session_record(key, None, None);
     }
 }
 

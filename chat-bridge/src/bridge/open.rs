@@ -4,7 +4,7 @@ use bluetick_broker::host::{HostEvent, Open, Restored, Resume};
 use bluetick_broker::packet::{FilterRequest, QoS, Reason};
 
 use super::session::{Inner, Opened};
-use crate::engine::{Command, Millis, SavedSession, SavedSubscription};
+use crate::engine::{Millis, SavedSession, SavedSubscription};
 use crate::store::StoreError;
 
 /// `u32::MAX` as an expiry: never.
@@ -27,8 +27,7 @@ impl SavedSession {
 pub(super) fn run(inner: &Inner, open: &Open, opened: impl FnOnce(Opened)) {
     let Inner { shared, key, .. } = inner;
     let line = inner.line.clone();
-    let partition = shared.of_user(&key.user);
-    let read = || Ok((shared.store().session(partition.no(), key)?, shared.person(&key.user)?));
+    let read = || Ok((shared.session_record(key)?, shared.person(&key.user)?));
     let (saved, person) = match read() {
         Ok(read) => read,
         Err(error) => {
@@ -53,16 +52,18 @@ pub(super) fn run(inner: &Inner, open: &Open, opened: impl FnOnce(Opened)) {
         _ => None,
     };
     let inflight = resumed.map(|Resume { inflight, .. }| inflight.clone()).unwrap_or_default();
-    opened(Opened { epoch, persistent, subscriptions: subscriptions.clone(), inflight, person });
+    // One that goes on has a record, also if it is to end with this connection.
+    let recorded = persistent || kept.is_some();
+    opened(Opened { epoch, recorded, subscriptions: subscriptions.clone(), inflight, person });
     let answer = HostEvent::Opened { epoch, restored };
     if let (Some(saved), None) = (&saved, &kept) {
         // The session before has ended: so have its places in the chats.
         shared.forget_device(key, Some(saved.epoch));
     }
-    if kept.is_none() && !persistent && open.resume.is_none() {
+    if !recorded && open.resume.is_none() {
         // A record of a session that has ended, if there is one, goes with the next batch.
         if saved.is_some() {
-            partition.submit(Command::DropSession { key: key.clone() }, now, None);
+            shared.put_session_record(key.clone(), None, None);
         }
         line.host(answer);
         return;
@@ -77,15 +78,11 @@ pub(super) fn run(inner: &Inner, open: &Open, opened: impl FnOnce(Opened)) {
     };
     // Before the client is told that it has a session, the session is stored: what it sends may
     // have to be recognised after a restart.
-    let command = match persistent || kept.is_some() {
-        true => Command::SaveSession { key: key.clone(), session },
-        false => Command::DropSession { key: key.clone() },
-    };
     let reply = move |outcome: Result<_, _>| match outcome {
         Ok(_) => line.host(answer),
         Err(_) => line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE)),
     };
-    partition.submit(command, now, Some(Box::new(reply)));
+    shared.put_session_record(key.clone(), recorded.then_some(session), Some(Box::new(reply)));
 }
 
 fn restore(saved: &SavedSubscription) -> Option<Restored> {

@@ -102,6 +102,10 @@ impl People {
         let was_online = state.is_online();
         let first = state.devices.is_empty();
         state.devices.retain(|had| had.device != device.device);
+        // Most have one, and a vector takes room for four at once.
+        if state.devices.is_empty() {
+            state.devices.reserve_exact(1);
+        }
         state.devices.push(device);
         state.leaves_at = None;
         if !was_online {

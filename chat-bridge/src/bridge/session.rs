@@ -18,8 +18,7 @@ use super::people::Person;
 use super::{Shared, open, session_key};
 use crate::delivery::{Acked, Attach, DeviceKey};
 use crate::engine::{
-    Command, DeviceId, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey,
-    SubscriptionKind,
+    DeviceId, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey, SubscriptionKind,
 };
 use crate::partition::{Outbox, Unavailable};
 
@@ -52,7 +51,7 @@ pub(super) struct Inner {
 pub(super) struct State {
     epoch: u64,
     /// Its record is in the store.
-    persistent: bool,
+    recorded: bool,
     pub(super) subscriptions: Vec<SavedSubscription>,
     /// By partition, once it has subscribed to something.
     devices: Vec<DeviceKey>,
@@ -64,7 +63,7 @@ pub(super) struct State {
 /// What was found out when the session went on line.
 pub(super) struct Opened {
     pub(super) epoch: u64,
-    pub(super) persistent: bool,
+    pub(super) recorded: bool,
     pub(super) subscriptions: Vec<SavedSubscription>,
     pub(super) inflight: Vec<DeliveryId>,
     pub(super) person: Arc<Person>,
@@ -117,12 +116,12 @@ impl Inner {
         self.arrive(person);
         if self.state.lock().closed {
             // It was over before it had begun: nobody else would say that it is gone.
-            return self.depart(Ended { lives_on: true, goodbye: false, silent_ms: 0 });
+            return self.depart(Ended { expiry_s: self.expiry_s, goodbye: false, silent_ms: 0 });
         }
         {
             let mut state = self.state.lock();
             state.epoch = opened.epoch;
-            state.persistent = opened.persistent;
+            state.recorded = opened.recorded;
             state.subscriptions = opened.subscriptions.clone();
             state.inflight = opened.inflight.clone();
         }
@@ -141,7 +140,7 @@ impl Inner {
     /// The session, where it keeps cursors that outlive the connection.
     pub(super) fn cursor_session(&self) -> Option<(DeviceId, u64)> {
         let state = self.state.lock();
-        state.persistent.then(|| (self.key.device.clone(), state.epoch))
+        state.recorded.then(|| (self.key.device.clone(), state.epoch))
     }
 
     pub(super) fn device(self: &Arc<Self>, no: PartitionNo) -> Option<DeviceKey> {
@@ -164,7 +163,7 @@ impl Inner {
     }
 
     fn record(&self, state: &State) -> Option<SavedSession> {
-        state.persistent.then(|| SavedSession {
+        state.recorded.then(|| SavedSession {
             epoch: state.epoch,
             expiry_s: self.expiry_s,
             disconnected_at_ms: None,
@@ -178,10 +177,8 @@ impl Inner {
     /// locked, so that records are stored in the order they were made.
     pub(super) fn save(&self, state: &State, then: impl FnOnce(bool) + Send + 'static) {
         let Some(session) = self.record(state) else { return then(true) };
-        let command = Command::SaveSession { key: self.key.clone(), session };
         let reply = move |outcome: Result<Outcome, Unavailable>| then(outcome.is_ok());
-        let partition = self.shared.of_user(&self.key.user);
-        partition.submit(command, self.shared.now_ms(), Some(Box::new(reply)));
+        self.shared.put_session_record(self.key.clone(), Some(session), Some(Box::new(reply)));
     }
 
     /// How messages are delivered again: without those of this origin, if the device does not
@@ -302,22 +299,22 @@ impl HostSession for ChatSession {
             partition.detach(device);
         }
         let key = inner.key.clone();
-        let command = match inner.record(&state) {
-            Some(session) if ended.lives_on => {
+        let record = match inner.record(&state) {
+            Some(session) if ended.expiry_s > 0 => {
                 let silent_ms = if ended.goodbye { 0 } else { ended.silent_ms };
-                let session = SavedSession {
+                Some(SavedSession {
+                    expiry_s: ended.expiry_s,
                     disconnected_at_ms: Some(now),
                     last_seen_ms: now.saturating_sub(silent_ms),
                     ..session
-                };
-                Command::SaveSession { key, session }
+                })
             }
             Some(session) => {
                 inner.shared.forget_device(&key, Some(session.epoch));
-                Command::DropSession { key }
+                None
             }
             None => return,
         };
-        inner.shared.of_user(&inner.key.user).submit(command, now, None);
+        inner.shared.put_session_record(key, record, None);
     }
 }

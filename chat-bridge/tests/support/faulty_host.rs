@@ -260,7 +260,9 @@ impl HostSession for FaultySession {
         if self.sabotage == Some(Sabotage::OverlooksWhoGoes) {
             return;
         }
-        ended.lives_on &= self.sabotage != Some(Sabotage::EndsSessionsEarly);
+        if self.sabotage == Some(Sabotage::EndsSessionsEarly) {
+            ended.expiry_s = 0;
+        }
         self.inner.close(ended);
     }
 }

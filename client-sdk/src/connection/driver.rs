@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bluetick_protocol::rpc::Request;
+use bluetick_protocol::rpc::{Request, RpcError};
 use bluetick_protocol::{ChatId, RequestId};
 use parking_lot::Mutex;
 use rumqttc::v5::Event as MqttEvent;
@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::backoff::{Backoff, Clocks};
 use super::ledger::Ledger;
 use super::link::{Broken, Cargo, Link};
-use super::loss::{Loss, TOO_LARGE};
+use super::loss::Loss;
 use super::reads::Reads;
 use super::{Command, Settings, encode};
 use crate::chat::now_ms;
@@ -115,7 +115,7 @@ impl Driver {
                     self.tell(state);
                     self.wait(None).await
                 }
-                End::Lost(Loss::Retry | Loss::TooLarge) => {
+                End::Lost(Loss::Retry) => {
                     let retry_in = self.backoff.fail(Instant::now(), fastrand::f64());
                     self.tell(Connection::Offline { retry_in });
                     self.wait(Some(retry_in)).await
@@ -186,9 +186,6 @@ impl Driver {
                         if self.handle(event, &mut link).is_err() {
                             break;
                         }
-                    }
-                    if loss == Loss::TooLarge {
-                        self.refuse_oldest(&mut link);
                     }
                     return match link.leaving {
                         true => End::Closed,
@@ -338,7 +335,7 @@ impl Driver {
         let Some((no, entry)) = self.parts.outbox.take_next() else { return Ok(false) };
         let outgoing = encode::entry(&entry, self.parts.settings.dialect);
         if outgoing.bytes_max() > link.packet_bytes_max {
-            self.settle(no, Err(Error::refused(TOO_LARGE, None)));
+            self.settle(no, Err(Error::refused(RpcError::TOO_LARGE, None)));
         } else {
             link.publish(outgoing, Cargo::Entry(no))?;
         }
@@ -424,17 +421,6 @@ impl Driver {
                     self.answer(&id, Err(error));
                 }
             }
-        }
-    }
-
-    /// What the PUBACK did not say, as rumqttc cannot read it.
-    fn refuse_oldest(&mut self, link: &mut Link) {
-        let error = || Error::refused(TOO_LARGE, None);
-        match link.land_oldest() {
-            Some(Cargo::Entry(no)) => self.settle(no, Err(error())),
-            Some(Cargo::Read(chat, seq)) => self.reads.settle(&chat, seq, &Err(error())),
-            Some(Cargo::Request(id)) => self.answer(&id, Err(error())),
-            None => {}
         }
     }
 

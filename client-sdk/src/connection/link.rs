@@ -174,11 +174,6 @@ impl Link {
         self.flights.remove(at).map(|(_, cargo)| cargo)
     }
 
-    /// The oldest PUBLISH that waits for its PUBACK: the next one is about this.
-    pub(super) fn land_oldest(&mut self) -> Option<Cargo> {
-        self.flights.pop_front().map(|(_, cargo)| cargo)
-    }
-
     /// The topic of a PUBLISH that came, whether it says it or has an alias for it.
     pub(super) fn topic_of(&mut self, publish: &Publish) -> Result<Bytes, Broken> {
         let alias = publish.properties.as_ref().and_then(|it| it.topic_alias);

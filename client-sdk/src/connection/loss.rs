@@ -1,22 +1,15 @@
 //! Why a connection was lost or could not be made, and what to do about it.
 
-use rumqttc::v5::mqttbytes::Error as PacketError;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode};
 use rumqttc::v5::{ConnectionError, StateError};
 
 use crate::event::Connection;
-
-/// Packet too large. As a PUBACK's reason code it is not MQTT's (5.0, 3.4.2.1), and rumqttc takes it for a
-/// malformed packet; but it is what the server says.
-pub(super) const TOO_LARGE: u8 = 0x95;
 
 /// What to do about a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
     /// Try again, later.
     Retry,
-    /// The oldest PUBLISH under way was refused, as too large; try again.
-    TooLarge,
     /// Do not try again before somebody asks for it.
     Stop(Connection),
 }
@@ -29,9 +22,6 @@ impl Loss {
             ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
                 sent_away(*reason_code)
             }
-            ConnectionError::MqttState(StateError::Deserialization(
-                PacketError::InvalidConnectReturnCode(TOO_LARGE),
-            )) => Self::TooLarge,
             _ => Self::Retry,
         }
     }

@@ -1,0 +1,5 @@
+"""What MiniMQTT wants of MicroPython."""
+
+
+def const(value):
+    return value

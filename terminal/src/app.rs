@@ -442,6 +442,3 @@ impl App {
         self.shown.seqs = seqs;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -43,10 +43,9 @@ impl Worker {
             | Effect::Edit { local, .. }
             | Effect::Delete { local, .. }
             | Effect::React { local, .. }) => {
-                if self.sends.try_send(effect).is_err() {
-                    let why = "too much at once; try again".to_owned();
-                    self.ask(async move { Some(not_sent(local, why)) });
-                }
+                let Err(_full) = self.sends.try_send(effect) else { return };
+                let why = "too much at once; try again".to_owned();
+                self.ask(async move { Some(not_sent(local, why)) });
             }
             Effect::Read { chat, seq } => self.ask(async move {
                 let chat = client.chat(&chat);

@@ -348,7 +348,7 @@ impl Conversation {
     }
 
     /// Puts the window at the first message that is not read.
-    pub(crate) fn to_unread(&mut self, me: &UserId) {
+    pub(crate) fn begin_at_unread(&mut self, me: &UserId) {
         let has_unread = self.unread(me) > 0;
         self.new_after = has_unread.then_some(self.read);
         self.scroll = if has_unread { Scroll::FirstAfter(self.read) } else { Scroll::Newest };

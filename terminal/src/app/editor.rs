@@ -125,7 +125,7 @@ impl Editor {
         let Some(end) = start.checked_sub(1) else { return false };
         let column = text::width(&self.text[start..self.cursor]);
         let start = self.text[..end].rfind('\n').map_or(0, |at| at + 1);
-        self.to_column(start, end, column);
+        self.go_to_column(start, end, column);
         true
     }
 
@@ -138,11 +138,11 @@ impl Editor {
         let column = text::width(&self.text[self.line_start()..self.cursor]);
         let (start, rest) = (end + 1, &self.text[end + 1..]);
         let end = rest.find('\n').map_or(self.text.len(), |at| start + at);
-        self.to_column(start, end, column);
+        self.go_to_column(start, end, column);
         true
     }
 
-    fn to_column(&mut self, start: usize, end: usize, column: usize) {
+    fn go_to_column(&mut self, start: usize, end: usize, column: usize) {
         let mut taken = 0;
         self.cursor = end;
         for (at, grapheme) in self.text[start..end].grapheme_indices(true) {

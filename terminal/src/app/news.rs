@@ -112,7 +112,7 @@ impl App {
         let me = self.me.clone();
         let conversation = self.conversation(chat);
         if std::mem::take(&mut conversation.fresh) {
-            conversation.to_unread(&me);
+            conversation.begin_at_unread(&me);
         }
         self.effect(Effect::KeepChat(chat.clone()));
         self.catch_up(chat);
@@ -364,7 +364,7 @@ impl App {
         let me = self.me.clone();
         let conversation = self.conversation(chat);
         conversation.fresh = conversation.entries.is_empty();
-        conversation.to_unread(&me);
+        conversation.begin_at_unread(&me);
         conversation.pages_back = 0;
         self.open = Some(chat.clone());
         self.catch_up(chat);

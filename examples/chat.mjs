@@ -20,7 +20,7 @@ client.on("connect", () => {
   // Not what this device sends itself.
   client.subscribe(["chats/+/messages", "chats/+/receipts"], { qos: 1, nl: true });
 });
-client.on("close", () => console.log("offline; it is tried again"));
+client.on("reconnect", () => console.log("offline; it is tried again"));
 client.on("error", (error) => console.log(`refused: ${error.message}`));
 
 client.on("message", (topic, payload) => {
@@ -33,12 +33,17 @@ client.on("message", (topic, payload) => {
   }
 });
 
+client.on("packetreceive", ({ cmd, properties }) => {
+  const seq = cmd === "puback" ? properties?.userProperties?.seq : undefined;
+  // A PUBACK is a tick: it is on the server's disk, with this place.
+  if (seq) console.log(`✓ ${seq}`);
+});
+
 const lines = createInterface({ input: process.stdin });
 lines.on("line", (line) => {
   // The id makes it one message, however often it is sent.
-  client.publish(`users/${peer}/send/${randomUUID()}`, line, { qos: 1 }, (error, puback) => {
-    // A PUBACK is a tick: it is on the server's disk, with this place.
-    console.log(error ? `refused: ${error.message}` : `✓ ${puback.properties.userProperties.seq}`);
+  client.publish(`users/${peer}/send/${randomUUID()}`, line, { qos: 1 }, (error) => {
+    if (error) console.log(`refused: ${error.message}`);
   });
 });
 lines.on("close", () => client.end());

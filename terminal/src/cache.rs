@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::Failure;
-use crate::app::{Conversation, Covered, Editor, Entry, What};
+use crate::app::{Conversation, Covered, Editor, Entry, Purpose, What};
 
 const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
 const CHATS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("chats");
@@ -74,7 +74,11 @@ impl Kept {
             last_at_ms: conversation.last_at_ms,
             muted_until_ms: conversation.muted_until_ms,
             watermarks: conversation.watermarks.clone(),
-            draft: conversation.draft.text().to_owned(),
+            draft: match conversation.purpose {
+                // It is about a message, and would be sent as one.
+                Purpose::Edit(_) => String::new(),
+                _ => conversation.draft.text().to_owned(),
+            },
         }
     }
 

@@ -159,7 +159,12 @@ pub(crate) const KEYS: &[Binding] = {
         row(C::Writing, &[ctrl('u')], A::DeleteToStart, "delete to the line's start"),
         row(C::Writing, &[ctrl('k')], A::DeleteToEnd, "delete to the line's end"),
         row(C::Writing, &[key(K::Tab)], A::ToChats, "to the list of chats"),
-        row(C::Writing, &[key(K::Esc)], A::Cancel, "give up a reply or an edit"),
+        row(
+            C::Writing,
+            &[key(K::Esc)],
+            A::Cancel,
+            "give up a reply or an edit; take a refused message back",
+        ),
         row(C::Chats, &[key(K::Up), plain('k')], A::Up, "up"),
         row(C::Chats, &[key(K::Down), plain('j')], A::Down, "down"),
         row(

@@ -1,6 +1,6 @@
 //! The terminal: taken, and given back whatever happens.
 
-use std::io::{self, Stdout, Write as _, stdout};
+use std::io::{self, IsTerminal as _, Stdout, Write as _, stdout};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,8 +43,17 @@ impl Screen {
             give_back();
             before(info);
         }));
-        take()?;
-        Ok(Self { terminal: Terminal::new(CrosstermBackend::new(stdout()))? })
+        if !io::stdin().is_terminal() || !stdout().is_terminal() {
+            return Err(io::Error::other("standard input or output is none"));
+        }
+        let terminal = take().and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
+        match terminal {
+            Ok(terminal) => Ok(Self { terminal }),
+            Err(error) => {
+                give_back();
+                Err(error)
+            }
+        }
     }
 
     /// Gives the terminal back, and stops this process until it is continued.

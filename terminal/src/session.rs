@@ -65,6 +65,10 @@ pub(crate) async fn chat(
     let mut session = Session { app, look, client, worker, cache, drawn: Drawn::default() };
     let ended = session.run(events, receiver, open).await;
     let _heard = tokio::time::timeout(GOODBYE, session.client.close()).await;
+    // What was begun to be written.
+    for conversation in session.app.chats.values() {
+        session.cache.keep_chat(Kept::of(conversation)).await;
+    }
     session.cache.close();
     ended
 }
@@ -223,12 +227,16 @@ impl Session {
         effects: Vec<Effect>,
         screen: &mut Screen,
     ) -> Result<Next, Failure> {
+        // However much has come.
+        if effects.contains(&Effect::Bell) {
+            screen.bell().map_err(Failure::other)?;
+        }
         for effect in effects {
             match effect {
+                Effect::Bell => {}
                 Effect::Quit => return Ok(Next::End),
                 Effect::Suspend => screen.suspend().map_err(Failure::other)?,
                 Effect::Redraw => screen.redraw().map_err(Failure::other)?,
-                Effect::Bell => screen.bell().map_err(Failure::other)?,
                 Effect::Keep(entry) => self.cache.keep(entry).await,
                 Effect::Erase { chat, seq } => self.cache.erase(chat, seq).await,
                 Effect::KeepChat(chat) => {

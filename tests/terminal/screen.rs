@@ -1,7 +1,6 @@
 //! `bluetick chat` on a terminal.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use vt100::{Color, MouseProtocolMode, Screen};
 
@@ -165,11 +164,21 @@ fn the_terminal_is_given_back_to_whoever_stops_or_ends_the_program() {
 #[test]
 fn without_a_terminal_it_says_so() {
     let stage = Stage::new();
-    // Without a controlling terminal, which would be looked for, either.
-    let mut command = Command::new("setsid");
-    command.args(["--wait", env!("CARGO_BIN_EXE_bluetick"), "chat", "--user", "alice"]);
+    let mut command = crate::support::bluetick();
+    command.args(["chat", "--user", "alice"]);
     command.envs(crate::environment(&crate::url(stage.server()), &stage.state()));
     let output = command.stdin(std::process::Stdio::null()).output().expect("started");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("this needs a terminal"));
+    assert_eq!(output.stdout, b"");
+}
+
+#[test]
+fn a_second_program_of_the_account_is_told_so() {
+    let stage = Stage::new();
+    let first = stage.chat("alice", "bob");
+    first.wait_for(" online");
+    let mut second = stage.chat("alice", "bob");
+    assert_eq!(second.wait_for_end().exit_code(), 1);
+    assert!(second.text().contains("another `bluetick chat` of this account"), "{}", second.text());
 }

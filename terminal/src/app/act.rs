@@ -2,6 +2,7 @@
 
 use bluetick_client::{ChatId, ChatKind, Seq, UserId};
 
+use super::entry::TEXT_BYTES_MAX;
 use super::{App, Conversation, Editor, Effect, Mode, Outgoing, Prompt, Purpose, Question, Scroll};
 use crate::keys::Action;
 
@@ -144,10 +145,7 @@ impl App {
             }
             Action::Cancel => {
                 if let Some(conversation) = self.opened_mut() {
-                    if matches!(conversation.purpose, Purpose::Edit(_)) {
-                        conversation.draft.take();
-                    }
-                    conversation.purpose = Purpose::Say;
+                    conversation.give_up();
                 }
                 return self.stop_typing();
             }
@@ -246,6 +244,9 @@ impl App {
                 self.mode = Mode::Writing;
             }
             Action::Edit => match conversation.text(seq).filter(|_| is_mine) {
+                Some(text) if text.len() >= TEXT_BYTES_MAX => {
+                    self.say("it is too long to be edited here");
+                }
                 Some(text) => {
                     conversation.draft = Editor::new(text);
                     conversation.purpose = Purpose::Edit(seq);

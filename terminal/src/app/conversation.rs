@@ -119,7 +119,11 @@ pub(crate) struct Conversation {
     pub(crate) new_after: Option<Seq>,
     /// A page of history is under way.
     pub(crate) loading: bool,
-    /// It was opened when nothing of it was here: where to begin is known with the first page.
+    /// What the head was when that page was asked for.
+    pub(crate) asked_head: Seq,
+    /// The last page was refused: it is not asked for again on this connection.
+    pub(crate) refused: bool,
+    /// It was opened when not all that is unread was here: where to begin is known with the last page.
     pub(crate) fresh: bool,
     /// Pages that were loaded to get back to what is unread.
     pub(crate) pages_back: u32,
@@ -152,6 +156,8 @@ impl Conversation {
             scroll_by: 0,
             new_after: None,
             loading: false,
+            asked_head: Seq::ZERO,
+            refused: false,
             fresh: false,
             pages_back: 0,
         }
@@ -345,6 +351,20 @@ impl Conversation {
         let end = stop.map_or(end, |(seq, _)| end.min(seq.0 - 1));
         self.read = self.read.max(Seq(end));
         self.read > before
+    }
+
+    /// Gives up a reply or an edit; else a message that was refused goes back into an empty composer.
+    pub(crate) fn give_up(&mut self) {
+        match std::mem::take(&mut self.purpose) {
+            Purpose::Edit(_) => drop(self.draft.take()),
+            Purpose::Say if self.draft.is_empty() => {
+                let failed = self.outgoing.iter().rposition(|outgoing| outgoing.failed.is_some());
+                if let Some(at) = failed {
+                    self.draft = Editor::new(&self.outgoing.remove(at).text);
+                }
+            }
+            Purpose::Say | Purpose::Reply(_) => {}
+        }
     }
 
     /// Puts the window at the first message that is not read.

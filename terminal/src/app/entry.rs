@@ -3,6 +3,10 @@
 use bluetick_client::{ChatId, Event, GroupEvent, Message, MessageId, Seq, UserId};
 use serde::{Deserialize, Serialize};
 
+/// Bytes of a text that are kept, at most: more than a person reads, and little enough that nobody fills
+/// another's memory, or makes his screen slow.
+pub(crate) const TEXT_BYTES_MAX: usize = 16 * 1024;
+
 /// An entry of a chat's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
@@ -87,7 +91,7 @@ impl What {
             return Self::Gone;
         }
         match message.text().filter(|_| message.content_type.starts_with("text/")) {
-            Some(text) => Self::Text { text: text.to_owned(), reply_to: message.reply_to },
+            Some(text) => Self::Text { text: cut(text), reply_to: message.reply_to },
             None => {
                 let here = message.body.as_ref().map(|body| body.len() as u64);
                 let bytes = here.or(message.omitted_bytes).unwrap_or_default();
@@ -98,5 +102,31 @@ impl What {
 }
 
 fn text_of(message: &Message) -> String {
-    message.text().unwrap_or_default().to_owned()
+    cut(message.text().unwrap_or_default())
+}
+
+/// A text, or its beginning and how much more there is.
+fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+    match text.len() - end {
+        0 => text.to_owned(),
+        more => format!("{}… ({more} bytes more: `bluetick history` has them)", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(cut("日本"), "日本");
+        let long = cut(&"日".repeat(TEXT_BYTES_MAX));
+        let end = "日… (32769 bytes more: `bluetick history` has them)";
+        assert!(
+            long.ends_with(end) && long.len() >= TEXT_BYTES_MAX,
+            "{}",
+            &long[long.len() - 60..]
+        );
+    }
 }

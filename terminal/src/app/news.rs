@@ -91,31 +91,34 @@ impl App {
             // There is no such chat before its first message.
             Err(_) if self.conversation(chat).head == Seq::ZERO => return,
             Err(why) => {
-                // Asked for again when the connection stands again, or the chat is opened.
-                self.conversation(chat).pages_back = PAGES_BACK_MAX;
+                self.conversation(chat).refused = true;
                 return self.say(why);
             }
         };
         let first = entries.first().map(|entry| entry.seq.0);
         let last = entries.last().map(|entry| entry.seq.0);
-        let covered = &mut self.conversation(chat).covered;
-        match (page, first, last) {
-            (Page::Before(before), first, _) => {
-                covered.add(first.unwrap_or(1), before.0.saturating_sub(1));
+        let conversation = self.conversation(chat);
+        let head = conversation.asked_head.0;
+        match page {
+            Page::Before(before) => {
+                let last = before.0.saturating_sub(1);
+                conversation.covered.add(first.unwrap_or(1), last);
             }
-            (_, Some(first), Some(last)) => covered.add(first, last),
-            _ => {}
+            // What is missing up to the head of then has expired, or is not for this user.
+            _ => conversation.covered.add(first.unwrap_or(1), last.unwrap_or(0).max(head)),
         }
         for entry in entries {
             self.take(entry);
         }
         let me = self.me.clone();
         let conversation = self.conversation(chat);
-        if std::mem::take(&mut conversation.fresh) {
+        if conversation.fresh {
             conversation.begin_at_unread(&me);
         }
         self.effect(Effect::KeepChat(chat.clone()));
         self.catch_up(chat);
+        let conversation = self.conversation(chat);
+        conversation.fresh &= conversation.loading;
         self.ask_members(chat);
     }
 
@@ -124,7 +127,7 @@ impl App {
         let is_online = self.is_online();
         let conversation = self.conversation(chat);
         let head = conversation.head;
-        if !is_online || conversation.loading || head == Seq::ZERO {
+        if !is_online || conversation.loading || conversation.refused || head == Seq::ZERO {
             return;
         }
         let page = match conversation.covered.start_of(head.0) {
@@ -138,18 +141,13 @@ impl App {
             }
             Some(_) => return,
         };
-        if page == Page::Newest {
-            // What cannot be had is not asked for for ever.
-            if conversation.pages_back >= PAGES_BACK_MAX {
-                return;
-            }
-            conversation.pages_back += 1;
-        }
         self.load(chat, page);
     }
 
     fn load(&mut self, chat: &ChatId, page: Page) {
-        self.conversation(chat).loading = true;
+        let conversation = self.conversation(chat);
+        conversation.loading = true;
+        conversation.asked_head = conversation.head;
         self.effect(Effect::LoadHistory { chat: chat.clone(), page });
     }
 
@@ -158,7 +156,8 @@ impl App {
         let is_online = self.is_online();
         let (top, at_top) = (self.shown.top, self.shown.at_top);
         let Some(conversation) = self.opened() else { return };
-        let (Some(top), false) = (top, conversation.loading || !is_online) else { return };
+        let is_idle = is_online && !conversation.loading && !conversation.refused;
+        let (Some(top), true) = (top, is_idle) else { return };
         let Some(start) = conversation.covered.start_of(top.0) else { return };
         // At the edge of what is here: on top of all, or on top of a gap.
         let is_edge = at_top || conversation.entries.range(Seq(start)..top).next().is_none();
@@ -322,6 +321,7 @@ impl App {
             Connection::Online { session_present } => {
                 for conversation in self.chats.values_mut() {
                     conversation.loading = false;
+                    conversation.refused = false;
                     conversation.pages_back = 0;
                     if !session_present {
                         // Another device may have got what was in between.
@@ -363,7 +363,7 @@ impl App {
         self.stop_typing();
         let me = self.me.clone();
         let conversation = self.conversation(chat);
-        conversation.fresh = conversation.entries.is_empty();
+        conversation.fresh = true;
         conversation.begin_at_unread(&me);
         conversation.pages_back = 0;
         self.open = Some(chat.clone());

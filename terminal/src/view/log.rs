@@ -27,8 +27,15 @@ pub(super) fn draw(
     drawn: &mut Drawn,
 ) {
     let lines = Lines { app, conversation, look, columns: usize::from(area.width) };
-    let all = lines.all();
     let height = usize::from(area.height);
+    // At the end no more than fits is needed: each message has a line at least.
+    let is_newest = conversation.scroll == Scroll::Newest && conversation.scroll_by >= 0;
+    let skip = match app.mode {
+        Mode::Message(_) => 0,
+        _ if is_newest => conversation.entries.len().saturating_sub(height + 1),
+        _ => 0,
+    };
+    let all = lines.from(skip);
     let top = place(&all, conversation, &app.mode, height);
     let window = &all[top..(top + height).min(all.len())];
     // Few lines stand at the end, where one writes.
@@ -44,7 +51,7 @@ pub(super) fn draw(
     drawn.shown.chat = Some(conversation.chat.clone());
     drawn.shown.seqs = shown.filter_map(|at| all[at].seq).collect();
     drawn.shown.top = window.iter().find_map(|row| row.seq);
-    drawn.shown.at_top = top == 0;
+    drawn.shown.at_top = top == 0 && skip == 0;
     drawn.shown.lines = height;
     drawn.shown.scroll = if top + height >= all.len() {
         Scroll::Newest
@@ -90,10 +97,12 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn all(&self) -> Vec<Row> {
+    /// The lines of all messages but so many of the oldest.
+    fn from(&self, skip: usize) -> Vec<Row> {
         let mut all = Vec::new();
-        let mut previous: Option<&Entry> = None;
-        for entry in self.conversation.entries.values() {
+        let mut entries = self.conversation.entries.values();
+        let mut previous = skip.checked_sub(1).and_then(|before| entries.nth(before));
+        for entry in entries {
             let mut lines = self.above(previous, entry);
             lines.extend(self.entry(previous, entry));
             let own = lines.into_iter().enumerate();

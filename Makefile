@@ -13,7 +13,7 @@ PYTHON_CLIENTS := paho-mqtt==2.1.0 adafruit-circuitpython-minimqtt==8.1.0 \
 NODE_CLIENTS := mqtt@5.16.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt sim torture fuzz bench deb setup setup-test
+.PHONY: help run test lint fmt sim torture fuzz bench picture deb setup setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: setup-test ## load figures, with mosquitto beside (ONLY=workload for one)
 	$(CARGO) build --release --bin bluetick
 	$(CARGO) run --release --package bluetick-benches --bin bench -- \
 	  --bluetick $(TARGET_DIR)/release/bluetick $(if $(ONLY),--only $(ONLY))
+
+picture: setup ## draw docs/terminal.svg anew, from the screen of the real program
+	BLUETICK_PICTURE=$(CURDIR)/docs/terminal.svg $(CARGO) test --test terminal picture
 
 # cargo-deb packages what is there; completions are made by the program itself.
 deb: setup ## a Debian package, with cargo-deb (cargo install cargo-deb)

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::chat;
+
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BLUETICK_COMMIT"), ")");
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, \
                           3 the data directory is in use, 4 stopped \
-                          while the store took no writes.";
+                          while the store took no writes; of send also 5 queued on this machine, \
+                          6 refused by the server, 7 sent but not delivered or read in time.";
 
 const SERVE_HELP: &str = "\
 Examples:
@@ -88,6 +91,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Inspect,
     },
+    #[command(flatten)]
+    Chat(chat::Command),
     /// Ask a running server whether it is ready; exit code 0 if it is.
     #[command(after_help = HEALTHCHECK_HELP)]
     Healthcheck {

@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod allocator;
 mod certificates;
+mod chat;
 mod cli;
 mod config;
 mod data_dir;
@@ -40,6 +41,15 @@ enum Failure {
     /// Another process has the data directory: exit code 3.
     #[error("{0}")]
     InUse(String),
+    /// The message waits in the outbox on this machine: exit code 5.
+    #[error("{0}")]
+    Queued(String),
+    /// The server refuses the message or the login: exit code 6.
+    #[error("{0}")]
+    Refused(String),
+    /// The message is stored, and was not delivered or read in time: exit code 7.
+    #[error("{0}")]
+    Unconfirmed(String),
     /// Nobody reads what is printed any more: no failure of ours, exit code 0.
     #[error("standard output is closed")]
     OutputClosed,
@@ -60,6 +70,9 @@ impl Failure {
             Self::Configuration(_) => ExitCode::from(2),
             Self::InUse(_) => ExitCode::from(3),
             Self::StoreFailing => ExitCode::from(4),
+            Self::Queued(_) => ExitCode::from(5),
+            Self::Refused(_) => ExitCode::from(6),
+            Self::Unconfirmed(_) => ExitCode::from(7),
         }
     }
 }
@@ -86,6 +99,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(settings) => output::bytes(load(&settings)?.to_toml().as_bytes()),
         Command::User { place, action } => users::run(&load_place(place)?, action),
         Command::Inspect { place, json, what } => inspect::run(&load_place(place)?, json, what),
+        Command::Chat(command) => chat::run(command),
         Command::Healthcheck { place, http } => healthcheck(place, http),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -125,7 +125,19 @@ fn the_version_names_the_commit() {
 fn the_help_tells_commands_and_exit_codes() {
     let help = run(&["--help"]);
     assert_done(&help);
-    for word in ["serve", "config", "user", "inspect", "completions", "Exit codes", "3 the data"] {
+    for word in [
+        "serve",
+        "config",
+        "user",
+        "inspect",
+        "chat",
+        "send",
+        "listen",
+        "history",
+        "completions",
+        "Exit codes",
+        "3 the data",
+    ] {
         assert!(stdout(&help).contains(word), "{word} in {}", stdout(&help));
     }
     assert_eq!(run(&["serve", "--no-such-flag"]).status.code(), Some(2));

@@ -27,6 +27,18 @@ const DEPENDENCIES: &[(&str, &[&str], &str)] = &[
         "whoever writes a client must not need RocksDB to build it",
     ),
     (
+        "terminal",
+        &[
+            "bluetick-broker",
+            "bluetick-bridge",
+            "bluetick-protocol",
+            "rocksdb",
+            "bincode",
+            "rumqtt",
+        ],
+        "the terminal client shows what the SDK can do: whatever it lacks is the SDK's to have",
+    ),
+    (
         "checker",
         &["bluetick", "rocksdb", "tokio"],
         "the checker judges the server: it must not share the server's mistakes",
@@ -73,7 +85,8 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
 ];
 
 /// State machines: everything they know comes in as an argument, so that one seed repeats a run.
-const PURE: &[&str] = &["chat-bridge/src/engine/", "broker/src/session/"];
+const PURE: &[&str] =
+    &["chat-bridge/src/engine/", "broker/src/session/", "terminal/src/app", "terminal/src/view"];
 const IMPURE: &[&str] = &[
     "tokio",
     "rocksdb",

@@ -43,6 +43,7 @@ pub struct Builder {
     limits: Limits,
     dialect: Dialect,
     bare_acks: bool,
+    messages: bool,
     own_messages: bool,
     receipts: bool,
     presence: bool,
@@ -71,6 +72,7 @@ impl Builder {
             limits: Limits { entries_max: 10_000, bytes_max: 64 << 20 },
             dialect: Dialect::Json,
             bare_acks: false,
+            messages: true,
             own_messages: true,
             receipts: true,
             presence: false,
@@ -139,6 +141,13 @@ impl Builder {
     /// narrow lines: [`Sent`](crate::Sent) has then no place and time, and errors no words.
     pub fn bare_acks(mut self, bare: bool) -> Self {
         self.bare_acks = bare;
+        self
+    }
+
+    /// Whether to get messages at all: for programs that only send or ask, whose taking of a message would
+    /// count as its delivery. Default: true.
+    pub fn messages(mut self, messages: bool) -> Self {
+        self.messages = messages;
         self
     }
 
@@ -249,6 +258,7 @@ impl Builder {
             program: self.program,
             dialect: self.dialect,
             bare_acks: self.bare_acks,
+            messages: self.messages,
             own_messages: self.own_messages,
             receipts: self.receipts,
             presence: self.presence,

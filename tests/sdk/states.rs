@@ -118,3 +118,29 @@ async fn all_handles_gone_is_goodbye() {
     // DISCONNECT, rather than a loss: it is told at once, with the time.
     assert!(bob.find("her goodbye", online(false)).await.last_seen_ms.is_some());
 }
+
+/// A program that only sends and asks takes no message: none counts as delivered for it.
+#[tokio::test]
+async fn whoever_wants_no_messages_gets_none() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path());
+    let alice = Peer::connect(server.address(), "alice").await;
+    let sent = alice.with("bob").send("hi").await.expect("queued");
+    let sent = crate::peer::soon("sent", sent).await.expect("sent");
+    // The device had subscribed to messages in an earlier run.
+    let earlier = crate::peer::builder(server.address(), "bob").manual_acks(true);
+    let earlier = Peer::build(earlier).await;
+    earlier.online().await;
+    earlier.client.close().await;
+    let asks = Peer::build(crate::peer::builder(server.address(), "bob").messages(false)).await;
+    let history = asks.with("alice").history(bluetick_client::Page::Newest, 9).await;
+    assert_eq!(history.expect("an answer").len(), 1);
+    let answer = asks.with("alice").send("I only send").await.expect("queued");
+    crate::peer::soon("sent", answer).await.expect("sent");
+    let info = alice.with("bob").info().await.expect("an answer");
+    let bob = info.members.iter().find(|member| member.user.as_str() == "bob").expect("a member");
+    assert!(bob.delivered < sent.seq, "{bob:?}");
+    asks.client.close().await;
+    let mut bob = Peer::connect(server.address(), "bob").await;
+    bob.find("the message", |event| (event.message()?.seq == sent.seq).then_some(())).await;
+}

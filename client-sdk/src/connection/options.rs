@@ -31,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) program: String,
     pub(crate) dialect: Dialect,
     pub(crate) bare_acks: bool,
+    pub(crate) messages: bool,
     pub(crate) own_messages: bool,
     pub(crate) receipts: bool,
     pub(crate) presence: bool,
@@ -91,14 +92,14 @@ impl Settings {
     /// What to subscribe to.
     pub(super) fn filters(&self) -> Vec<Filter> {
         let (messages, receipts, typing) = Self::names(self.dialect);
-        let mut messages = Filter::new(messages, QoS::AtLeastOnce);
-        messages.nolocal = !self.own_messages;
-        let mut filters = vec![
-            messages,
-            // Not at QoS 1: an answer must not wait until the application takes what came before. One that
-            // is lost is asked for again.
-            Filter::new(ALL_REPLIES_FILTER, QoS::AtMostOnce),
-        ];
+        // Not at QoS 1: an answer must not wait until the application takes what came before. One that is
+        // lost is asked for again.
+        let mut filters = vec![Filter::new(ALL_REPLIES_FILTER, QoS::AtMostOnce)];
+        if self.messages {
+            let mut messages = Filter::new(messages, QoS::AtLeastOnce);
+            messages.nolocal = !self.own_messages;
+            filters.push(messages);
+        }
         if self.receipts {
             filters.push(Filter::new(receipts, QoS::AtLeastOnce));
         }
@@ -119,7 +120,10 @@ impl Settings {
         };
         let (messages, receipts, typing) = Self::names(other);
         let mut unwanted = vec![messages, receipts, typing];
-        let (_, receipts, typing) = Self::names(self.dialect);
+        let (messages, receipts, typing) = Self::names(self.dialect);
+        if !self.messages {
+            unwanted.push(messages);
+        }
         if !self.receipts {
             unwanted.push(receipts);
         }

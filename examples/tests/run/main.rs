@@ -4,6 +4,7 @@ mod program;
 
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::process::Command;
 
 use program::{Program, Server, example};
 
@@ -108,7 +109,7 @@ fn mosquitto() {
     let server = Server::start();
     let (host, port) = server.place();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/mosquitto.sh");
-    let mut command = std::process::Command::new("bash");
+    let mut command = Command::new("bash");
     let mut script = Program::start(command.args([script, &host, &port]));
     for said in [
         r#""seq":1,"#,
@@ -120,4 +121,50 @@ fn mosquitto() {
         script.wait_for(said);
     }
     assert!(script.ends_well());
+}
+
+/// Alice and Bob, each with the same program of another language.
+fn chat(alice: &mut Command, bob: &mut Command) {
+    let mut alice = Program::start(alice);
+    alice.wait_for("online");
+    alice.tell("hi bob\n");
+    alice.wait_for("✓ 1");
+    let mut bob = Program::start(bob);
+    bob.wait_for("alice: hi bob");
+    alice.wait_for("✓✓ bob has got 1 and read 1");
+    bob.tell("hi alice\n");
+    bob.wait_for("✓ 2");
+    alice.wait_for("bob: hi alice");
+    bob.wait_for("✓✓ alice has got 2 and read 2");
+    bob.end_input();
+    assert!(bob.ends_well());
+}
+
+#[test]
+fn python() {
+    let server = Server::start();
+    let (host, port) = server.place();
+    let python = std::env::var_os("BLUETICK_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/chat.py");
+    let program = |user, peer| {
+        let mut command = Command::new(&python);
+        command.args([script, &host, &port, user, peer]);
+        command
+    };
+    chat(&mut program("alice", "bob"), &mut program("bob", "alice"));
+}
+
+#[test]
+fn javascript() {
+    let server = Server::start();
+    let (host, port) = server.place();
+    let home = std::env::var_os("BLUETICK_TEST_NODE");
+    let home = home.expect("`make test` installs MQTT.js and says where: BLUETICK_TEST_NODE");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/chat.mjs");
+    let program = |user, peer| {
+        let mut command = Command::new("node");
+        command.args([script, &host, &port, user, peer]).env("NODE_HOME", &home);
+        command
+    };
+    chat(&mut program("alice", "bob"), &mut program("bob", "alice"));
 }

@@ -66,6 +66,11 @@ impl Program {
         input.write_all(text.as_bytes()).expect("told");
     }
 
+    /// Closes its input.
+    pub(crate) fn end_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     /// Whether it ends by itself, with success.
     pub(crate) fn ends_well(&mut self) -> bool {
         let started = Instant::now();

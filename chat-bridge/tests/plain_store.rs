@@ -2,11 +2,10 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use bluetick_bridge::store::{
-    Fault, Kv, KvBatch, MemoryKv, PlainStore, RocksKv, RocksOptions, StoreError, Table, Visit,
+    Fault, Kv, KvBatch, MemoryKv, PlainStore, RocksKv, RocksOptions, Table,
 };
 use bluetick_broker::host::SessionKey;
 use bluetick_broker::keep::{
@@ -183,57 +182,18 @@ fn who_waits_is_told_of_a_failure_and_the_rest_is_made_up_for() {
     assert_eq!(found, ["b"]);
 }
 
-/// A store that fails once, and stays so until it is mended.
-#[derive(Default)]
-struct Failing {
-    kv: MemoryKv,
-    mended: AtomicBool,
-}
-
-impl Kv for Failing {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.kv.get(table, key)
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-        each: &mut Visit<'_>,
-    ) -> Result<(), StoreError> {
-        self.kv.scan(table, from, to, each)
-    }
-
-    fn commit(&self, batch: &KvBatch) -> Result<(), StoreError> {
-        self.kv.commit(batch)
-    }
-
-    fn drop_overwritten(&self, ranges: &[(Table, Vec<u8>, Vec<u8>)]) -> Result<(), StoreError> {
-        self.kv.drop_overwritten(ranges)
-    }
-
-    fn recover(&self) -> Result<(), StoreError> {
-        if self.mended.load(Ordering::Acquire) {
-            self.kv.recover()
-        } else {
-            Err(StoreError::Io("not mended yet".to_owned()))
-        }
-    }
-}
-
 #[test]
 fn what_waits_for_a_store_that_fails_is_bounded() {
-    let kv = Arc::new(Failing::default());
+    let kv = Arc::new(MemoryKv::default());
     let (store, writer, _) = PlainStore::open(kv.clone()).expect("opened");
-    kv.kv.inject(Fault::FailBefore);
+    kv.break_down();
     let of_client = |client: &str| Change::Session(of(client, 1), session());
     assert_eq!(commit(&store, vec![of_client("a")]), Err(NotKept { tried: true }));
     let too_many = (0..200_001).map(|_| of_client("too many")).collect();
     store.commit(too_many, None);
     store.commit(vec![of_client("b")], None);
     assert_eq!(commit(&store, vec![of_client("c")]), Err(NotKept { tried: false }));
-    kv.mended.store(true, Ordering::Release);
+    kv.mend();
     writer.stop();
     let (_, writer, kept) = PlainStore::open(kv).expect("opened");
     writer.stop();

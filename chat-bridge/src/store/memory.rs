@@ -28,12 +28,25 @@ struct Inner {
     fault: Option<Fault>,
     /// A commit has failed and [`Kv::recover`] has not been called.
     failed: bool,
+    /// Nor would it help to call it.
+    broken: bool,
 }
 
 impl MemoryKv {
     /// Makes the next commit fail.
     pub fn inject(&self, fault: Fault) {
         self.inner.lock().fault = Some(fault);
+    }
+
+    /// Makes the next commit fail, changing nothing, and all after it until it is mended.
+    pub fn break_down(&self) {
+        let inner = &mut *self.inner.lock();
+        (inner.fault, inner.broken) = (Some(Fault::FailBefore), true);
+    }
+
+    /// What made it break down is gone.
+    pub fn mend(&self) {
+        self.inner.lock().broken = false;
     }
 
     /// Everything, for comparison.
@@ -95,7 +108,11 @@ impl Kv for MemoryKv {
     }
 
     fn recover(&self) -> Result<(), StoreError> {
-        self.inner.lock().failed = false;
+        let mut inner = self.inner.lock();
+        if inner.broken {
+            return Err(StoreError::Io("broken".to_owned()));
+        }
+        inner.failed = false;
         Ok(())
     }
 }

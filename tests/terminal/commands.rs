@@ -6,19 +6,20 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Server, bluetick};
+use crate::support::{self, Server, bluetick};
 use crate::{environment, url};
 
 struct Stage {
-    dir: tempfile::TempDir,
     server: Server,
+    // Removed when the server has ended.
+    dir: tempfile::TempDir,
 }
 
 impl Stage {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let server = Server::start(&dir.path().join("data"));
-        Self { dir, server }
+        Self { server, dir }
     }
 
     fn state(&self) -> PathBuf {
@@ -26,7 +27,7 @@ impl Stage {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        command(&url(&self.server), &self.state(), arguments).output().expect("started")
+        support::run(&mut command(&url(&self.server), &self.state(), arguments))
     }
 
     fn start(&self, arguments: &[&str]) -> Child {
@@ -70,6 +71,8 @@ fn send_tells_by_its_exit_code_what_became_of_the_message() {
     let waits =
         ["send", "--user", "bob", "alice", "hi alice", "--wait", "delivered", "--timeout", "1"];
     assert_ends(&stage.run(&waits), 7, "");
+    let waits = ["send", "--user", "alice", "bob", "busy", "--wait", "delivered", "--timeout", "1"];
+    assert_ends(&stage.run(&waits), 7, "");
     let listens = ["listen", "--user", "alice", "--count", "1", "--read", "--json"];
     let heard = stage.run(&listens);
     assert_eq!(heard.status.code(), Some(0));
@@ -105,13 +108,13 @@ fn what_could_not_be_sent_is_sent_later_once_and_in_order() {
     drop(stage.server);
     for text in ["one", "two"] {
         let arguments = ["send", "--user", "alice", "bob", text, "--timeout", "1"];
-        let output = command(&url, &state, &arguments).output().expect("started");
+        let output = support::run(&mut command(&url, &state, &arguments));
         assert_ends(&output, 5, "");
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(told.contains("not sent yet") && told.contains("refused"), "{told}");
     }
     let _server = Server::start_with(&data, &["--dev", "--mqtt", &address]);
-    let run = |arguments: &[&str]| command(&url, &state, arguments).output().expect("started");
+    let run = |arguments: &[&str]| support::run(&mut command(&url, &state, arguments));
     assert_ends(&run(&["send", "--user", "alice", "--flush"]), 0, "");
     assert_ends(&run(&["send", "--user", "alice", "bob", "three", "-v"]), 0, "3\n");
     let history = run(&["history", "--user", "bob", "alice", "--json", "--limit", "9"]);
@@ -139,7 +142,7 @@ fn a_wrong_password_refuses_and_leaves_nothing_behind() {
     let file = file.to_str().expect("UTF-8");
     let run = |arguments: &[&str]| {
         let state = dir.path().join("state");
-        command(&url(&server), &state, arguments).output().expect("started")
+        support::run(&mut command(&url(&server), &state, arguments))
     };
     let wrong = run(&["send", "--user", "alice", "--password", "guess", "bob", "wrong"]);
     assert_ends(&wrong, 6, "");

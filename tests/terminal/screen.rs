@@ -18,15 +18,16 @@ const TAB: &str = "\t";
 const QUIT: &str = "\x11";
 
 struct Stage {
-    dir: tempfile::TempDir,
     server: Option<Server>,
+    // Removed when the server has ended.
+    dir: tempfile::TempDir,
 }
 
 impl Stage {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let server = Some(Server::start(&dir.path().join("data")));
-        Self { dir, server }
+        Self { server, dir }
     }
 
     fn server(&self) -> &Server {

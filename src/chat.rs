@@ -59,7 +59,7 @@ pub(crate) enum Command {
         /// A user or a chat.
         #[arg(required_unless_present = "flush")]
         to: Option<String>,
-        /// What to say; else standard input says it.
+        /// What to say; without it, or with -, standard input says it.
         text: Option<String>,
         /// Send what earlier runs could not.
         #[arg(long, conflicts_with = "to")]

@@ -127,7 +127,10 @@ impl Listeners {
         if let (true, Some(address)) = (dev, plain) {
             let at = format!("-h {} -p {}", address.ip(), address.port());
             text += &format!(
-                "\nIn a second terminal, receive as bob:\n  \
+                "\nTo chat, in two other terminals (F1 shows the keys):\n  \
+                 bluetick chat --url mqtt://{address} --user alice bob\n  \
+                 bluetick chat --url mqtt://{address} --user bob alice\n\
+                 The same with any MQTT client. In a second terminal, receive as bob:\n  \
                  mosquitto_sub {at} -u bob -i bob-phone -c -q 1 -t 'chats/+/messages'\n\
                  In a third, send as alice:\n  \
                  mosquitto_pub {at} -u alice -i alice-phone -q 1 -t users/bob/send -m 'hi bob'\n\n"

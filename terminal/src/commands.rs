@@ -40,7 +40,7 @@ pub enum Until {
 pub struct Send {
     /// A user or a chat; `None`: what earlier runs have left in the outbox is sent.
     pub to: Option<String>,
-    /// What to say; `None`: what standard input says.
+    /// What to say; `None`, or `-`: what standard input says.
     pub text: Option<String>,
     /// What it is; `None`: as the server sees it.
     pub content_type: Option<String>,
@@ -121,9 +121,9 @@ pub(crate) async fn send(account: &Account, send: Send) -> Result<(), Failure> {
 }
 
 fn draft(send: &Send) -> Result<Draft, Failure> {
-    let body = match &send.text {
-        Some(text) => text.clone().into_bytes(),
-        None => {
+    let body = match send.text.as_deref() {
+        Some(text) if text != "-" => text.as_bytes().to_vec(),
+        _ => {
             let input = std::io::stdin();
             if input.is_terminal() {
                 eprintln!("(end with Ctrl-D)");

@@ -93,6 +93,8 @@ fn send_tells_by_its_exit_code_what_became_of_the_message() {
         (&["send", "--user", "alice", "--url", "http://x", "bob", "hi"], 2),
         (&["send", "--user", "alice", "g-7k2m9x4q1zrt", "hi"], 6),
         (&["send", "--user", "alice", "--reply-to", "0", "bob", "hi"], 2),
+        // Of standard input, which is empty here.
+        (&["send", "--user", "alice", "bob", "-"], 2),
     ] {
         let output = stage.run(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");

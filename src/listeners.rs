@@ -126,10 +126,12 @@ impl Listeners {
         }
         if let (true, Some(address)) = (dev, plain) {
             let at = format!("-h {} -p {}", address.ip(), address.port());
+            // As it was called: it may not be on the PATH yet.
+            let program = std::env::args().next().unwrap_or_else(|| "bluetick".to_owned());
             text += &format!(
                 "\nTo chat, in two other terminals (F1 shows the keys):\n  \
-                 bluetick chat --url mqtt://{address} --user alice bob\n  \
-                 bluetick chat --url mqtt://{address} --user bob alice\n\
+                 {program} chat --url mqtt://{address} --user alice bob\n  \
+                 {program} chat --url mqtt://{address} --user bob alice\n\
                  The same with any MQTT client. In a second terminal, receive as bob:\n  \
                  mosquitto_sub {at} -u bob -i bob-phone -c -q 1 -t 'chats/+/messages'\n\
                  In a third, send as alice:\n  \

@@ -105,3 +105,22 @@ fn a_session_that_was_resumed_for_the_last_time_ends() {
     disconnect(stream, 0);
     assert!(!connect(&server, false, Some(0)).1, "its last connection is over");
 }
+
+/// Its acknowledgement was not read yet when the next connection took the session over.
+#[test]
+fn what_was_acknowledged_before_a_goodbye_does_not_come_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path());
+    let (mut stream, _) = connect(&server, false, None);
+    subscribe(&mut stream, false);
+    for _ in 0..20 {
+        stream.write_all(&packet(0x32, b"\x00\x01t\x00\x01x")).expect("sent");
+        let both = [read(&mut stream), read(&mut stream)];
+        let publish = both.iter().find(|packet| packet[0] == 0x32).expect("the message");
+        let last_words = [&packet(0x40, &publish[5..7]), &b"\xE0\x00"[..]].concat();
+        stream.write_all(&last_words).expect("sent");
+        (stream, _) = connect(&server, false, None);
+        stream.write_all(b"\xC0\x00").expect("sent");
+        assert_eq!(read(&mut stream)[0], 0xD0, "nothing but the answer to PINGREQ");
+    }
+}

@@ -160,8 +160,9 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
             self.lend_buffer();
             self.session.handle_clock(self.shared.now());
             if let Err(close) = self.handle_mail() {
-                if ![Reason::SERVER_UNAVAILABLE, Reason::ADMINISTRATIVE_ACTION]
-                    .contains(&close.reason)
+                // Whose session was ended is not heard any more.
+                if close.reason == Reason::SESSION_TAKEN_OVER
+                    || close.reason == self.shared.stop_reason()
                 {
                     self.hear_out().await?;
                 }

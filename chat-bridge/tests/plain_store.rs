@@ -94,6 +94,13 @@ fn commit(store: &PlainStore, changes: Vec<Change>) -> Result<(), NotKept> {
     heard.recv().expect("it is told")
 }
 
+/// The clients of the sessions that are kept.
+fn clients(kv: Arc<dyn Kv>) -> Vec<String> {
+    let (_, writer, kept) = PlainStore::open(kv).expect("opened");
+    writer.stop();
+    kept.sessions.iter().map(|all| all.of.key.client_id.to_string()).collect()
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -176,10 +183,7 @@ fn who_waits_is_told_of_a_failure_and_the_rest_is_made_up_for() {
     );
     store.commit(vec![Change::Session(of("b", 1), session())], None);
     writer.stop();
-    let (_, writer, kept) = PlainStore::open(kv).expect("opened");
-    writer.stop();
-    let found: Vec<_> = kept.sessions.iter().map(|all| &*all.of.key.client_id).collect();
-    assert_eq!(found, ["b"]);
+    assert_eq!(clients(kv), ["b"]);
 }
 
 #[test]
@@ -195,10 +199,7 @@ fn what_waits_for_a_store_that_fails_is_bounded() {
     assert_eq!(commit(&store, vec![of_client("c")]), Err(NotKept { tried: false }));
     kv.mend();
     writer.stop();
-    let (_, writer, kept) = PlainStore::open(kv).expect("opened");
-    writer.stop();
-    let found: Vec<_> = kept.sessions.iter().map(|all| &*all.of.key.client_id).collect();
-    assert_eq!(found, ["b"]);
+    assert_eq!(clients(kv), ["b"]);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn what_was_acknowledged_before_a_goodbye_does_not_come_again() {
     let server = Server::start(dir.path());
     let (mut stream, _) = connect(&server, false, None);
     subscribe(&mut stream, false);
-    for _ in 0..20 {
+    for _ in 0..300 {
         stream.write_all(&packet(0x32, b"\x00\x01t\x00\x01x")).expect("sent");
         let both = [read(&mut stream), read(&mut stream)];
         let publish = both.iter().find(|packet| packet[0] == 0x32).expect("the message");

@@ -20,7 +20,7 @@ help: ## list the targets
 	@echo
 	@echo "  make sim SEEDS=10000 | make sim SEED=17 | make torture KILLS=100 | make bench ONLY=50x50"
 	@echo "  make fuzz MINUTES=60 | make fuzz ONLY=session"
-	@echo "  bench: 1x1 50x50 1x1-qos0 50x50-qos0 window1 idle fan-out offline chats-list a-million-chats dialects handshakes hostile"
+	@echo "  make bench ONLY=list names the workloads"
 
 # The dev profile is optimised a little (Cargo.toml): a first look should not wait for `release`.
 run: setup ## install what is missing, build, and serve on 127.0.0.1:1883 (data in ./data)
@@ -49,10 +49,12 @@ torture: setup ## kill and restart the real server KILLS=n times (default 50) un
 fuzz: setup ## feed everything that takes bytes of strangers for MINUTES=n (default 10)
 	CARGO_TARGET_DIR=$(TARGET_DIR) tools/fuzz.sh $(or $(MINUTES),10) $(ONLY)
 
-bench: setup-test ## load figures, with mosquitto beside (ONLY=workload for one)
+bench: setup-test ## load figures, with other servers beside; tables of docs/performance.md (ONLY=workload; PEERS=server: prints only)
 	$(CARGO) build --release --bin bluetick
 	$(CARGO) run --release --package bluetick-benches --bin bench -- \
-	  --bluetick $(TARGET_DIR)/release/bluetick $(if $(ONLY),--only $(ONLY))
+	  $(if $(filter list,$(ONLY)),--list,--bluetick $(TARGET_DIR)/release/bluetick \
+	  $(if $(PEERS),--peers $(PEERS),--results docs/performance/results.json --page docs/performance.md) \
+	  $(if $(ONLY),--only $(ONLY)))
 
 picture: setup ## draw docs/terminal.svg anew, from the screen of the real program
 	BLUETICK_PICTURE=$(CURDIR)/docs/terminal.svg $(CARGO) test --test terminal picture

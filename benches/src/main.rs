@@ -1,10 +1,12 @@
-//! `bench`: prints the load figures of bluetick and mosquitto on the same work.
+//! `bench`: prints the load figures of bluetick and other servers on the same work.
 
 use std::error::Error as _;
 use std::process::ExitCode;
 
 use bluetick_benches::error::Error;
+use bluetick_benches::report::{Report, write_page};
 use bluetick_benches::settings::Settings;
+use bluetick_benches::workloads;
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -24,14 +26,31 @@ fn main() -> ExitCode {
 }
 
 fn bench(settings: Settings) -> Result<(), Error> {
-    let settings = settings.check()?;
-    let json = settings.json.clone();
-    let report = bluetick_benches::run(settings, |next| eprintln!("{next}"))?;
-    print!("{}", report.table());
-    if let Some(path) = json {
-        let doing = format!("write {}", path.display());
-        let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
-        std::fs::write(path, text + "\n").map_err(Error::io(doing))?;
+    if settings.list {
+        for workload in workloads::ALL {
+            println!("{:<18}{}", workload.name(), workload.about());
+        }
+        return Ok(());
     }
-    Ok(())
+    let settings = settings.check()?;
+    let mut results = match &settings.results {
+        Some(path) => Report::read(path)?,
+        None => Report::default(),
+    };
+    if settings.show {
+        print!("{}", results.tables());
+    } else {
+        let report = bluetick_benches::run(&settings, |next| eprintln!("{next}"))?;
+        print!("{}", report.tables());
+        for measured in report.workloads {
+            results.put(measured);
+        }
+        if let Some(path) = &settings.results {
+            results.write(path)?;
+        }
+    }
+    match &settings.page {
+        Some(path) => write_page(path, &results),
+        None => Ok(()),
+    }
 }

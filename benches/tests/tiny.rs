@@ -1,141 +1,162 @@
 //! A tiny run of every workload, so that the bench cannot rot.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output};
 
-use serde_json::Value;
+use bluetick_benches::peers::Peer;
+use bluetick_benches::report::{Measured, Report};
 
-/// Runs `bench --tiny` with these flags too and gives its JSON.
-fn tiny(flags: &[&str]) -> Value {
+const BENCH: &str = env!("CARGO_BIN_EXE_bench");
+
+/// What every machine that tests has: the others are run by whoever installs them.
+const PEERS: [&str; 5] =
+    ["--peers", "bluetick", "bluetick-plain", "mosquitto", "mosquitto-nodelay"];
+
+fn bench(flags: &[&str]) -> Output {
+    Command::new(BENCH).args(flags).output().unwrap()
+}
+
+/// Runs these workloads with `bench --tiny` and these flags too; gives its results.
+fn tiny(only: &[&str], flags: &[&str]) -> Report {
     let dir = tempfile::tempdir().unwrap();
-    let json = dir.path().join("report.json");
-    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args(["--tiny", "--json"])
-        .arg(&json)
-        .args(flags)
-        .output()
-        .unwrap();
+    let results = dir.path().join("results.json");
+    let results_flag = ["--results", results.to_str().unwrap()];
+    let output = bench(&[&["--tiny", "--only"], only, &PEERS, &results_flag, flags].concat());
     assert!(
         output.status.success(),
-        "bench --tiny {flags:?} failed (needs the package `mosquitto`, and bluetick built: `cargo build`):\n{}",
+        "bench --tiny --only {only:?} {flags:?} failed (needs the package `mosquitto`, and bluetick built: `cargo build`):\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap()
+    let report = Report::read(&results).unwrap();
+    let ran: Vec<_> = report.workloads.iter().map(|it| it.workload.as_str()).collect();
+    assert_eq!(ran, only);
+    for measured in &report.workloads {
+        check(measured);
+    }
+    report
+}
+
+/// Each case has one run, and each run has what the first of its server has.
+fn check(measured: &Measured) {
+    let name = &measured.workload;
+    assert!(measured.settings.tiny);
+    assert!(!measured.cases.is_empty(), "{name} compares nothing");
+    for runs in &measured.cases {
+        let [run] = &runs.runs[..] else { panic!("{name}: {} runs", runs.runs.len()) };
+        assert!(run.names().count() > 1, "{name} has no figures");
+        for figure in run.names() {
+            assert!(run.get(figure).is_some_and(f64::is_finite), "{name}: {figure}");
+        }
+        let same = measured.cases.iter().find(|other| other.case.peer == runs.case.peer).unwrap();
+        assert!(run.names().eq(same.runs[0].names()), "{name}: {:?}", runs.case);
+    }
+}
+
+fn measured<'a>(report: &'a Report, workload: &str) -> &'a Measured {
+    report.measured(workload).unwrap()
+}
+
+fn figure(report: &Report, workload: &str, case: usize, figure: &str) -> f64 {
+    measured(report, workload).cases[case].median(figure).unwrap()
+}
+
+fn cases(report: &Report, workload: &str) -> Vec<(Peer, u32)> {
+    let cases = measured(report, workload).cases.iter();
+    cases.map(|runs| (runs.case.peer, runs.case.size)).collect()
 }
 
 #[test]
 fn the_workloads_of_plain_messaging_run_against_both_servers_in_both_versions() {
-    let only =
-        ["--only", "1x1", "50x50", "1x1-qos0", "50x50-qos0", "window1", "idle", "handshakes"];
-    for flags in [&only[..], &[&["--mqtt5"], &only[..]].concat()] {
-        let report = tiny(flags);
-        let pairs = report["pairs"].as_array().expect("runs of pairs");
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let ran = pairs.iter().map(|runs| (text(&runs["workload"]), text(&runs["peer"])));
-        let ran: Vec<_> = ran.collect();
-        assert_eq!(
-            ran,
-            [
-                ("1x1", "bluetick"),
-                ("1x1", "bluetick-plain"),
-                ("1x1", "mosquitto"),
-                ("50x50", "bluetick"),
-                ("50x50", "bluetick-plain"),
-                ("50x50", "mosquitto"),
-                ("1x1-qos0", "bluetick-plain"),
-                ("1x1-qos0", "mosquitto"),
-                ("1x1-qos0", "mosquitto-nodelay"),
-                ("50x50-qos0", "bluetick-plain"),
-                ("50x50-qos0", "mosquitto"),
-                ("50x50-qos0", "mosquitto-nodelay")
-            ]
-            .map(|(workload, peer)| (workload.to_owned(), peer.to_owned())),
-        );
-        for runs in pairs {
-            assert_eq!(runs["runs"][0]["messages"], 500, "{runs}");
+    use Peer::{Bluetick, BluetickPlain, Mosquitto, MosquittoNodelay};
+    let only = ["1x1", "50x50", "1x1-qos0", "50x50-qos0", "window1", "idle", "handshakes"];
+    for flags in [&[][..], &["--mqtt5"]] {
+        let report = tiny(&only, flags);
+        for pairs in ["1x1", "50x50"] {
+            let expected = [Bluetick, BluetickPlain, Mosquitto].map(|peer| (peer, 0));
+            assert_eq!(cases(&report, pairs), expected);
+            let qos0 = format!("{pairs}-qos0");
+            let expected = [BluetickPlain, Mosquitto, MosquittoNodelay].map(|peer| (peer, 0));
+            assert_eq!(cases(&report, &qos0), expected);
+            for case in 0..3 {
+                assert_eq!(figure(&report, pairs, case, "messages"), 500.0);
+                assert_eq!(figure(&report, &qos0, case, "messages"), 500.0);
+            }
         }
-        for at in 0..2 {
-            assert_eq!(report["window1"][at]["runs"][0]["count"], 100);
-            assert_eq!(report["idle"][at]["runs"][0]["connections"], 24);
-            assert_eq!(report["handshakes"][at]["runs"][0]["connections"], 24);
+        for case in 0..2 {
+            assert_eq!(figure(&report, "window1", case, "PUBACK count"), 100.0);
+            assert_eq!(figure(&report, "window1", case, "fdatasync of 200 B count"), 50.0);
+            assert_eq!(figure(&report, "idle", case, "connections"), 24.0);
+            assert_eq!(figure(&report, "handshakes", case, "connections"), 24.0);
         }
-        assert_eq!(report["fdatasync"]["count"], 50);
     }
 }
 
 #[test]
 fn every_workload_of_chats_has_all_its_figures() {
-    let only = ["--only", "fan-out", "offline", "chats-list", "a-million-chats", "dialects"];
-    for flags in [&only[..], &[&["--mqtt5", "--no-id"], &only[..]].concat()] {
-        check_chats(&tiny(flags));
+    let only = ["fan-out", "offline", "chats-list", "a-million-chats", "dialects"];
+    for flags in [&[][..], &["--mqtt5", "--no-id"]] {
+        check_chats(&tiny(&only, flags));
     }
 }
 
-fn check_chats(report: &Value) {
-    let sizes = |workload: &str| -> Vec<(String, u64)> {
-        let cases = report[workload].as_array().expect("cases").iter();
-        let case = |case: &Value| {
-            let peer = case["peer"].as_str().unwrap_or_default().to_owned();
-            (peer, case["size"].as_u64().expect("a size"))
-        };
-        cases.map(case).collect()
-    };
-    let bluetick = |size| ("bluetick".to_owned(), size);
-    assert_eq!(sizes("fan_out"), [bluetick(6), bluetick(3), ("mosquitto".to_owned(), 6)]);
-    assert_eq!(sizes("offline"), [bluetick(6), bluetick(3)]);
-    assert_eq!(sizes("chats_list"), [bluetick(60), bluetick(10)]);
-    assert_eq!(sizes("million"), [bluetick(200), bluetick(100)]);
-    for case in report["fan_out"].as_array().expect("cases") {
-        let (run, members) = (&case["runs"][0], case["size"].as_u64().expect("a size"));
-        assert_eq!(run["messages"], 240 / members, "{run}");
-        assert_eq!(run["last_member"]["count"], 240 / 20 / members, "{run}");
+fn check_chats(report: &Report) {
+    let bluetick = |size| (Peer::Bluetick, size);
+    assert_eq!(cases(report, "fan-out"), [bluetick(6), bluetick(3), (Peer::Mosquitto, 6)]);
+    assert_eq!(cases(report, "offline"), [bluetick(6), bluetick(3)]);
+    assert_eq!(cases(report, "chats-list"), [bluetick(60), bluetick(10)]);
+    assert_eq!(cases(report, "a-million-chats"), [bluetick(200), bluetick(100)]);
+    for (case, members) in [(0, 6.0), (1, 3.0), (2, 6.0)] {
+        assert_eq!(figure(report, "fan-out", case, "messages"), 240.0 / members);
+        let alone = figure(report, "fan-out", case, "alone: last has it count");
+        assert_eq!(alone, 240.0 / 20.0 / members);
     }
-    for case in report["offline"].as_array().expect("cases") {
-        assert_eq!(case["runs"][0]["puback"]["count"], 100);
+    for (case, pages) in [(0, 2.0), (1, 1.0)] {
+        assert_eq!(figure(report, "offline", case, "PUBACK count"), 100.0);
+        assert_eq!(figure(report, "chats-list", case, "pages of a list"), pages);
+        assert_eq!(figure(report, "chats-list", case, "page count"), 4.0);
+        assert_eq!(figure(report, "a-million-chats", case, "cold PUBACK count"), 5.0);
+        assert!(figure(report, "a-million-chats", case, "disk MiB") > 0.01);
     }
-    let list = |at: usize| &report["chats_list"][at]["runs"][0];
-    assert_eq!((&list(0)["pages_per_list"], &list(1)["pages_per_list"]), (&2.into(), &1.into()));
-    assert_eq!(
-        (&list(0)["page"]["count"], &list(0)["message_meanwhile"]["count"]),
-        (&4.into(), &4.into())
-    );
-    for case in report["million"].as_array().expect("cases") {
-        let run = &case["runs"][0];
-        assert_eq!([&run["cold"]["count"], &run["new"]["count"]], [5, 5], "{run}");
-        assert!(run["disk_bytes"].as_u64() > Some(10_000), "{run}");
-    }
-    let dialects = report["dialects"][0]["runs"][0].as_array().expect("dialects");
-    let counted = dialects.iter().map(|dialect| {
-        let bytes = dialect["bytes"].as_array().expect("places").iter();
-        assert_eq!(bytes.map(|place| place[0].as_u64()).collect::<Vec<_>>(), [Some(7)]);
-        (dialect["dialect"].as_str().unwrap_or_default(), dialect["with_id"].as_bool())
-    });
-    assert_eq!(
-        counted.collect::<Vec<_>>(),
-        [("json", false), ("json", true), ("compact", false), ("compact", true)]
-            .map(|(name, with_id)| (name, Some(with_id)))
-    );
+    assert_eq!(cases(report, "dialects"), [bluetick(7)]);
+    let [json, compact] =
+        ["json bytes", "compact bytes"].map(|bytes| figure(report, "dialects", 0, bytes));
+    assert!(json > compact && compact > 100.0, "{json} {compact}");
+}
+
+#[test]
+fn every_attack_has_its_figures() {
+    let report = tiny(&["hostile"], &[]);
+    let run = &measured(&report, "hostile").cases[0].runs[0];
+    assert_eq!(run.names().filter(|name| name.ends_with(": MiB before")).count(), 13);
+    assert!(report.tables().contains("\n- a million retained:"), "{}", report.tables());
 }
 
 #[test]
 fn a_missing_server_is_named() {
-    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args(["--tiny", "--no-mosquitto", "--bluetick", "/nonexistent/bluetick"])
-        .output()
-        .unwrap();
+    let output = bench(&["--tiny", "--peers", "bluetick", "--bluetick", "/nonexistent/bluetick"]);
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("/nonexistent/bluetick") && text.contains("--bluetick"), "{text}");
 }
 
 #[test]
-fn every_attack_has_its_figures() {
-    let report = tiny(&["--only", "hostile"]);
-    let run = report["hostile"][0]["runs"][0].as_array().expect("attacks");
-    assert_eq!(run.len(), 13);
-    for attack in run {
-        assert!(attack["during"].as_f64() > Some(1.0), "{attack}");
-        let counts = ["quiet_puback", "puback", "received"].map(|of| attack[of]["count"].as_u64());
-        assert!(counts.iter().all(|count| *count >= Some(1)), "{attack}");
-        assert!(attack["figures"].as_array().is_some_and(|it| !it.is_empty()), "{attack}");
+fn results_are_kept_by_workload_and_a_page_is_made_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (results, page) = (path("results.json"), path("page.md"));
+    let block = "<!-- bench: dialects -->\n<!-- /bench -->\n";
+    std::fs::write(&page, format!("before\n{block}behind\n")).unwrap();
+    let files = ["--results", &results, "--page", &page];
+    for only in ["dialects", "handshakes"] {
+        let flags = ["--tiny", "--peers", "bluetick", "--only", only];
+        assert!(bench(&[&flags[..], &files].concat()).status.success());
     }
+    let report = Report::read(Path::new(&results)).unwrap();
+    assert_eq!(report.workloads.len(), 2);
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.starts_with("before\n<!-- bench: dialects -->\ndialects: "), "{text}");
+    assert!(text.contains("| compact bytes"), "{text}");
+    let shown = bench(&[&["--show"], &files[..]].concat());
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("TLS 1.3 connects/s"));
+    assert_eq!(std::fs::read_to_string(&page).unwrap(), text);
 }

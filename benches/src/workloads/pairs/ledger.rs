@@ -1,11 +1,12 @@
 //! What every pair has sent and what has come back: counts it, checks it, and answers it.
 
+use super::{MESSAGES, Pairs};
 use crate::error::Error;
-use crate::fleet::{Fleet, Traffic};
-use crate::message::{Body, Ids, body_index, json_number, json_value};
-use crate::peer::{Delivery, Peer};
-use crate::settings::{Settings, Workload};
-use crate::wire::{Packet, Version, put_puback, put_publish};
+use crate::generator::fleet::{Fleet, Traffic};
+use crate::generator::message::{Body, Ids, body_index, json_number, json_value};
+use crate::generator::wire::{Packet, Version, put_puback, put_publish};
+use crate::peers::{Delivery, Peer, refused};
+use crate::settings::{Settings, WINDOW};
 
 /// All pairs; connection `2n` is the sender of pair `n`, `2n + 1` its receiver.
 pub(crate) struct Ledger {
@@ -42,7 +43,7 @@ struct Pair {
 }
 
 impl Ledger {
-    pub(crate) fn new(workload: Workload, peer: Peer, settings: &Settings) -> Self {
+    pub(crate) fn new(workload: &Pairs, peer: Peer, settings: &Settings) -> Self {
         let with_id = peer.takes_id() && !settings.no_id;
         let pair = |number| Pair {
             topic: peer.pair_topic(number, with_id),
@@ -53,14 +54,14 @@ impl Ledger {
             seq: 0,
             delivered: 0,
         };
-        let count = workload.pairs();
+        let count = workload.pairs;
         Self {
             version: settings.version(),
             pairs: (0..count).map(pair).collect(),
-            window: u64::from(workload.window()),
-            qos0: workload.is_qos0(),
+            window: u64::from(WINDOW),
+            qos0: workload.qos0,
             received_of: Vec::new(),
-            quota: settings.messages.div_ceil(count as u64),
+            quota: u64::from(settings.count(MESSAGES)).div_ceil(count as u64),
             stopped: false,
             receipts_wanted: peer.tells_receipts(),
             sent: 0,
@@ -247,11 +248,6 @@ impl Traffic for Ledger {
     }
 }
 
-/// The error of what came on `me/errors`.
-pub(crate) fn refused(payload: &[u8]) -> Error {
-    Error::Wrong(format!("refused: {}", String::from_utf8_lossy(payload)))
-}
-
 /// The packet id of message `index`: 1 to 65,535 in turn, far more than any window.
 fn packet_id(index: u64) -> u16 {
     (index % u64::from(u16::MAX)) as u16 + 1
@@ -267,8 +263,9 @@ mod tests {
     const RECEIVER: usize = 1;
 
     fn ledger() -> (Ledger, Vec<u8>) {
-        let settings = Settings::parse_from(["bench", "--messages", "2"]);
-        let mut ledger = Ledger::new(Workload::OnePair, Peer::Bluetick, &settings);
+        let settings = Settings::parse_from(["bench", "--tiny"]);
+        let mut ledger = Ledger::new(&super::super::ONE_PAIR, Peer::Bluetick, &settings);
+        ledger.quota = 2;
         let mut out = Vec::new();
         ledger.send(0, &mut out);
         ledger.send(0, &mut out);

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::error::{Deadline, Error};
-use crate::fleet::{Client, check_connack, check_suback};
-use crate::ledger::refused;
-use crate::peer::Delivery;
-use crate::wire::{
+use crate::generator::fleet::{Client, check_connack, check_suback};
+use crate::generator::wire::{
     Packet, Version, put_connect, put_disconnect, put_puback, put_publish, put_subscribe,
     take_packet,
 };
+use crate::peers::Delivery;
+use crate::peers::refused;
 
 /// Bytes of the read buffer: the largest packet is a page of `chats.list`, about 20 KB.
 const BUFFER_BYTES: usize = 64 * 1024;

@@ -2,43 +2,74 @@
 
 use std::time::{Duration, Instant};
 
-use crate::blocking::Blocking;
 use crate::error::{Deadline, Error};
-use crate::message::{Body, Ids, body_index};
-use crate::peer::Peer;
-use crate::server::Server;
-use crate::settings::{Settings, Workload};
-use crate::wire::Packet;
+use crate::figures::Figures;
+use crate::generator::blocking::Blocking;
+use crate::generator::message::{Body, Ids, body_index};
+use crate::generator::wire::Packet;
+use crate::measure::disk::sync_times;
+use crate::peers::Peer;
+use crate::peers::server::Server;
+use crate::settings::{Count, Settings, WINDOW};
+use crate::workloads::{Case, Workload};
 
 /// How long a run may take beyond its time to send.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 /// First messages that are sent but not measured: caches, allocations and files are new to them.
 const WARM_UP: u64 = 20;
 
-/// Runs once against a fresh server; the time from each write to its PUBACK.
-///
-/// # Errors
-/// Whatever the server does wrong or too late.
-pub fn run_window1(peer: Peer, settings: &Settings) -> Result<Vec<Duration>, Error> {
-    // The receiver's window is not the question: he must never be what the sender waits for.
-    let server = Server::start(peer, settings, Workload::OnePair.window())?;
-    drive(&server, peer, settings).map_err(|error| server.explain(error))
+/// Messages of a run.
+const MESSAGES: Count = Count { full: 5_000, tiny: 100 };
+/// Synced appends beside each run.
+const SYNCS: Count = Count { full: 500, tiny: 25 };
+
+/// One message in flight.
+pub(crate) struct Window1;
+
+impl Workload for Window1 {
+    fn name(&self) -> &'static str {
+        "window1"
+    }
+
+    fn about(&self) -> &'static str {
+        "one sender with one message in flight: the latency of a PUBACK, and the disk's fdatasync beside it"
+    }
+
+    fn cases(&self, _settings: &Settings) -> Vec<Case> {
+        [Peer::Bluetick, Peer::Mosquitto].map(Case::of).into()
+    }
+
+    fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
+        // Before and after, so that a disk that becomes slower meanwhile is seen from both sides.
+        let mut syncs = sync_times(&settings.dir()?, settings.count(SYNCS))?;
+        // The receiver's window is not the question: he must never be what the sender waits for.
+        let server = Server::start(case.peer, settings, WINDOW)?;
+        let times = drive(&server, case.peer, settings).map_err(|error| server.explain(error))?;
+        syncs.extend(sync_times(&settings.dir()?, settings.count(SYNCS))?);
+        let figures = Figures::new()
+            .with_latency("PUBACK", times)?
+            .with_latency("fdatasync of 200 B", syncs)?;
+        let beyond = |percentile: &str| {
+            let of = |what: &str| figures.get(&format!("{what} {percentile} us")).unwrap_or(0.0);
+            of("PUBACK") - of("fdatasync of 200 B")
+        };
+        let (p50, p99) = (beyond("p50"), beyond("p99"));
+        Ok(figures.with("p50 beyond fdatasync us", p50).with("p99 beyond fdatasync us", p99))
+    }
+
+    fn plots(&self) -> &'static [&'static str] {
+        &["PUBACK p50 us", "PUBACK p99 us"]
+    }
 }
 
 fn drive(server: &Server, peer: Peer, settings: &Settings) -> Result<Vec<Duration>, Error> {
-    let window = Workload::Window1.window();
     let deadline =
         Deadline::new(format!("window1 against {}", peer.name()), settings.time() + DRAIN_LIMIT);
     let address = server.address();
     let version = settings.version();
-    let receiver = Blocking::connect(
-        address,
-        version,
-        &peer.receiver(0),
-        Workload::OnePair.window(),
-        deadline.clone(),
-    )?;
-    let sender = Blocking::connect(address, version, &peer.sender(0), window, deadline)?;
+    let receiver =
+        Blocking::connect(address, version, &peer.receiver(0), WINDOW, deadline.clone())?;
+    let sender = Blocking::connect(address, version, &peer.sender(0), 1, deadline)?;
     std::thread::scope(|scope| {
         let receiving = scope.spawn(|| receive_all(receiver));
         let times = send_all(sender, peer, settings);
@@ -62,10 +93,11 @@ fn send_all(mut sender: Blocking, peer: Peer, settings: &Settings) -> Result<Vec
     let mut topic = Vec::new();
     let mut times = Vec::new();
     let start = Instant::now();
+    let messages = u64::from(settings.count(MESSAGES));
     let mut last = false;
     let mut index = 0;
     while !last {
-        last = index + 1 == settings.latencies + WARM_UP
+        last = index + 1 == messages + WARM_UP
             || (index >= WARM_UP && start.elapsed() >= settings.time());
         topic.clear();
         topic.extend_from_slice(&base);

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 
-use crate::blocking::Blocking;
 use crate::error::{Deadline, Error};
-use crate::peer::{client, member_name};
+use crate::generator::blocking::Blocking;
+use crate::peers::{client, member_name};
 use crate::settings::Settings;
 
 /// The user who makes the group and sends to it.

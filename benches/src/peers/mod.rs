@@ -1,22 +1,23 @@
 //! The servers under load, and what each calls the same work.
 
-use serde::Serialize;
+pub mod server;
 
-use crate::fleet::Client;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::generator::fleet::Client;
 
 /// A server under load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Peer {
     /// Durable chats: stored, ordered, acknowledged after the sync, receipts told.
     Bluetick,
     /// The same server with plain topics, as mosquitto has them.
-    #[serde(rename = "bluetick-plain")]
     BluetickPlain,
     /// The measure: plain topics in memory, no persistence.
     Mosquitto,
     /// The same with `set_tcp_nodelay`, which it needs where nothing is acknowledged.
-    #[serde(rename = "mosquitto-nodelay")]
     MosquittoNodelay,
 }
 
@@ -127,6 +128,11 @@ impl Delivery {
             Delivery::Message
         }
     }
+}
+
+/// The error of what came on `me/errors`.
+pub(crate) fn refused(payload: &[u8]) -> Error {
+    Error::Wrong(format!("refused: {}", String::from_utf8_lossy(payload)))
 }
 
 /// The device of `user`, with a clean session.

@@ -5,52 +5,137 @@
 
 mod clients;
 mod strangers;
+mod table;
 mod topics;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
-use crate::couple::{Couple, Said};
 use crate::error::{Deadline, Error};
-use crate::quiet::wait_until_quiet;
-use crate::server::{Limits, Server};
-use crate::settings::Settings;
-use crate::stats::Latency;
+use crate::figures::Figures;
+use crate::generator::couple::{Couple, Said};
+use crate::generator::quiet::wait_until_quiet;
+use crate::measure::stats::Latency;
+use crate::peers::Peer;
+use crate::peers::server::{Limits, Server};
+use crate::report::Measured;
+use crate::settings::{Count, Settings};
+use crate::workloads::{Case, Workload};
 
 /// How long an attack may take to be set up, and to end.
 const SETUP_LIMIT: Duration = Duration::from_secs(240);
 
-/// Memory.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
-pub struct MiB(pub f64);
+/// What strangers, and clients that mean harm, do.
+pub(crate) struct Hostile;
 
-/// The figures of one attack.
-#[derive(Debug, Clone, Serialize)]
-pub struct AttackRun {
-    /// What was done.
-    pub name: &'static str,
-    /// Resident memory of the server before it.
-    pub before: MiB,
-    /// The most meanwhile.
-    pub during: MiB,
-    /// When it is over and the server is quiet.
-    pub after: MiB,
-    /// From the PUBLISH of a message to a chat to its PUBACK, without the attack.
-    pub quiet_puback: Latency,
-    /// Until the other one has it as well.
-    pub quiet_received: Latency,
-    /// The same during the attack.
-    pub puback: Latency,
-    /// The same during the attack.
-    pub received: Latency,
-    /// What it has of its own.
-    pub figures: Figures,
+/// Of what is done to the server, so many thousandths.
+const THOUSANDTHS: Count = Count { full: 1_000, tiny: 1 };
+
+impl Workload for Hostile {
+    fn name(&self) -> &'static str {
+        "hostile"
+    }
+
+    fn about(&self) -> &'static str {
+        "what strangers and clients that mean harm cost, and whether two who chat notice"
+    }
+
+    fn cases(&self, _settings: &Settings) -> Vec<Case> {
+        vec![Case::of(Peer::Bluetick)]
+    }
+
+    /// One takes minutes.
+    fn runs(&self, _settings: &Settings) -> u16 {
+        1
+    }
+
+    fn connections(&self, settings: &Settings) -> u32 {
+        scaled(settings, 6_000)
+    }
+
+    fn run(&self, _case: Case, settings: &Settings) -> Result<Figures, Error> {
+        let mut figures = Figures::new();
+        for attack in ATTACKS {
+            let server = Server::start_limited(settings, attack.1)?;
+            let run = run_attack(&server, settings, attack);
+            let run = run.map_err(|error| server.explain(error));
+            figures = run.map_err(Error::during(attack.0))?.put(figures)?;
+        }
+        topics::restart(settings)?.put(figures)
+    }
+
+    fn table(&self, measured: &Measured) -> Option<String> {
+        Some(table::attacks(measured.cases.first()?))
+    }
 }
 
-/// Figures, each with what it is.
-pub type Figures = Vec<(String, f64)>;
+/// So many of `count` as the settings say, a few at least.
+fn scaled(settings: &Settings, count: u32) -> u32 {
+    let scaled = u64::from(count) * u64::from(settings.count(THOUSANDTHS)) / 1000;
+    u32::try_from(scaled).unwrap_or(u32::MAX).max(4)
+}
+
+/// Memory.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+struct MiB(f64);
+
+/// One attack as it went.
+struct Attacked {
+    /// What was done.
+    name: &'static str,
+    /// Resident memory of the server before it.
+    before: MiB,
+    /// The most meanwhile.
+    during: MiB,
+    /// When it is over and the server is quiet.
+    after: MiB,
+    /// What the two said to each other without the attack.
+    quiet: Vec<Said>,
+    /// And during it.
+    said: Vec<Said>,
+    /// What it has of its own, each with what it is.
+    own: Own,
+}
+
+/// Figures of one attack alone, each with what it is.
+type Own = Vec<(String, f64)>;
+
+/// The figures that every attack has: memory of the server, then percentiles in microseconds of the two, without the attack
+/// and during it.
+const COMMON: [&str; 11] = [
+    "MiB before",
+    "MiB at most",
+    "MiB after",
+    "quiet PUBACK p50 us",
+    "quiet PUBACK p99 us",
+    "PUBACK p50 us",
+    "PUBACK p99 us",
+    "quiet received p50 us",
+    "quiet received p99 us",
+    "received p50 us",
+    "received p99 us",
+];
+
+impl Attacked {
+    /// Adds its figures, each name beginning with that of the attack.
+    fn put(self, mut figures: Figures) -> Result<Figures, Error> {
+        let none = || Error::Wrong(format!("{}: nothing was measured", self.name));
+        let mut values = vec![self.before.0, self.during.0, self.after.0];
+        for time in [|said: &Said| said.acked, |said: &Said| said.received] {
+            for said in [&self.quiet, &self.said] {
+                let latency = Latency::of(said.iter().map(time)).ok_or_else(none)?;
+                values.extend([latency.p50_us, latency.p99_us]);
+            }
+        }
+        for (what, value) in COMMON.iter().zip(values) {
+            figures = figures.with(format!("{}: {what}", self.name), value);
+        }
+        for (what, value) in self.own {
+            figures = figures.with(format!("{}: {what}", self.name), value);
+        }
+        Ok(figures)
+    }
+}
 
 /// What an attack is given.
 struct Stage<'a> {
@@ -80,7 +165,7 @@ impl Stage<'_> {
 
     /// So many, in the measure of the settings.
     fn many(&self, count: u32) -> usize {
-        self.settings.hostile(count) as usize
+        scaled(self.settings, count) as usize
     }
 
     /// Waits until the attack is to be over.
@@ -93,7 +178,7 @@ impl Stage<'_> {
 }
 
 /// An attack: its name, limits that are not the default, what is done.
-type Attack = (&'static str, Limits, fn(&Stage<'_>) -> Result<Figures, Error>);
+type Attack = (&'static str, Limits, fn(&Stage<'_>) -> Result<Own, Error>);
 
 const ATTACKS: &[Attack] = &[
     ("slowloris", &[], strangers::slowloris),
@@ -122,27 +207,11 @@ const ATTACKS: &[Attack] = &[
     ),
 ];
 
-/// Runs each attack once.
-///
-/// # Errors
-/// Whatever the server does wrong or too late.
-pub fn run_hostile(settings: &Settings) -> Result<Vec<AttackRun>, Error> {
-    let mut runs = Vec::new();
-    for attack in ATTACKS {
-        let server = Server::start_limited(settings, attack.1)?;
-        let run = run_attack(&server, settings, attack);
-        let run = run.map_err(|error| server.explain(error)).map_err(Error::during(attack.0))?;
-        runs.push(run);
-    }
-    runs.push(topics::restart(settings)?);
-    Ok(runs)
-}
-
 fn run_attack(
     server: &Server,
     settings: &Settings,
     &(name, _, attack): &Attack,
-) -> Result<AttackRun, Error> {
+) -> Result<Attacked, Error> {
     let limit = SETUP_LIMIT + 3 * settings.time();
     let deadline = Deadline::new(name, limit);
     let mut couple = Couple::connect(server, settings, deadline.clone())?;
@@ -150,7 +219,7 @@ fn run_attack(
     let before = memory(server)?;
     let [over, ready, busy] = [const { AtomicBool::new(false) }; 3];
     let stage = Stage { server, settings, over: &over, ready: &ready, busy: &busy, deadline };
-    let (during, said, figures) = std::thread::scope(|scope| {
+    let (during, said, own) = std::thread::scope(|scope| {
         let attacker = scope.spawn(|| {
             let figures = attack(&stage);
             // Also if it has failed.
@@ -167,19 +236,7 @@ fn run_attack(
     })?;
     wait_until_quiet(server.process(), None, name)?;
     let after = memory(server)?;
-    let (quiet_puback, quiet_received) = latencies(&quiet)?;
-    let (puback, received) = latencies(&said)?;
-    Ok(AttackRun {
-        name,
-        before,
-        during,
-        after,
-        quiet_puback,
-        quiet_received,
-        puback,
-        received,
-        figures,
-    })
+    Ok(Attacked { name, before, during, after, quiet, said, own })
 }
 
 /// The two chat until the attack has been going on for a while; what they have said since it was ready, and the
@@ -214,13 +271,6 @@ fn listen(stage: &Stage<'_>, couple: &mut Couple) -> Result<(MiB, Vec<Said>), Er
 fn for_a_while(settings: &Settings) -> impl FnMut(usize) -> bool {
     let (start, time, tiny) = (Instant::now(), settings.time(), settings.tiny);
     move |count| count == 0 || (start.elapsed() < time && !(tiny && count >= 20))
-}
-
-fn latencies(said: &[Said]) -> Result<(Latency, Latency), Error> {
-    let none = || Error::Wrong("nothing was measured".into());
-    let acked = Latency::of(said.iter().map(|said| said.acked)).ok_or_else(none)?;
-    let received = Latency::of(said.iter().map(|said| said.received)).ok_or_else(none)?;
-    Ok((acked, received))
 }
 
 fn memory(server: &Server) -> Result<MiB, Error> {

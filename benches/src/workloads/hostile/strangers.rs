@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{Figures, Stage};
+use super::{Own, Stage};
 use crate::error::Error;
-use crate::wire::put_connect;
+use crate::generator::wire::put_connect;
 
 /// Connections of one address: fewer than limits.connecting_per_address_max, so that an attacker of many addresses
 /// gets as far as he can.
@@ -38,7 +38,7 @@ fn hello(stage: &Stage<'_>, number: usize) -> Vec<u8> {
 }
 
 /// A byte of a CONNECT each second, on each; who is closed comes again.
-pub(super) fn slowloris(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn slowloris(stage: &Stage<'_>) -> Result<Own, Error> {
     let count = stage.many(5_000);
     let hello = hello(stage, 0);
     let mut slow = Vec::new();
@@ -75,7 +75,7 @@ pub(super) fn slowloris(stage: &Stage<'_>) -> Result<Figures, Error> {
 }
 
 /// Let in, without keep-alive, and then nothing: as if their machines were gone.
-pub(super) fn silent(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn silent(stage: &Stage<'_>) -> Result<Own, Error> {
     let count = stage.many(5_000);
     let before = stage.memory()?;
     let mut silent = Vec::new();
@@ -96,12 +96,12 @@ pub(super) fn silent(stage: &Stage<'_>) -> Result<Figures, Error> {
 }
 
 /// Connect, and leave.
-pub(super) fn flood(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn flood(stage: &Stage<'_>) -> Result<Own, Error> {
     storm(stage, "connections a second", |stream, _| drop(stream))
 }
 
 /// Connect, say half a hello, and reset.
-pub(super) fn resets(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn resets(stage: &Stage<'_>) -> Result<Own, Error> {
     let hello = hello(stage, 0);
     storm(stage, "resets a second", |mut stream, number| {
         // The server may have been first.
@@ -114,7 +114,7 @@ fn storm(
     stage: &Stage<'_>,
     what: &str,
     end: impl Fn(TcpStream, usize) + Sync,
-) -> Result<Figures, Error> {
+) -> Result<Own, Error> {
     let done = AtomicU64::new(0);
     let start = Instant::now();
     stage.ready();

@@ -7,20 +7,19 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use crate::error::{Deadline, Error};
-use crate::fleet::{Fleet, Traffic};
-use crate::group::{SENDER, make_group};
-use crate::ledger::refused;
-use crate::message::{Body, Ids, body_index};
-use crate::peer::{Delivery, Peer, chat_topic, client};
-use crate::process::Process;
-use crate::quiet::{acknowledge, wait_until_quiet};
-use crate::server::Server;
-use crate::settings::{Settings, Workload};
-use crate::stats::Latency;
-use crate::wire::{Packet, Version, put_publish};
+use crate::figures::Figures;
+use crate::generator::fleet::{Fleet, Traffic};
+use crate::generator::group::{SENDER, make_group};
+use crate::generator::message::{Body, Ids, body_index};
+use crate::generator::quiet::{acknowledge, wait_until_quiet};
+use crate::generator::wire::{Packet, Version, put_publish};
+use crate::measure::process::Process;
+use crate::peers::refused;
+use crate::peers::server::Server;
+use crate::peers::{Delivery, Peer, chat_topic, client};
+use crate::settings::{Count, Settings, WINDOW};
+use crate::workloads::{Case, Workload};
 
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
@@ -29,47 +28,50 @@ const PART_LIMIT: Duration = Duration::from_secs(30);
 /// Of the deliveries of a run, those that are made one message at a time.
 const ALONE_SHARE: u64 = 20;
 
-/// One run's figures.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct FanOutRun {
-    /// Members who get each message.
-    pub members: u32,
-    /// Messages sent with a full window.
-    pub messages: u64,
-    /// Deliveries by the time from the first PUBLISH to the last delivery, with a full window.
-    pub deliveries_per_s: f64,
-    /// User and system time of the server per delivery, with a full window: its acknowledgement and the message's
-    /// own cost, by the members, are in it.
-    pub server_cpu_us: f64,
-    /// The same of the generator.
-    pub generator_cpu_us: f64,
-    /// One message at a time: from its PUBLISH until the last member has it.
-    pub last_member: Latency,
-    /// User and system time of the server per delivery, one message at a time.
-    pub alone_server_cpu_us: f64,
-    /// Resident memory of the server with everybody connected.
-    pub before_bytes: u64,
-    /// Resident memory at the end.
-    pub after_bytes: u64,
+/// Members of the large group, beside its sender.
+const MEMBERS: Count = Count { full: 1_000, tiny: 6 };
+/// Members of the small group.
+const FEW: Count = Count { full: 50, tiny: 3 };
+/// Deliveries of a run with a full window.
+const DELIVERIES: Count = Count { full: 1_000_000, tiny: 240 };
+
+/// A group whose members are all there.
+pub(crate) struct FanOut;
+
+impl Workload for FanOut {
+    fn name(&self) -> &'static str {
+        "fan-out"
+    }
+
+    fn about(&self) -> &'static str {
+        "a group of 1,000 whose members are all connected, beside 50: what each delivery costs"
+    }
+
+    fn cases(&self, settings: &Settings) -> Vec<Case> {
+        let [many, few] = [MEMBERS, FEW].map(|count| settings.count(count));
+        let mut cases = Case::sizes([many, few]);
+        cases.push(Case { peer: Peer::Mosquitto, size: many });
+        cases
+    }
+
+    fn connections(&self, settings: &Settings) -> u32 {
+        settings.count(MEMBERS)
+    }
+
+    fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
+        let server = Server::start(case.peer, settings, WINDOW)?;
+        drive(&server, case.peer, case.size, settings).map_err(|error| server.explain(error))
+    }
+
+    fn plots(&self) -> &'static [&'static str] {
+        &["deliveries/s", "server CPU us/delivery"]
+    }
 }
 
-/// Runs once against a fresh server.
-///
-/// # Errors
-/// Whatever the server does wrong or too late.
-pub fn run_fan_out(peer: Peer, members: u32, settings: &Settings) -> Result<FanOutRun, Error> {
-    let server = Server::start(peer, settings, Workload::FanOut.window())?;
-    drive(&server, peer, members, settings).map_err(|error| server.explain(error))
-}
-
-fn drive(
-    server: &Server,
-    peer: Peer,
-    members: u32,
-    settings: &Settings,
-) -> Result<FanOutRun, Error> {
+fn drive(server: &Server, peer: Peer, members: u32, settings: &Settings) -> Result<Figures, Error> {
     let what = format!("fan-out to {members} against {}", peer.name());
-    let (window, version) = (Workload::FanOut.window(), settings.version());
+    let version = settings.version();
+    let deliveries = u64::from(settings.count(DELIVERIES));
     let deadline = Deadline::new(&what, CONNECT_LIMIT);
     let (topic, with_id) = match peer {
         Peer::Bluetick => {
@@ -86,7 +88,7 @@ fn drive(
     };
     let mut clients = vec![client(SENDER.into(), filters)];
     clients.extend((0..members as usize).map(|number| peer.member(number)));
-    let mut fleet = Fleet::connect(server.address(), version, &clients, window, &deadline)?;
+    let mut fleet = Fleet::connect(server.address(), version, &clients, WINDOW, &deadline)?;
     // The members are told that they are some; that is not of the workload.
     wait_until_quiet(server.process(), Some(&mut fleet), &what)?;
     let before_bytes = server.process().resident_bytes()?;
@@ -97,33 +99,33 @@ fn drive(
         &mut fleet,
         server.process(),
         1,
-        messages(settings.deliveries / ALONE_SHARE),
+        messages(deliveries / ALONE_SHARE),
         settings.time(),
         &Deadline::new(&what, settings.time() + PART_LIMIT),
     )?;
-    let last_member = Latency::of(std::mem::take(&mut fan.times))
-        .ok_or_else(|| Error::Wrong("no message was sent alone".into()))?;
+    let alone_times = std::mem::take(&mut fan.times);
     let full = fan.run_part(
         &mut fleet,
         server.process(),
-        u64::from(window),
-        messages(settings.deliveries),
+        u64::from(WINDOW),
+        messages(deliveries),
         settings.time(),
         &Deadline::new(&what, settings.time() + PART_LIMIT),
     )?;
     let after_bytes = server.process().resident_bytes()?;
     fleet.close()?;
-    Ok(FanOutRun {
-        members,
-        messages: full.deliveries / u64::from(members),
-        deliveries_per_s: full.deliveries as f64 / full.wall.as_secs_f64(),
-        server_cpu_us: full.per_delivery_us(full.server_cpu),
-        generator_cpu_us: full.per_delivery_us(full.generator_cpu),
-        last_member,
-        alone_server_cpu_us: alone.per_delivery_us(alone.server_cpu),
-        before_bytes,
-        after_bytes,
-    })
+    Figures::new()
+        .with("deliveries/s", full.deliveries as f64 / full.wall.as_secs_f64())
+        .with("server CPU us/delivery", full.per_delivery_us(full.server_cpu))
+        .with("generator CPU us/delivery", full.per_delivery_us(full.generator_cpu))
+        .with("messages", full.deliveries as f64 / f64::from(members))
+        .with_latency("alone: last has it", alone_times)
+        .map(|figures| {
+            figures
+                .with("alone: server CPU us/delivery", alone.per_delivery_us(alone.server_cpu))
+                .with("before KiB", before_bytes as f64 / 1024.0)
+                .with("after KiB", after_bytes as f64 / 1024.0)
+        })
 }
 
 /// What one part of the run took.

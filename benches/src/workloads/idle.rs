@@ -6,53 +6,63 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::error::{Deadline, Error};
-use crate::fleet::{Fleet, Traffic};
-use crate::message::{Body, Ids, body_index};
-use crate::peer::{Peer, send_topic};
-use crate::quiet::{acknowledge, wait_until_quiet};
-use crate::server::Server;
-use crate::settings::{CHATS_PER_IDLER, Settings, Workload};
-use crate::wire::{Packet, Version, put_publish};
+use crate::figures::Figures;
+use crate::generator::fleet::{Fleet, Traffic};
+use crate::generator::message::{Body, Ids, body_index};
+use crate::generator::quiet::{acknowledge, wait_until_quiet};
+use crate::generator::wire::{Packet, Version, put_publish};
+use crate::peers::server::Server;
+use crate::peers::{Peer, send_topic};
+use crate::settings::{Count, Settings};
+use crate::workloads::{CHATS_EACH, Case, Workload};
 
+/// Each side's unacknowledged messages.
+const WINDOW: u16 = 10;
 /// How long each step (connecting, making the chats) may take.
 const STEP_LIMIT: Duration = Duration::from_secs(120);
 
-/// One run's figures.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct IdleRun {
-    /// Connections, each with one filter.
-    pub connections: u32,
-    /// Resident memory of the server before they connected.
-    pub before_bytes: u64,
-    /// Resident memory once they were connected and the server quiet.
-    pub after_bytes: u64,
-    /// The difference by connection.
-    pub bytes_per_connection: f64,
-    /// Messages that came though all had been delivered before a restart.
-    pub redelivered: u64,
+/// Connections, each with one filter.
+const CONNECTIONS: Count = Count { full: 2_000, tiny: 24 };
+
+/// Connections that have nothing to say.
+pub(crate) struct Idle;
+
+impl Workload for Idle {
+    fn name(&self) -> &'static str {
+        "idle"
+    }
+
+    fn about(&self) -> &'static str {
+        "connections with 20 chats each, or one plain filter, and nothing to say: memory"
+    }
+
+    fn cases(&self, _settings: &Settings) -> Vec<Case> {
+        [Peer::Bluetick, Peer::BluetickPlain, Peer::Mosquitto].map(Case::of).into()
+    }
+
+    fn connections(&self, settings: &Settings) -> u32 {
+        settings.count(CONNECTIONS)
+    }
+
+    fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
+        let mut server = Server::start(case.peer, settings, WINDOW)?;
+        drive(&mut server, case.peer, settings).map_err(|error| server.explain(error))
+    }
+
+    fn plots(&self) -> &'static [&'static str] {
+        &["bytes/connection"]
+    }
 }
 
-/// Runs once against a fresh server.
-///
-/// # Errors
-/// Whatever the server does wrong or too late.
-pub fn run_idle(peer: Peer, settings: &Settings) -> Result<IdleRun, Error> {
-    let mut server = Server::start(peer, settings, Workload::Idle.window())?;
-    drive(&mut server, peer, settings).map_err(|error| server.explain(error))
-}
-
-fn drive(server: &mut Server, peer: Peer, settings: &Settings) -> Result<IdleRun, Error> {
+fn drive(server: &mut Server, peer: Peer, settings: &Settings) -> Result<Figures, Error> {
     let what = format!("idle against {}", peer.name());
-    let count = settings.connections as usize;
+    let count = settings.count(CONNECTIONS) as usize;
     let clients: Vec<_> = (0..count).map(|number| peer.idler(number)).collect();
-    let window = Workload::Idle.window();
     let version = settings.version();
     let connect = |server: &Server| {
         let deadline = Deadline::new(&what, STEP_LIMIT);
-        Fleet::connect(server.address(), version, &clients, window, &deadline)
+        Fleet::connect(server.address(), version, &clients, WINDOW, &deadline)
     };
 
     if peer == Peer::Bluetick {
@@ -68,14 +78,13 @@ fn drive(server: &mut Server, peer: Peer, settings: &Settings) -> Result<IdleRun
     let redelivered = wait_until_quiet(server.process(), Some(&mut fleet), &what)?;
     let after_bytes = server.process().resident_bytes()?;
     fleet.close()?;
-    Ok(IdleRun {
-        connections: settings.connections,
-        before_bytes,
-        after_bytes,
-        bytes_per_connection: (after_bytes as f64 - before_bytes as f64)
-            / f64::from(settings.connections),
-        redelivered,
-    })
+    let growth_bytes = after_bytes as f64 - before_bytes as f64;
+    Ok(Figures::new()
+        .with("bytes/connection", growth_bytes / count as f64)
+        .with("before KiB", before_bytes as f64 / 1024.0)
+        .with("after KiB", after_bytes as f64 / 1024.0)
+        .with("connections", count as f64)
+        .with("redelivered", redelivered as f64))
 }
 
 fn make_chats(
@@ -84,7 +93,7 @@ fn make_chats(
     version: Version,
     deadline: &Deadline,
 ) -> Result<(), Error> {
-    let ahead = CHATS_PER_IDLER / 2;
+    let ahead = CHATS_EACH / 2;
     let (mut body, mut ids) = (Body::default(), Ids::default());
     for user in 0..count {
         let out = fleet.out(user);

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::blocking::Blocking;
 use crate::error::{Deadline, Error};
-use crate::message::{Body, Ids, body_index};
-use crate::peer::{client, send_topic};
-use crate::server::Server;
+use crate::generator::blocking::Blocking;
+use crate::generator::message::{Body, Ids, body_index};
+use crate::generator::wire::Packet;
+use crate::peers::server::Server;
+use crate::peers::{client, send_topic};
 use crate::settings::{Settings, WINDOW};
-use crate::wire::Packet;
 
 /// Time from one message to the next: their own load is not the question.
 const PACE: Duration = Duration::from_millis(5);

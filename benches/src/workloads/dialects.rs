@@ -7,21 +7,21 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::error::{Deadline, Error};
-use crate::feed::feed;
-use crate::fleet::Fleet;
-use crate::peer::{Peer, client, send_topic};
-use crate::quiet::wait_until_quiet;
-use crate::server::Server;
-use crate::settings::{Settings, WINDOW, Workload};
-use crate::wire::{put_frame, put_puback, put_str};
+use crate::figures::Figures;
+use crate::generator::feed::feed;
+use crate::generator::fleet::Fleet;
+use crate::generator::quiet::wait_until_quiet;
+use crate::generator::wire::{put_frame, put_puback, put_str};
+use crate::peers::server::Server;
+use crate::peers::{client, send_topic};
+use crate::settings::{Count, Settings, WINDOW};
+use crate::workloads::{Case, Workload};
 
 /// How long a chat may take to be filled up to the next place, and to be counted there.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 /// Places in the chat at which a message is counted: it grows with the digits.
-const SEQS: [u64; 3] = [7, 1_000, 100_000];
+const SEQS: [u32; 3] = [7, 1_000, 100_000];
 /// Exchanges before the one that is counted: they set the aliases of all topics.
 const WARM_UP: u64 = 2;
 /// Packets of an exchange: five PUBLISHes and their PUBACKs, each counted on one side.
@@ -36,42 +36,46 @@ const ID: Id = [0x01, 0x93, 0xA5, 0xF0, 0x1C, 0x2B, 0x7D, 0x3E, 0x8F, 0x4A, 0, 0
 /// The bytes of a UUID.
 type Id = [u8; 16];
 
-/// What a message costs in one dialect.
-#[derive(Debug, Clone, Serialize)]
-pub struct DialectRun {
-    /// `json` or `compact`.
-    pub dialect: &'static str,
-    /// Whether the sender gave the message an id.
-    pub with_id: bool,
-    /// For each place in the chat: the place, and the bytes.
-    pub bytes: Vec<(u64, u64)>,
-}
+/// Places in the chat at which a message is counted are below this or at it.
+const SEQ_MAX: Count = Count { full: 100_000, tiny: 40 };
 
-/// Counts against a fresh server.
-///
-/// # Errors
-/// Whatever the server does wrong or too late.
-pub fn run_dialects(settings: &Settings) -> Result<Vec<DialectRun>, Error> {
-    let server = Server::start(Peer::Bluetick, settings, Workload::Dialects.window())?;
-    drive(&server, settings).map_err(|error| server.explain(error))
-}
+/// Bytes on the wire of one message.
+pub(crate) struct Dialects;
 
-fn drive(server: &Server, settings: &Settings) -> Result<Vec<DialectRun>, Error> {
-    let mut runs: Vec<_> = CASES
-        .iter()
-        .map(|case| DialectRun { dialect: case.name, with_id: case.with_id, bytes: Vec::new() })
-        .collect();
-    let mut head = 0;
-    for seq in SEQS.into_iter().filter(|seq| *seq <= u64::from(settings.seq_max)) {
-        fill(server, settings, seq - WARM_UP - 1 - head)?;
-        for (number, (case, run)) in CASES.iter().zip(&mut runs).enumerate() {
-            let what = format!("dialects, {} at {seq}", case.name);
-            let deadline = Deadline::new(what, STEP_LIMIT);
-            run.bytes.push((seq, count(server, case, number, seq, &deadline)?));
-        }
-        head = seq;
+impl Workload for Dialects {
+    fn name(&self) -> &'static str {
+        "dialects"
     }
-    Ok(runs)
+
+    fn about(&self) -> &'static str {
+        "MQTT's bytes of a message of 20 characters sent, delivered and read, by its place in the chat"
+    }
+
+    fn cases(&self, settings: &Settings) -> Vec<Case> {
+        Case::sizes(SEQS.into_iter().filter(|&seq| seq <= settings.count(SEQ_MAX)))
+    }
+
+    /// It is the same each time.
+    fn runs(&self, _settings: &Settings) -> u16 {
+        1
+    }
+
+    fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
+        let server = Server::start(case.peer, settings, WINDOW)?;
+        drive(&server, u64::from(case.size), settings).map_err(|error| server.explain(error))
+    }
+}
+
+fn drive(server: &Server, seq: u64, settings: &Settings) -> Result<Figures, Error> {
+    fill(server, settings, seq - WARM_UP - 1)?;
+    let mut figures = Figures::new();
+    for (number, case) in CASES.iter().enumerate() {
+        let deadline = Deadline::new(format!("dialects, {} at {seq}", case.name), STEP_LIMIT);
+        let id = if case.with_id { " with id" } else { "" };
+        let bytes = count(server, case, number, seq, &deadline)?;
+        figures = figures.with(format!("{}{id} bytes", case.name), bytes as f64);
+    }
+    Ok(figures)
 }
 
 /// The members of the chat of case `number`; as long as the names in docs/compact.md.

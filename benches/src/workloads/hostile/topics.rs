@@ -3,17 +3,17 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{ATTACKS, AttackRun, Figures, MiB, Stage, for_a_while, latencies, memory};
-use crate::blocking::Blocking;
-use crate::couple::Couple;
+use super::{ATTACKS, Attacked, MiB, Own, Stage, for_a_while, memory, scaled};
 use crate::error::{Deadline, Error};
-use crate::fleet::{Client, Fleet, Traffic};
-use crate::peer::client;
-use crate::quiet::wait_until_quiet;
-use crate::server::Server;
+use crate::generator::blocking::Blocking;
+use crate::generator::couple::Couple;
+use crate::generator::fleet::{Client, Fleet, Traffic};
+use crate::generator::quiet::wait_until_quiet;
+use crate::generator::wire::{Packet, put_publish, put_subscribe};
+use crate::measure::stats::Latency;
+use crate::peers::client;
+use crate::peers::server::Server;
 use crate::settings::{Settings, WINDOW};
-use crate::stats::Latency;
-use crate::wire::{Packet, put_publish, put_subscribe};
 
 /// Filters of a SUBSCRIBE: as many as are taken.
 const PER_PACKET: usize = 1000;
@@ -54,7 +54,7 @@ fn subscribe(
     Ok((granted, refused))
 }
 
-pub(super) fn subscriptions_by_one(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn subscriptions_by_one(stage: &Stage<'_>) -> Result<Own, Error> {
     let count = stage.many(200_000);
     let mut one = connect(stage, "mallory")?;
     let start = Instant::now();
@@ -70,7 +70,7 @@ pub(super) fn subscriptions_by_one(stage: &Stage<'_>) -> Result<Figures, Error> 
     ])
 }
 
-pub(super) fn subscriptions_by_many(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn subscriptions_by_many(stage: &Stage<'_>) -> Result<Own, Error> {
     let sessions = stage.many(1_000);
     let (_held, figures) =
         hold(stage, sessions, 200, |session, number| format!("pub/s/{session}/{number}"))?;
@@ -85,7 +85,7 @@ fn hold(
     sessions: usize,
     each: usize,
     filter: impl Fn(usize, usize) -> String,
-) -> Result<(Vec<Blocking>, Figures), Error> {
+) -> Result<(Vec<Blocking>, Own), Error> {
     let mut held = Vec::new();
     for session in 0..sessions {
         held.push(connect(stage, &format!("m{session}"))?);
@@ -107,7 +107,7 @@ fn hold(
 }
 
 /// Filters of 300 levels that share none; and a thousand that all match one topic, which is published.
-pub(super) fn deep(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn deep(stage: &Stage<'_>) -> Result<Own, Error> {
     const LEVELS: usize = 300;
     let sessions = stage.many(20);
     let (_held, mut figures) = hold(stage, sessions, 100, |session, number| {
@@ -139,7 +139,7 @@ pub(super) fn deep(stage: &Stage<'_>) -> Result<Figures, Error> {
 }
 
 /// The first publish on a topic among few filters and among very many.
-pub(super) fn filters(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn filters(stage: &Stage<'_>) -> Result<Own, Error> {
     let probes = stage.many(400);
     let mut listener = connect(stage, "listener")?;
     let few = 1000.max(2 * probes);
@@ -274,7 +274,7 @@ fn take(stage: &Stage<'_>, name: &str, filter: &str, count: usize) -> Result<Dur
     Ok(took)
 }
 
-pub(super) fn retained(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn retained(stage: &Stage<'_>) -> Result<Own, Error> {
     let count = stage.many(1_000_000);
     let before = stage.memory()?;
     // From the beginning: putting them is what others might notice.
@@ -285,7 +285,7 @@ pub(super) fn retained(stage: &Stage<'_>) -> Result<Figures, Error> {
     figures
 }
 
-fn put_and_take(stage: &Stage<'_>, count: usize, before: MiB) -> Result<Figures, Error> {
+fn put_and_take(stage: &Stage<'_>, count: usize, before: MiB) -> Result<Own, Error> {
     let put_in = put(stage.server, stage.settings, count, &stage.deadline)?;
     let after = stage.memory()?;
     let some = count / (count / 1000).max(1);
@@ -316,16 +316,16 @@ fn ms(time: Duration) -> f64 {
 }
 
 /// The server is killed and started again with as many retained topics.
-pub(super) fn restart(settings: &Settings) -> Result<AttackRun, Error> {
+pub(super) fn restart(settings: &Settings) -> Result<Attacked, Error> {
     const NAME: &str = "a restart with them";
     let limits = ATTACKS.last().expect("there are some").1;
     let deadline = Deadline::new(NAME, super::SETUP_LIMIT);
     let mut server = Server::start_limited(settings, limits)?;
-    let mut run = || -> Result<AttackRun, Error> {
+    let mut run = || -> Result<Attacked, Error> {
         let mut couple = Couple::connect(&server, settings, deadline.clone())?;
         let quiet = couple.write(for_a_while(settings))?;
         drop(couple);
-        put(&server, settings, settings.hostile(1_000_000) as usize, &deadline)?;
+        put(&server, settings, scaled(settings, 1_000_000) as usize, &deadline)?;
         wait_until_quiet(server.process(), None, NAME)?;
         let before = memory(&server)?;
         let start = Instant::now();
@@ -335,19 +335,9 @@ pub(super) fn restart(settings: &Settings) -> Result<AttackRun, Error> {
         let during = memory(&server)?;
         let said = couple.write(for_a_while(settings))?;
         wait_until_quiet(server.process(), None, NAME)?;
-        let (quiet_puback, quiet_received) = latencies(&quiet)?;
-        let (puback, received) = latencies(&said)?;
-        Ok(AttackRun {
-            name: NAME,
-            before,
-            during,
-            after: memory(&server)?,
-            quiet_puback,
-            quiet_received,
-            puback,
-            received,
-            figures: vec![("s from the start to CONNACK".into(), took.as_secs_f64())],
-        })
+        let after = memory(&server)?;
+        let own = vec![("s from the start to CONNACK".into(), took.as_secs_f64())];
+        Ok(Attacked { name: NAME, before, during, after, quiet, said, own })
     };
     run().map_err(Error::during(NAME))
 }

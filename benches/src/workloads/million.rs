@@ -5,59 +5,68 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
-use crate::blocking::Blocking;
 use crate::error::{Deadline, Error};
-use crate::feed::feed;
-use crate::fleet::Fleet;
-use crate::message::{Body, Ids};
-use crate::peer::{Peer, client, send_topic};
-use crate::quiet::wait_until_quiet;
-use crate::server::Server;
-use crate::settings::{CHATS_PER_IDLER, Settings, WINDOW, Workload};
-use crate::stats::Latency;
+use crate::figures::Figures;
+use crate::generator::blocking::Blocking;
+use crate::generator::feed::feed;
+use crate::generator::fleet::Fleet;
+use crate::generator::message::{Body, Ids};
+use crate::generator::quiet::wait_until_quiet;
+use crate::peers::server::Server;
+use crate::peers::{client, send_topic};
+use crate::settings::{Count, Settings, WINDOW};
+use crate::workloads::{CHATS_EACH, Case, Workload};
 
 /// How long making the chats may take.
 const MAKE_LIMIT: Duration = Duration::from_secs(300);
 /// How long the first messages may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
 
-/// One run's figures.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct MillionRun {
-    /// Chats with one message each.
-    pub chats: u32,
-    /// How long making them took.
-    pub make_s: f64,
-    /// Bytes that the data takes of the disk then.
-    pub disk_bytes: u64,
-    /// Resident memory of the server that made them.
-    pub made_bytes: u64,
-    /// From the start on this data until it listens.
-    pub restart_s: f64,
-    /// Resident memory of the server that was started on them.
-    pub restarted_bytes: u64,
-    /// The PUBACK of the first message in a chat that is there and was not used since the start.
-    pub cold: Latency,
-    /// The PUBACK of the second message in that chat.
-    pub warm: Latency,
-    /// The PUBACK of the first message in a chat that was not there.
-    pub new: Latency,
-    /// Resident memory at the end.
-    pub after_bytes: u64,
+/// Chats of the large data directory.
+const MANY: Count = Count { full: 1_000_000, tiny: 200 };
+/// Chats of the small one.
+const FEW: Count = Count { full: 1_000, tiny: 100 };
+/// Chats in which a run sends.
+const PROBES: Count = Count { full: 200, tiny: 5 };
+
+/// The first message in one of very many chats.
+pub(crate) struct AMillionChats;
+
+impl Workload for AMillionChats {
+    fn name(&self) -> &'static str {
+        "a-million-chats"
+    }
+
+    fn about(&self) -> &'static str {
+        "the first message in one of 1,000,000 chats, beside 1,000, after a restart"
+    }
+
+    fn cases(&self, settings: &Settings) -> Vec<Case> {
+        Case::sizes([MANY, FEW].map(|count| settings.count(count)))
+    }
+
+    /// One takes a minute or two.
+    fn runs(&self, _settings: &Settings) -> u16 {
+        1
+    }
+
+    fn connections(&self, settings: &Settings) -> u32 {
+        senders(settings.count(MANY))
+    }
+
+    fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
+        let mut server = Server::start(case.peer, settings, WINDOW)?;
+        drive(&mut server, case.size, settings).map_err(|error| server.explain(error))
+    }
 }
 
-/// Runs once against a fresh server.
-///
-/// # Errors
-/// Whatever the server does wrong or too late.
-pub fn run_million(chats: u32, settings: &Settings) -> Result<MillionRun, Error> {
-    let mut server = Server::start(Peer::Bluetick, settings, Workload::AMillionChats.window())?;
-    drive(&mut server, chats, settings).map_err(|error| server.explain(error))
+/// Users who each begin an equal share of `chats`: of twenty each where that is enough for few, and never more than a
+/// thousand.
+fn senders(chats: u32) -> u32 {
+    (chats / CHATS_EACH as u32).clamp(CHATS_EACH as u32, 1_000)
 }
 
-fn drive(server: &mut Server, chats: u32, settings: &Settings) -> Result<MillionRun, Error> {
+fn drive(server: &mut Server, chats: u32, settings: &Settings) -> Result<Figures, Error> {
     let what = format!("a-million-chats, {chats} chats");
     let start = Instant::now();
     make_chats(server, chats, settings, &Deadline::new(&what, MAKE_LIMIT))?;
@@ -74,7 +83,7 @@ fn drive(server: &mut Server, chats: u32, settings: &Settings) -> Result<Million
     let deadline = Deadline::new(&what, PROBE_LIMIT);
     let (mut cold, mut warm, mut new) = (Vec::new(), Vec::new(), Vec::new());
     let mut ids = Ids::default();
-    let probes = settings.probes.min(chats);
+    let probes = settings.count(PROBES).min(chats);
     for probe in 0..probes {
         // Spread evenly, so that neighbours in the store are not warmed up by each other.
         let chat = (u64::from(probe) * u64::from(chats) / u64::from(probes)) as u32;
@@ -89,27 +98,24 @@ fn drive(server: &mut Server, chats: u32, settings: &Settings) -> Result<Million
             }
             user.publish(&topic, Body::default().fill(0, false))
         };
-        let there = sender(chat, settings.senders(chats));
+        let there = sender(chat, senders(chats));
         cold.push(send(&there)?);
         warm.push(send(&there)?);
         new.push(send(&format!("new{probe}"))?);
         user.close()?;
     }
     let after_bytes = server.process().resident_bytes()?;
-    let latency =
-        |times| Latency::of(times).ok_or_else(|| Error::Wrong("nothing was measured".into()));
-    Ok(MillionRun {
-        chats,
-        make_s,
-        disk_bytes,
-        made_bytes,
-        restart_s,
-        restarted_bytes,
-        cold: latency(cold)?,
-        warm: latency(warm)?,
-        new: latency(new)?,
-        after_bytes,
-    })
+    let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
+    Ok(Figures::new()
+        .with_latency("cold PUBACK", cold)?
+        .with_latency("warm PUBACK", warm)?
+        .with_latency("new PUBACK", new)?
+        .with("made in s", make_s)
+        .with("disk MiB", mib(disk_bytes))
+        .with("restart s", restart_s)
+        .with("memory: made MiB", mib(made_bytes))
+        .with("memory: restarted MiB", mib(restarted_bytes))
+        .with("memory: after MiB", mib(after_bytes)))
 }
 
 /// Who began chat `chat`: one after the other in turns.
@@ -119,7 +125,7 @@ fn sender(chat: u32, senders: u32) -> String {
 
 /// The other member of chat `chat`: twenty in a row have the same, and twenty senders.
 fn receiver(chat: u32) -> String {
-    format!("r{}", chat / CHATS_PER_IDLER as u32)
+    format!("r{}", chat / CHATS_EACH as u32)
 }
 
 fn make_chats(
@@ -128,7 +134,7 @@ fn make_chats(
     settings: &Settings,
     deadline: &Deadline,
 ) -> Result<(), Error> {
-    let senders = settings.senders(chats);
+    let senders = senders(chats);
     let clients: Vec<_> = (0..senders)
         .map(|number| client(sender(number, senders), vec!["me/errors".into()]))
         .collect();

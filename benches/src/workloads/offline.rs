@@ -5,19 +5,18 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
-use crate::blocking::Blocking;
 use crate::error::{Deadline, Error};
-use crate::feed::feed;
-use crate::fleet::{Client, Fleet};
-use crate::group::{SENDER, make_group};
-use crate::message::{Body, Ids};
-use crate::peer::{Peer, chat_topic, client};
-use crate::quiet::wait_until_quiet;
-use crate::server::Server;
-use crate::settings::{Settings, WINDOW, Workload};
-use crate::stats::Latency;
+use crate::figures::Figures;
+use crate::generator::blocking::Blocking;
+use crate::generator::feed::feed;
+use crate::generator::fleet::{Client, Fleet};
+use crate::generator::group::{SENDER, make_group};
+use crate::generator::message::{Body, Ids};
+use crate::generator::quiet::wait_until_quiet;
+use crate::peers::server::Server;
+use crate::peers::{Peer, chat_topic, client};
+use crate::settings::{Count, Settings, WINDOW};
+use crate::workloads::{Case, Workload};
 
 /// How long connecting the members may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
@@ -26,31 +25,46 @@ const PART_LIMIT: Duration = Duration::from_secs(60);
 /// First messages that are not measured.
 const WARM_UP: u64 = 20;
 
-/// One run's figures.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct OfflineRun {
-    /// Members who are away.
-    pub members: u32,
-    /// With one message in flight: from its PUBLISH to its PUBACK.
-    pub puback: Latency,
-    /// User and system time of the server per message, with one in flight.
-    pub alone_server_cpu_us: f64,
-    /// Messages by the time from the first PUBLISH to the last PUBACK, with a window of 100.
-    pub messages_per_s: f64,
-    /// User and system time of the server per message, with a window of 100.
-    pub server_cpu_us: f64,
+/// Members of the large group.
+const MEMBERS: Count = Count { full: 1_000, tiny: 6 };
+/// Members of the small group.
+const FEW: Count = Count { full: 10, tiny: 3 };
+/// Messages with one in flight.
+const ALONE: Count = Count { full: 5_000, tiny: 100 };
+/// Messages with a full window.
+const MESSAGES: Count = Count { full: 200_000, tiny: 500 };
+
+/// A group with nobody there.
+pub(crate) struct Offline;
+
+impl Workload for Offline {
+    fn name(&self) -> &'static str {
+        "offline"
+    }
+
+    fn about(&self) -> &'static str {
+        "a group of 1,000 whose members are all away, beside 10: what each message costs"
+    }
+
+    fn cases(&self, settings: &Settings) -> Vec<Case> {
+        Case::sizes([MEMBERS, FEW].map(|count| settings.count(count)))
+    }
+
+    fn connections(&self, settings: &Settings) -> u32 {
+        settings.count(MEMBERS)
+    }
+
+    fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
+        let server = Server::start(case.peer, settings, WINDOW)?;
+        drive(&server, case.size, settings).map_err(|error| server.explain(error))
+    }
+
+    fn plots(&self) -> &'static [&'static str] {
+        &["messages/s"]
+    }
 }
 
-/// Runs once against a fresh server.
-///
-/// # Errors
-/// Whatever the server does wrong or too late.
-pub fn run_offline(members: u32, settings: &Settings) -> Result<OfflineRun, Error> {
-    let server = Server::start(Peer::Bluetick, settings, Workload::Offline.window())?;
-    drive(&server, members, settings).map_err(|error| server.explain(error))
-}
-
-fn drive(server: &Server, members: u32, settings: &Settings) -> Result<OfflineRun, Error> {
+fn drive(server: &Server, members: u32, settings: &Settings) -> Result<Figures, Error> {
     let what = format!("offline, {members} members");
     let (address, version) = (server.address(), settings.version());
     let deadline = Deadline::new(&what, CONNECT_LIMIT);
@@ -71,28 +85,28 @@ fn drive(server: &Server, members: u32, settings: &Settings) -> Result<OfflineRu
     let mut alone = Blocking::connect(address, version, &sender, 1, deadline.clone())?;
     let _warm = send_alone(&mut alone, &topic, WARM_UP, settings)?;
     let before = cpu()?;
-    let times = send_alone(&mut alone, &topic, settings.latencies, settings)?;
+    let times = send_alone(&mut alone, &topic, u64::from(settings.count(ALONE)), settings)?;
     let alone_cpu = cpu()? - before;
     alone.close()?;
 
     let mut fleet = Fleet::connect(address, version, &[sender], WINDOW, &deadline)?;
+    let quota = u64::from(settings.count(MESSAGES));
     let before = cpu()?;
     let start = Instant::now();
     let messages = feed(&mut fleet, 1, settings, &deadline, 0, |_, index, out| {
         out.extend_from_slice(&topic);
-        index < settings.messages && start.elapsed() < settings.time()
+        index < quota && start.elapsed() < settings.time()
     })?;
     let wall = start.elapsed();
     let server_cpu = cpu()? - before;
     fleet.close()?;
     let each_us = |time: Duration, count: u64| time.as_secs_f64() * 1e6 / count as f64;
-    Ok(OfflineRun {
-        members,
-        alone_server_cpu_us: each_us(alone_cpu, times.len() as u64),
-        puback: Latency::of(times).ok_or_else(|| Error::Wrong("nothing was measured".into()))?,
-        messages_per_s: messages as f64 / wall.as_secs_f64(),
-        server_cpu_us: each_us(server_cpu, messages),
-    })
+    let alone_us = each_us(alone_cpu, times.len() as u64);
+    Ok(Figures::new()
+        .with_latency("PUBACK", times)?
+        .with("alone: server CPU us/msg", alone_us)
+        .with("messages/s", messages as f64 / wall.as_secs_f64())
+        .with("server CPU us/msg", each_us(server_cpu, messages)))
 }
 
 /// Sends one at a time, `count` messages or as many as the time allows; what each took.

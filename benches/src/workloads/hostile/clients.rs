@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use super::strangers::connect_from;
-use super::{Figures, Stage};
-use crate::blocking::Blocking;
+use super::{Own, Stage};
 use crate::error::Error;
-use crate::peer::client;
+use crate::generator::blocking::Blocking;
+use crate::generator::wire::{put_connect, put_subscribe};
+use crate::peers::client;
 use crate::settings::WINDOW;
-use crate::wire::{put_connect, put_subscribe};
 
 /// Where all is said that nobody listens to.
 const LOUD: &str = "pub/loud";
@@ -55,7 +55,7 @@ fn narrow(stage: &Stage<'_>) -> Result<TcpStream, Error> {
 }
 
 /// Packets of a megabyte each, of which a thousand bytes come, and lengths that are refused.
-pub(super) fn announced(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn announced(stage: &Stage<'_>) -> Result<Own, Error> {
     let count = stage.many(2_000);
     let mut open = Vec::new();
     for number in 0..count {
@@ -106,7 +106,7 @@ fn be_loud(stage: &Stage<'_>, first: u32, mut meanwhile: impl FnMut()) -> Result
     Ok(said)
 }
 
-pub(super) fn never_reading(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn never_reading(stage: &Stage<'_>) -> Result<Own, Error> {
     let count = stage.many(200);
     let mut deaf = Vec::new();
     for number in 0..count {
@@ -121,7 +121,7 @@ pub(super) fn never_reading(stage: &Stage<'_>) -> Result<Figures, Error> {
 }
 
 /// Windows of one message and of next to no bytes, read a few bytes at a time.
-pub(super) fn tiny_windows(stage: &Stage<'_>) -> Result<Figures, Error> {
+pub(super) fn tiny_windows(stage: &Stage<'_>) -> Result<Own, Error> {
     let count = stage.many(500);
     let mut tiny = Vec::new();
     for number in 0..count {

@@ -14,10 +14,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use crate::disk::disk_bytes;
 use crate::error::Error;
-use crate::peer::Peer;
-use crate::process::Process;
+use crate::measure::disk::disk_bytes;
+use crate::measure::process::Process;
+use crate::peers::Peer;
 use crate::settings::{Settings, WINDOW};
 
 /// How long a server may take until it listens: with a million chats it has hundreds of MB of log to read.

@@ -11,13 +11,14 @@ use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use serde::Serialize;
 
 use crate::error::Error;
-use crate::peer::Peer;
-use crate::server::{Certificate, Server};
-use crate::settings::{Settings, Workload};
-use crate::wire::{Version, put_connect};
+use crate::figures::Figures;
+use crate::generator::wire::{Version, put_connect};
+use crate::peers::Peer;
+use crate::peers::server::{Certificate, Server};
+use crate::settings::{Count, Settings};
+use crate::workloads::{Case, Workload};
 
 /// Threads that connect, each one connection after the other.
 const CLIENTS: u32 = 4;
@@ -25,42 +26,52 @@ const CLIENTS: u32 = 4;
 /// How long one step of a connection may take.
 const STEP_LIMIT: Duration = Duration::from_secs(20);
 
-/// One run's figures.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct HandshakesRun {
-    /// Connections of each kind, from the SYN to the CONNACK.
-    pub connections: u32,
-    /// Over TCP.
-    pub tcp_per_s: f64,
-    /// The server's CPU time for each.
-    pub tcp_server_cpu_us: f64,
-    /// Over TLS 1.3, ECDSA on P-256, nothing resumed.
-    pub tls_per_s: f64,
-    /// The server's CPU time for each.
-    pub tls_server_cpu_us: f64,
+/// Connections of each kind, from the SYN to the CONNACK.
+const CONNECTIONS: Count = Count { full: 2_000, tiny: 24 };
+/// What each may leave unacknowledged.
+const WINDOW: u16 = 10;
+
+/// Connections that are let in and leave.
+pub(crate) struct Handshakes;
+
+impl Workload for Handshakes {
+    fn name(&self) -> &'static str {
+        "handshakes"
+    }
+
+    fn about(&self) -> &'static str {
+        "connections that are let in and leave, over TCP and over TLS 1.3 (ECDSA on P-256, nothing resumed)"
+    }
+
+    fn cases(&self, _settings: &Settings) -> Vec<Case> {
+        [Peer::Bluetick, Peer::Mosquitto].map(Case::of).into()
+    }
+
+    fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
+        measure(case.peer, settings)
+    }
 }
 
-/// Runs once against fresh servers.
-///
-/// # Errors
-/// Whatever the server does wrong or too late.
-pub fn run_handshakes(peer: Peer, settings: &Settings) -> Result<HandshakesRun, Error> {
-    let window = Workload::Handshakes.window();
-    let server = Server::start(peer, settings, window)?;
+fn measure(peer: Peer, settings: &Settings) -> Result<Figures, Error> {
+    let server = Server::start(peer, settings, WINDOW)?;
     let (tcp_per_s, tcp_server_cpu_us) =
         drive(&server, settings, None).map_err(|error| server.explain(error))?;
     drop(server);
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()])
         .map_err(|error| Error::Wrong(error.to_string()))?;
     let certificate = Certificate { chain: cert.pem(), key: signing_key.serialize_pem() };
-    let server = Server::start_tls(peer, settings, window, certificate)?;
+    let server = Server::start_tls(peer, settings, WINDOW, certificate)?;
     let mut roots = RootCertStore::empty();
     let tls = roots.add(cert.der().clone()).and_then(|()| client(roots));
     let tls = tls.map_err(|error| Error::Wrong(error.to_string()))?;
     let (tls_per_s, tls_server_cpu_us) =
         drive(&server, settings, Some(&tls)).map_err(|error| server.explain(error))?;
-    let connections = settings.connections;
-    Ok(HandshakesRun { connections, tcp_per_s, tcp_server_cpu_us, tls_per_s, tls_server_cpu_us })
+    Ok(Figures::new()
+        .with("TCP connects/s", tcp_per_s)
+        .with("TCP server CPU us each", tcp_server_cpu_us)
+        .with("TLS 1.3 connects/s", tls_per_s)
+        .with("TLS server CPU us each", tls_server_cpu_us)
+        .with("connections", f64::from(settings.count(CONNECTIONS))))
 }
 
 fn client(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
@@ -79,7 +90,7 @@ fn drive(
     settings: &Settings,
     tls: Option<&Arc<ClientConfig>>,
 ) -> Result<(f64, f64), Error> {
-    let (count, version) = (settings.connections, settings.version());
+    let (count, version) = (settings.count(CONNECTIONS), settings.version());
     let next = AtomicU32::new(0);
     let process = server.process();
     let (cpu, started) = (process.cpu()?, Instant::now());
@@ -126,7 +137,7 @@ fn connect(
 fn log_in(stream: &mut (impl Read + Write), version: Version, number: u32) -> Result<(), Error> {
     let mut out = Vec::new();
     let (id, user) = (format!("h{number}"), format!("u{number}"));
-    put_connect(&mut out, version, &id, &user, Workload::Handshakes.window(), false);
+    put_connect(&mut out, version, &id, &user, WINDOW, false);
     let mut answer = [0; 4];
     stream
         .write_all(&out)

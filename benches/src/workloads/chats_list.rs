@@ -8,19 +8,20 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::blocking::Blocking;
-use crate::couple::Couple;
 use crate::error::{Deadline, Error};
-use crate::feed::feed;
-use crate::fleet::Fleet;
-use crate::peer::{Peer, client, send_topic};
-use crate::quiet::wait_until_quiet;
-use crate::server::Server;
-use crate::settings::{Settings, WINDOW, Workload};
-use crate::stats::Latency;
+use crate::figures::Figures;
+use crate::generator::blocking::Blocking;
+use crate::generator::couple::Couple;
+use crate::generator::feed::feed;
+use crate::generator::fleet::Fleet;
+use crate::generator::quiet::wait_until_quiet;
+use crate::measure::stats::Latency;
+use crate::peers::server::Server;
+use crate::peers::{client, send_topic};
+use crate::settings::{Count, Settings, WINDOW};
+use crate::workloads::{Case, Workload};
 
 /// How long making the chats may take.
 const MAKE_LIMIT: Duration = Duration::from_secs(60);
@@ -33,46 +34,52 @@ const PAGE_CHATS: u32 = 50;
 /// Who asks.
 const LISTER: &str = "lister";
 
-/// One run's figures.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct ChatsListRun {
-    /// Chats of the user who asks.
-    pub chats: u32,
-    /// Pages of a whole list.
-    pub pages_per_list: u32,
-    /// From the request of a page to its answer.
-    pub page: Latency,
-    /// User and system time of the server per page.
-    pub server_cpu_us: f64,
-    /// From the first request of a list to the last answer, the median.
-    pub list_ms: f64,
-    /// Nobody asks: from somebody's PUBLISH until he has the PUBACK and another user the message.
-    pub message_quiet: Latency,
-    /// The same while the lists are asked for without a pause.
-    pub message_meanwhile: Latency,
+/// Chats of the user who has many.
+const MANY: Count = Count { full: 1_000, tiny: 60 };
+/// Chats of the user who has few.
+const FEW: Count = Count { full: 10, tiny: 10 };
+/// Pages that a run asks for.
+const PAGES: Count = Count { full: 200, tiny: 4 };
+
+/// A user with many chats asks for them, page by page.
+pub(crate) struct ChatsList;
+
+impl Workload for ChatsList {
+    fn name(&self) -> &'static str {
+        "chats-list"
+    }
+
+    fn about(&self) -> &'static str {
+        "chats.list of a user with 1,000 chats, beside one with 10; and a message of others meanwhile"
+    }
+
+    fn cases(&self, settings: &Settings) -> Vec<Case> {
+        Case::sizes([MANY, FEW].map(|count| settings.count(count)))
+    }
+
+    fn connections(&self, settings: &Settings) -> u32 {
+        settings.count(MANY)
+    }
+
+    fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
+        let server = Server::start(case.peer, settings, WINDOW)?;
+        drive(&server, case.size, settings).map_err(|error| server.explain(error))
+    }
 }
 
-/// Runs once against a fresh server.
-///
-/// # Errors
-/// Whatever the server does wrong or too late.
-pub fn run_chats_list(chats: u32, settings: &Settings) -> Result<ChatsListRun, Error> {
-    let server = Server::start(Peer::Bluetick, settings, Workload::ChatsList.window())?;
-    drive(&server, chats, settings).map_err(|error| server.explain(error))
-}
-
-fn drive(server: &Server, chats: u32, settings: &Settings) -> Result<ChatsListRun, Error> {
+fn drive(server: &Server, chats: u32, settings: &Settings) -> Result<Figures, Error> {
     let what = format!("chats-list, {chats} chats");
     make_chats(server, chats, settings, &Deadline::new(&what, MAKE_LIMIT))?;
     wait_until_quiet(server.process(), None, &what)?;
 
+    let wanted = settings.count(PAGES) as usize;
     let part = || Deadline::new(&what, settings.time() + PART_LIMIT);
     let mut lister = Lister::connect(server, chats, settings, part())?;
     let _warm = lister.list()?;
     let before = server.process().cpu()?;
     let (mut pages, mut lists) = (Vec::new(), Vec::new());
     let start = Instant::now();
-    while pages.len() < settings.pages as usize && start.elapsed() < settings.time() {
+    while pages.len() < wanted && start.elapsed() < settings.time() {
         let list = lister.list()?;
         lists.push(list.iter().sum());
         pages.extend(list);
@@ -83,8 +90,7 @@ fn drive(server: &Server, chats: u32, settings: &Settings) -> Result<ChatsListRu
     let mut couple = Couple::connect(server, settings, part())?;
     let write = |couple: &mut Couple| -> Result<Vec<Duration>, Error> {
         let start = Instant::now();
-        let said = couple
-            .write(|count| count < settings.pages as usize && start.elapsed() < settings.time())?;
+        let said = couple.write(|count| count < wanted && start.elapsed() < settings.time())?;
         Ok(said.into_iter().map(|said| said.received).collect())
     };
     let quiet = write(&mut couple)?;
@@ -105,16 +111,15 @@ fn drive(server: &Server, chats: u32, settings: &Settings) -> Result<ChatsListRu
         // The lister's error says more.
         lists.and(times)
     })?;
-    let none = || Error::Wrong("nothing was measured".into());
-    Ok(ChatsListRun {
-        chats,
-        pages_per_list: chats.div_ceil(PAGE_CHATS),
-        server_cpu_us: cpu.as_secs_f64() * 1e6 / pages.len() as f64,
-        page: Latency::of(pages).ok_or_else(none)?,
-        list_ms: Latency::of(lists).ok_or_else(none)?.p50_us / 1e3,
-        message_quiet: Latency::of(quiet).ok_or_else(none)?,
-        message_meanwhile: Latency::of(meanwhile).ok_or_else(none)?,
-    })
+    let page_us = cpu.as_secs_f64() * 1e6 / pages.len() as f64;
+    let list = Latency::of(lists).ok_or_else(|| Error::Wrong("nothing was measured".into()))?;
+    Figures::new()
+        .with("pages of a list", f64::from(chats.div_ceil(PAGE_CHATS)))
+        .with("whole list ms", list.p50_us / 1e3)
+        .with("server CPU us/page", page_us)
+        .with_latency("page", pages)?
+        .with_latency("others' message", quiet)?
+        .with_latency("  meanwhile", meanwhile)
 }
 
 /// Each of `chats` users writes to the lister.

@@ -1,13 +1,13 @@
 //! Publishing a given list on many connections, each with a full window: how a workload makes its data.
 
 use crate::error::{Deadline, Error};
-use crate::fleet::{Fleet, Traffic};
-use crate::ledger::refused;
-use crate::message::{Body, Ids};
-use crate::peer::Delivery;
-use crate::quiet::acknowledge;
+use crate::generator::fleet::{Fleet, Traffic};
+use crate::generator::message::{Body, Ids};
+use crate::generator::quiet::acknowledge;
+use crate::generator::wire::{Packet, Version, put_publish};
+use crate::peers::Delivery;
+use crate::peers::refused;
 use crate::settings::{Settings, WINDOW};
-use crate::wire::{Packet, Version, put_publish};
 
 /// What to publish: appends the topic of message `index` of connection `conn`, up to where an id is to follow if
 /// there are ids; `false` if the connection has no such message.

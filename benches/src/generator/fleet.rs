@@ -10,8 +10,10 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::error::{Deadline, Error};
-use crate::pace::Pace;
-use crate::wire::{Packet, Version, put_connect, put_disconnect, put_subscribe, take_packet};
+use crate::generator::pace::Pace;
+use crate::generator::wire::{
+    Packet, Version, put_connect, put_disconnect, put_subscribe, take_packet,
+};
 
 /// Connections that are being opened at the same time: below any listen backlog.
 const CONNECTING_MAX: usize = 32;
@@ -309,7 +311,7 @@ impl Traffic for Handshake<'_> {
             }
             // A chat that was not delivered before: acknowledged, so that it does not come again.
             Packet::Publish { packet_id, .. } if packet_id != 0 => {
-                crate::wire::put_puback(out, packet_id);
+                crate::generator::wire::put_puback(out, packet_id);
                 Ok(())
             }
             ref other => Err(Error::Wrong(format!("{other:?} while connecting"))),

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Deadline, Error};
-use crate::fleet::{Fleet, Traffic};
-use crate::peer::Delivery;
-use crate::process::Process;
-use crate::wire::{Packet, put_puback};
+use crate::generator::fleet::{Fleet, Traffic};
+use crate::generator::wire::{Packet, put_puback};
+use crate::measure::process::Process;
+use crate::peers::Delivery;
 
 /// How long a server may take to become quiet.
 const QUIET_LIMIT: Duration = Duration::from_secs(60);

@@ -50,6 +50,13 @@ Examples:
   bluetick inspect chat alice~bob --json
   bluetick inspect device alice alice-phone";
 
+const COMPACT_HELP: &str = "\
+A server does that by itself, little by little, so that this is for after a large import or before
+a copy. It says for each table what its files take before and after, and needs room for the largest
+table a second time. If it is stopped, all is there as it was.
+
+Example: bluetick compact --data-dir /var/lib/bluetick";
+
 const HEALTHCHECK_HELP: &str = "\
 It asks /readyz; why a server is not ready is told on standard error, with exit code 1. The
 configuration is read like that of the server, so that in a container it needs no flags.
@@ -90,6 +97,12 @@ pub(crate) enum Command {
         json: bool,
         #[command(subcommand)]
         what: Inspect,
+    },
+    /// Rewrite the database of a stopped server: without what was overwritten, all compressed.
+    #[command(after_help = COMPACT_HELP)]
+    Compact {
+        #[command(flatten)]
+        place: Place,
     },
     #[command(flatten)]
     Chat(chat::Command),

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::Failure;
 
+/// The folder of the database.
+const DATABASE: &str = "rocksdb";
+
 /// A data directory that this process holds; others are kept out until it is dropped.
 pub(crate) struct DataDir {
     path: PathBuf,
@@ -41,9 +44,21 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// Takes the directory of a server, so that nothing changes in it meanwhile.
+    ///
+    /// # Errors
+    /// [`Failure::InUse`] if a server has it; [`Failure::Other`] if there has been none.
+    pub(crate) fn take_existing(path: &Path) -> Result<Self, Failure> {
+        if !path.join(DATABASE).exists() {
+            let dir = path.display();
+            return Err(Failure::Other(format!("{dir} is no data directory of a bluetick server")));
+        }
+        Self::take(path)
+    }
+
     /// Where the database is.
     pub(crate) fn database(&self) -> PathBuf {
-        self.path.join("rocksdb")
+        self.path.join(DATABASE)
     }
 }
 

@@ -18,12 +18,7 @@ use crate::output;
 const ENTRIES_PER_READ: usize = 1024;
 
 pub(crate) fn run(config: &Config, as_json: bool, what: Inspect) -> Result<(), Failure> {
-    if !config.data_dir.join("rocksdb").exists() {
-        let dir = config.data_dir.display();
-        return Err(Failure::Other(format!("{dir} is no data directory of a bluetick server")));
-    }
-    // Takes the directory so that nothing changes meanwhile; says so if a server has it.
-    let data_dir = DataDir::take(&config.data_dir)?;
+    let data_dir = DataDir::take_existing(&config.data_dir)?;
     let kv = RocksKv::open(&data_dir.database(), config.store.clone()).map_err(failure)?;
     let (store, partitions) = Store::open(Arc::new(kv), config.partitions).map_err(failure)?;
     let inspector = Inspector { store, partitions, table: Table { as_json } };

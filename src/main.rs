@@ -6,6 +6,7 @@ mod allocator;
 mod certificates;
 mod chat;
 mod cli;
+mod compact;
 mod config;
 mod data_dir;
 mod directory;
@@ -99,6 +100,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(settings) => output::bytes(load(&settings)?.to_toml().as_bytes()),
         Command::User { place, action } => users::run(&load_place(place)?, action),
         Command::Inspect { place, json, what } => inspect::run(&load_place(place)?, json, what),
+        Command::Compact { place } => compact::run(&load_place(place)?),
         Command::Chat(command) => chat::run(command),
         Command::Healthcheck { place, http } => healthcheck(place, http),
         Command::Completions { shell } => {

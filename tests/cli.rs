@@ -130,6 +130,7 @@ fn the_help_tells_commands_and_exit_codes() {
         "config",
         "user",
         "inspect",
+        "compact",
         "chat",
         "send",
         "listen",
@@ -285,7 +286,7 @@ fn one_process_has_a_data_directory_and_a_signal_ends_it() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut server = Server::start(dir.path(), &["--dev"]);
     let pid = format!("process {}", server.child.id());
-    for command in [&["serve", "--mqtt", "127.0.0.1:0"][..], &["inspect", "chats"]] {
+    for command in [&["serve", "--mqtt", "127.0.0.1:0"][..], &["inspect", "chats"], &["compact"]] {
         let output = run(&[command, &["--data-dir", text(dir.path())]].concat());
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
         assert!(stderr(&output).contains("in use by"), "{}", stderr(&output));
@@ -304,6 +305,11 @@ fn one_process_has_a_data_directory_and_a_signal_ends_it() {
 
     assert_eq!(server.terminate().code(), Some(0));
     assert_done(&run(&["inspect", "chats", "--data-dir", text(dir.path())]));
+    let compacted = run(&["compact", "--data-dir", text(dir.path())]);
+    assert_done(&compacted);
+    assert!(
+        stdout(&compacted).lines().any(|line| line.starts_with("log ") && line.contains(" -> "))
+    );
     let again = Server::start(dir.path(), &["--dev"]);
     assert_eq!(again.terminate().code(), Some(0));
 }

@@ -203,6 +203,9 @@ fn what_happens_is_counted() {
         // The messages, and nothing else that waits for an acknowledgement.
         ("bluetick_puback_seconds_count", 5.0, 5.0),
         ("bluetick_rocksdb_records{table=\"log\"}", 5.0, 5.0),
+        ("bluetick_rocksdb_batch_bytes_total", 500.0, 50_000.0),
+        ("bluetick_rocksdb_log_bytes_total", 500.0, 50_000.0),
+        ("bluetick_rocksdb_stall_microseconds_total", 0.0, 0.0),
         ("process_open_fds", 10.0, 1000.0),
     ] {
         let value = after.get(name);

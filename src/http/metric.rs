@@ -133,6 +133,27 @@ pub(super) const ROCKSDB_DELAYED_WRITE_RATE: Metric = gauge(
 pub(super) const ROCKSDB_WRITES_STOPPED: Metric =
     gauge("bluetick_rocksdb_writes_stopped", "1 while RocksDB lets writes wait for compaction.");
 
+pub(super) const ROCKSDB_BATCH_BYTES: Metric = counter(
+    "bluetick_rocksdb_batch_bytes_total",
+    "Bytes of batches given to RocksDB since the database was opened.",
+);
+pub(super) const ROCKSDB_LOG_BYTES: Metric = counter(
+    "bluetick_rocksdb_log_bytes_total",
+    "Bytes that RocksDB wrote to its log since the database was opened.",
+);
+pub(super) const ROCKSDB_FLUSH_BYTES: Metric = counter(
+    "bluetick_rocksdb_flush_bytes_total",
+    "Bytes of write buffers that became files since the database was opened.",
+);
+pub(super) const ROCKSDB_COMPACTION_BYTES: Metric = counter(
+    "bluetick_rocksdb_compaction_bytes_total",
+    "Bytes that compaction wrote since the database was opened.",
+);
+pub(super) const ROCKSDB_STALL_MICROSECONDS: Metric = counter(
+    "bluetick_rocksdb_stall_microseconds_total",
+    "Time that writes were held back for compaction since the database was opened.",
+);
+
 pub(super) const PROCESS_CPU: Metric =
     counter("process_cpu_seconds_total", "CPU time of the process, user and system.");
 pub(super) const PROCESS_RESIDENT: Metric =

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use crate::settings::{Settings, WINDOW};
 
 /// How long a server may take until it listens: with a million chats it has hundreds of MB of log to read.
 const START_LIMIT: Duration = Duration::from_secs(90);
+/// How long an answer over HTTP may take.
+const SCRAPE_LIMIT: Duration = Duration::from_secs(10);
 /// Last lines of a server's output that an error shows.
 const LINES_KEPT: usize = 20;
 
@@ -34,6 +36,8 @@ inflight_in_max = 100
 [chat]
 # A group of a thousand and its sender.
 group_members_max = 1024
+[listen]
+http = [\"127.0.0.1:0\"]
 ";
 
 /// A running server with a data directory of its own; ended, and the directory removed, when dropped.
@@ -154,6 +158,54 @@ impl Server {
     /// [`Error::Io`].
     pub fn disk_bytes(&self) -> Result<u64, Error> {
         disk_bytes(&data_dir(&self.dir))
+    }
+
+    /// One of bluetick's metrics, summed over its labels.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Wrong`] if there is no such metric.
+    pub fn metric(&self, name: &str) -> Result<f64, Error> {
+        let lines = self.running.lines.lock();
+        let http = lines.iter().find_map(|line| line.strip_prefix("listening http ")?.parse().ok());
+        drop(lines);
+        let http: SocketAddr =
+            http.ok_or_else(|| Error::Wrong("bluetick says no address of HTTP".into()))?;
+        let mut text = String::new();
+        TcpStream::connect_timeout(&http, SCRAPE_LIMIT)
+            .and_then(|mut stream| {
+                stream.set_read_timeout(Some(SCRAPE_LIMIT))?;
+                stream.write_all(
+                    b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n",
+                )?;
+                stream.read_to_string(&mut text)
+            })
+            .map_err(Error::io("read bluetick's metrics"))?;
+        let values = text.lines().filter_map(|line| {
+            let (labels, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
+            let value: f64 = value.parse().ok()?;
+            (labels.is_empty() || labels.starts_with('{')).then_some(value)
+        });
+        let values: Vec<f64> = values.collect();
+        if values.is_empty() {
+            return Err(Error::Wrong(format!("bluetick has no metric {name}")));
+        }
+        Ok(values.iter().sum())
+    }
+
+    /// Ends it and has `bluetick compact` rewrite what it has stored.
+    ///
+    /// # Errors
+    /// [`Error::Server`] with what the program says, or [`Error::Io`].
+    pub fn end_and_compact(&mut self) -> Result<(), Error> {
+        self.running.end();
+        let mut command = Command::new(&self.bluetick);
+        command.args(["compact", "--data-dir"]).arg(data_dir(&self.dir));
+        let output = command.output().map_err(Error::io("run bluetick compact"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let what = format!("compact: {}", String::from_utf8_lossy(&output.stderr));
+        Err(Error::Server { server: self.peer.name(), what })
     }
 
     /// What it costs is read here.

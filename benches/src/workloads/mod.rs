@@ -11,6 +11,7 @@ mod idle;
 mod million;
 mod offline;
 mod pairs;
+mod stored;
 mod window1;
 
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,7 @@ pub const ALL: &[&dyn Workload] = &[
     &offline::Offline,
     &chats_list::ChatsList,
     &million::AMillionChats,
+    &stored::Stored,
     &dialects::Dialects,
     &handshakes::Handshakes,
     &hostile::Hostile,

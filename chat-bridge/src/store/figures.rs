@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use rocksdb::{DB, properties};
+use rocksdb::{DB, Options, properties};
 
 use super::Store;
 use super::kv::{StoreError, Table};
@@ -29,6 +29,23 @@ pub struct StoreFigures {
     pub delayed_write_bytes_per_s: u64,
     /// Writes wait for compactions.
     pub writes_stopped: bool,
+    /// What was written since it was opened.
+    pub written: WrittenFigures,
+}
+
+/// What a store has written, in bytes: all but `batch_bytes` go to the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WrittenFigures {
+    /// Batches, as the store was given them.
+    pub batch_bytes: u64,
+    /// The log that is synced.
+    pub log_bytes: u64,
+    /// Write buffers that became files.
+    pub flush_bytes: u64,
+    /// Files that compaction made of others.
+    pub compaction_bytes: u64,
+    /// Microseconds that writes were held back because compaction is behind.
+    pub stall_us: u64,
 }
 
 /// What is told of a table.
@@ -87,6 +104,23 @@ pub(super) fn read(db: &DB) -> Result<StoreFigures, StoreError> {
         writes_stopped: of_all(properties::IS_WRITE_STOPPED)? > 0,
         ..StoreFigures::default()
     })
+}
+
+/// Reads what RocksDB counts of its writes since it was opened.
+pub(super) fn written(options: &Options) -> WrittenFigures {
+    let text = options.get_statistics().unwrap_or_default();
+    // Lines such as `rocksdb.wal.bytes COUNT : 1234`. A counter that there is not is zero.
+    let count = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" COUNT : "));
+        line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    };
+    WrittenFigures {
+        batch_bytes: count("rocksdb.bytes.written"),
+        log_bytes: count("rocksdb.wal.bytes"),
+        flush_bytes: count("rocksdb.flush.write.bytes"),
+        compaction_bytes: count("rocksdb.compact.write.bytes"),
+        stall_us: count("rocksdb.stall.micros"),
+    }
 }
 
 fn table_figures(db: &DB, table: Table) -> Result<TableFigures, StoreError> {

@@ -13,7 +13,7 @@ mod plain;
 mod records;
 mod rocks;
 
-pub use figures::{StoreFigures, TableFigures};
+pub use figures::{StoreFigures, TableFigures, WrittenFigures};
 pub use kv::{Kv, KvBatch, StoreError, Table, Visit};
 pub use memory::{Fault, MemoryKv};
 pub use plain::{PlainStore, PlainWriter};

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor,
-    CompactOptions, DB, DBCompressionType, IteratorMode, MemtableFactory, Options, ReadOptions,
-    SliceTransform, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily,
+    ColumnFamilyDescriptor, CompactOptions, DB, DBCompressionType, IteratorMode, MemtableFactory,
+    Options, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
 };
 
 use super::figures::{self, StoreFigures};
@@ -51,6 +51,8 @@ pub struct RocksKv {
     options: RocksOptions,
     /// `None` only while a failed database is being opened again.
     db: RwLock<Option<Arc<DB>>>,
+    /// What the database counts, it counts here.
+    opened_with: RwLock<Options>,
     /// A write has failed: the database refuses more until it is opened again.
     broken: AtomicBool,
 }
@@ -61,13 +63,34 @@ impl RocksKv {
     /// # Errors
     /// [`StoreError::Locked`] if another process has it open, else [`StoreError::Io`].
     pub fn open(path: &Path, options: RocksOptions) -> Result<Self, StoreError> {
-        let db = open(path, &options)?;
+        let opened_with = database_options(&options);
+        let db = open(path, &options, &opened_with)?;
         Ok(Self {
             path: path.to_owned(),
             options,
             db: RwLock::new(Some(Arc::new(db))),
+            opened_with: RwLock::new(opened_with),
             broken: AtomicBool::new(false),
         })
+    }
+
+    /// Sorts a whole table into its last level: nothing overwritten or removed is left in it, and
+    /// all of it is compressed. Blocks, for long where there is much.
+    ///
+    /// # Errors
+    /// The disk or the database says no; what was there is there.
+    pub fn compact(&self, table: Table) -> Result<(), StoreError> {
+        let db = self.db()?;
+        let family = family(&db, table)?;
+        db.flush_cf(family).map_err(|error| store_error(&error))?;
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        db.compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+        // A compaction that failed says so nowhere else.
+        match figures::read(&db)?.background_errors {
+            0 => Ok(()),
+            _ => Err(StoreError::Io("RocksDB could not write a file".to_owned())),
+        }
     }
 
     /// Refuses a commit that would leave less room on the disk than what is in memory takes when
@@ -184,6 +207,7 @@ impl Kv for RocksKv {
         Ok(Some(StoreFigures {
             disk_free_bytes: self.free_bytes()?,
             disk_reserve_bytes: self.reserve_bytes(),
+            written: figures::written(&self.opened_with.read()),
             ..figures::read(&db)?
         }))
     }
@@ -204,15 +228,24 @@ impl Kv for RocksKv {
             *slot = Some(db);
             return Err(StoreError::Io("the database is still being read".to_owned()));
         }
-        *slot = Some(Arc::new(open(&self.path, &self.options)?));
+        let opened_with = database_options(&self.options);
+        *slot = Some(Arc::new(open(&self.path, &self.options, &opened_with)?));
+        *self.opened_with.write() = opened_with;
         self.broken.store(false, Ordering::Release);
         Ok(())
     }
 }
 
-fn open(path: &Path, settings: &RocksOptions) -> Result<DB, StoreError> {
+fn open(path: &Path, settings: &RocksOptions, opened_with: &Options) -> Result<DB, StoreError> {
     let cache =
         Cache::new_lru_cache(settings.block_cache_bytes).map_err(|error| store_error(&error))?;
+    let families = Table::ALL.map(|table| {
+        ColumnFamilyDescriptor::new(table.name(), table_options(table, settings, &cache))
+    });
+    DB::open_cf_descriptors(opened_with, path, families).map_err(|error| store_error(&error))
+}
+
+fn database_options(settings: &RocksOptions) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
@@ -227,10 +260,9 @@ fn open(path: &Path, settings: &RocksOptions) -> Result<DB, StoreError> {
     options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::TolerateCorruptedTailRecords);
     // Large writes go out as they come, not in one burst at the end of a file.
     options.set_bytes_per_sync(1 << 20);
-    let families = Table::ALL.map(|table| {
-        ColumnFamilyDescriptor::new(table.name(), table_options(table, settings, &cache))
-    });
-    DB::open_cf_descriptors(&options, path, families).map_err(|error| store_error(&error))
+    // Counters by processor: what a batch adds to them was not to be measured.
+    options.enable_statistics();
+    options
 }
 
 fn table_options(table: Table, settings: &RocksOptions, cache: &Cache) -> Options {

@@ -1,6 +1,5 @@
 //! What every pair has sent and what has come back: counts it, checks it, and answers it.
 
-use super::{MESSAGES, Pairs};
 use crate::error::Error;
 use crate::generator::fleet::{Fleet, Traffic};
 use crate::generator::message::{Body, Ids, body_index, json_number, json_value};
@@ -9,7 +8,7 @@ use crate::peers::{Delivery, Peer, refused};
 use crate::settings::{Settings, WINDOW};
 
 /// All pairs; connection `2n` is the sender of pair `n`, `2n + 1` its receiver.
-pub(crate) struct Ledger {
+pub(in super::super) struct Ledger {
     version: Version,
     pairs: Vec<Pair>,
     window: u64,
@@ -43,7 +42,14 @@ struct Pair {
 }
 
 impl Ledger {
-    pub(crate) fn new(workload: &Pairs, peer: Peer, settings: &Settings) -> Self {
+    /// `pairs` pairs that send `messages` in all.
+    pub(in super::super) fn new(
+        pairs: usize,
+        qos0: bool,
+        messages: u64,
+        peer: Peer,
+        settings: &Settings,
+    ) -> Self {
         let with_id = peer.takes_id() && !settings.no_id;
         let pair = |number| Pair {
             topic: peer.pair_topic(number, with_id),
@@ -54,14 +60,13 @@ impl Ledger {
             seq: 0,
             delivered: 0,
         };
-        let count = workload.pairs;
         Self {
             version: settings.version(),
-            pairs: (0..count).map(pair).collect(),
+            pairs: (0..pairs).map(pair).collect(),
             window: u64::from(WINDOW),
-            qos0: workload.qos0,
+            qos0,
             received_of: Vec::new(),
-            quota: u64::from(settings.count(MESSAGES)).div_ceil(count as u64),
+            quota: messages.div_ceil(pairs as u64),
             stopped: false,
             receipts_wanted: peer.tells_receipts(),
             sent: 0,
@@ -74,11 +79,18 @@ impl Ledger {
         }
     }
 
+    /// From now on all pairs send `messages` more.
+    pub(in super::super) fn extend(&mut self, messages: u64) {
+        self.stopped = false;
+        let sent = self.pairs.iter().map(|pair| pair.sent).max().unwrap_or(0);
+        self.quota = sent + messages.div_ceil(self.pairs.len() as u64);
+    }
+
     /// Fills every sender's window.
     pub(crate) fn prime(&mut self, fleet: &mut Fleet) -> Result<(), Error> {
         for number in 0..self.pairs.len() {
             let out = fleet.out(2 * number);
-            for _ in 0..self.window.min(self.quota) {
+            for _ in 0..self.window.min(self.quota - self.pairs[number].sent) {
                 self.send(number, out);
             }
         }
@@ -264,8 +276,7 @@ mod tests {
 
     fn ledger() -> (Ledger, Vec<u8>) {
         let settings = Settings::parse_from(["bench", "--tiny"]);
-        let mut ledger = Ledger::new(&super::super::ONE_PAIR, Peer::Bluetick, &settings);
-        ledger.quota = 2;
+        let mut ledger = Ledger::new(1, false, 2, Peer::Bluetick, &settings);
         let mut out = Vec::new();
         ledger.send(0, &mut out);
         ledger.send(0, &mut out);

@@ -7,7 +7,7 @@ mod ledger;
 
 use std::time::{Duration, Instant};
 
-use self::ledger::Ledger;
+pub(super) use self::ledger::Ledger;
 use crate::error::{Deadline, Error};
 use crate::figures::Figures;
 use crate::generator::fleet::Fleet;
@@ -107,39 +107,53 @@ fn drive(
         WINDOW,
         &Deadline::new(&what, CONNECT_LIMIT),
     )?;
-    let mut ledger = Ledger::new(workload, peer, settings);
-
+    let messages = u64::from(settings.count(MESSAGES));
+    let mut ledger = Ledger::new(workload.pairs, workload.qos0, messages, peer, settings);
     let deadline = Deadline::new(&what, settings.time() + DRAIN_LIMIT);
+    let figures = run_phase(server, &mut fleet, &mut ledger, settings.time(), &deadline)?;
+    fleet.close()?;
+    Ok(figures)
+}
+
+/// Has all pairs send what they have left, or as much as `time` allows; returns when all is received, acknowledged
+/// and told.
+pub(super) fn run_phase(
+    server: &Server,
+    fleet: &mut Fleet,
+    ledger: &mut Ledger,
+    time: Duration,
+    deadline: &Deadline,
+) -> Result<Figures, Error> {
+    let (received, receipts) = (ledger.received, ledger.receipts);
     let others_before = machine_cpu()?;
     let server_before = server.process().cpu()?;
     let own_before = Process::own().cpu()?;
     let start = Instant::now();
-    ledger.prime(&mut fleet)?;
+    ledger.prime(fleet)?;
     while !ledger.counted() {
         deadline.check(|| ledger.missing())?;
-        fleet.paced_turn(deadline.left(), &mut ledger)?;
-        ledger.follow_up(&mut fleet)?;
-        ledger.tick(start.elapsed() >= settings.time());
+        fleet.paced_turn(deadline.left(), ledger)?;
+        ledger.follow_up(fleet)?;
+        ledger.tick(start.elapsed() >= time);
     }
     let wall = start.elapsed();
     while !ledger.told() {
         deadline.check(|| ledger.missing())?;
-        fleet.turn(deadline.left(), &mut ledger)?;
+        fleet.turn(deadline.left(), ledger)?;
     }
     let server_cpu = server.process().cpu()? - server_before;
     let own_cpu = Process::own().cpu()? - own_before;
     let others = (machine_cpu()? - others_before).saturating_sub(server_cpu + own_cpu);
     let start_to_end = start.elapsed();
     let cores_time = start_to_end.as_secs_f64() * Machine::here().cores as f64;
-    fleet.close()?;
 
-    let messages = ledger.received as f64;
+    let messages = (ledger.received - received) as f64;
     Ok(Figures::new()
         .with("messages/s", messages / wall.as_secs_f64())
         .with("server CPU us/msg", server_cpu.as_secs_f64() * 1e6 / messages)
         .with("generator CPU us/msg", own_cpu.as_secs_f64() * 1e6 / messages)
         .with("generator CPU %", 100.0 * own_cpu.as_secs_f64() / start_to_end.as_secs_f64())
         .with("others' CPU %", 100.0 * others.as_secs_f64() / cores_time)
-        .with("receipts/msg", ledger.receipts as f64 / messages)
+        .with("receipts/msg", (ledger.receipts - receipts) as f64 / messages)
         .with("messages", messages))
 }

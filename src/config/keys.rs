@@ -559,4 +559,11 @@ pub(super) const KEYS: &[Key] = &[
         "Bytes of RocksDB's memory for what was read. Beyond, the disk is read again.
          64 MiB: the same as it writes with; more helps where many read far back.",
     ),
+    key(
+        "store.log_bytes",
+        number(1_048_576, 17_179_869_184),
+        &["67108864"],
+        "Bytes of RocksDB's log, of which all is read at the start after a crash; beyond, what is in
+         memory goes to files. 64 MiB: about a second of start; more writes fewer files.",
+    ),
 ];

@@ -176,6 +176,7 @@ impl Config {
             store: RocksOptions {
                 write_buffer_bytes: size("store.write_buffer_bytes"),
                 block_cache_bytes: size("store.block_cache_bytes"),
+                log_bytes: size("store.log_bytes"),
             },
             partitions: small("store.partitions"),
             values,

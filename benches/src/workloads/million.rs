@@ -1,7 +1,8 @@
-//! `a-million-chats`: the first message in one of very many chats.
+//! `a-million-chats`: messages to any of very many chats.
 //!
-//! The chats are made over the wire: few senders begin many each, receivers have twenty each. Then the server is
-//! killed and started again, so that none of them is in its memory; the system's page cache stays as it is.
+//! The chats are made over the wire: fifty senders begin as many each, receivers have twenty each. Then the server is
+//! killed and started again, so that none of them is in its memory; the system's page cache stays as it is. First single messages are sent to chats that were not
+//! used since, then full windows to all.
 
 use std::time::{Duration, Instant};
 
@@ -24,10 +25,16 @@ const PROBE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Chats of the large data directory.
 const MANY: Count = Count { full: 1_000_000, tiny: 200 };
+/// Of one between the two.
+const SOME: Count = Count { full: 100_000, tiny: 150 };
 /// Chats of the small one.
 const FEW: Count = Count { full: 1_000, tiny: 100 };
 /// Chats in which a run sends.
 const PROBES: Count = Count { full: 200, tiny: 5 };
+/// Messages to chats taken at random.
+const MESSAGES: Count = Count { full: 400_000, tiny: 500 };
+/// Users who began the chats, each an equal share.
+const SENDERS: u32 = 50;
 
 /// The first message in one of very many chats.
 pub(crate) struct AMillionChats;
@@ -38,11 +45,11 @@ impl Workload for AMillionChats {
     }
 
     fn about(&self) -> &'static str {
-        "the first message in one of 1,000,000 chats, beside 1,000, after a restart"
+        "messages to any of 1,000,000 chats, beside 100,000 and 1,000, after a restart"
     }
 
     fn cases(&self, settings: &Settings) -> Vec<Case> {
-        Case::sizes([MANY, FEW].map(|count| settings.count(count)))
+        Case::sizes([MANY, SOME, FEW].map(|count| settings.count(count)))
     }
 
     /// One takes a minute or two.
@@ -50,20 +57,14 @@ impl Workload for AMillionChats {
         1
     }
 
-    fn connections(&self, settings: &Settings) -> u32 {
-        senders(settings.count(MANY))
+    fn plots(&self) -> &'static [&'static str] {
+        &["messages/s"]
     }
 
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
         let mut server = Server::start(case.peer, settings, WINDOW)?;
         drive(&mut server, case.size, settings).map_err(|error| server.explain(error))
     }
-}
-
-/// Users who each begin an equal share of `chats`: of twenty each where that is enough for few, and never more than a
-/// thousand.
-fn senders(chats: u32) -> u32 {
-    (chats / CHATS_EACH as u32).clamp(CHATS_EACH as u32, 1_000)
 }
 
 fn drive(server: &mut Server, chats: u32, settings: &Settings) -> Result<Figures, Error> {
@@ -98,15 +99,18 @@ fn drive(server: &mut Server, chats: u32, settings: &Settings) -> Result<Figures
             }
             user.publish(&topic, Body::default().fill(0, false))
         };
-        let there = sender(chat, senders(chats));
+        let there = sender(chat);
         cold.push(send(&there)?);
         warm.push(send(&there)?);
         new.push(send(&format!("new{probe}"))?);
         user.close()?;
     }
     let after_bytes = server.process().resident_bytes()?;
+    let deadline = Deadline::new(&what, settings.time() + PROBE_LIMIT);
+    let messages_per_s = throughput(server, chats, settings, &deadline)?;
     let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
     Ok(Figures::new()
+        .with("messages/s", messages_per_s)
         .with_latency("cold PUBACK", cold)?
         .with_latency("warm PUBACK", warm)?
         .with_latency("new PUBACK", new)?
@@ -119,13 +123,20 @@ fn drive(server: &mut Server, chats: u32, settings: &Settings) -> Result<Figures
 }
 
 /// Who began chat `chat`: one after the other in turns.
-fn sender(chat: u32, senders: u32) -> String {
-    format!("s{}", chat % senders)
+fn sender(chat: u32) -> String {
+    format!("s{}", chat % SENDERS)
 }
 
 /// The other member of chat `chat`: twenty in a row have the same, and twenty senders.
 fn receiver(chat: u32) -> String {
     format!("r{}", chat / CHATS_EACH as u32)
+}
+
+/// The senders, connected.
+fn connect(server: &Server, settings: &Settings, deadline: &Deadline) -> Result<Fleet, Error> {
+    let clients: Vec<_> =
+        (0..SENDERS).map(|number| client(sender(number), vec!["me/errors".into()])).collect();
+    Fleet::connect(server.address(), settings.version(), &clients, WINDOW, deadline)
 }
 
 fn make_chats(
@@ -134,14 +145,9 @@ fn make_chats(
     settings: &Settings,
     deadline: &Deadline,
 ) -> Result<(), Error> {
-    let senders = senders(chats);
-    let clients: Vec<_> = (0..senders)
-        .map(|number| client(sender(number, senders), vec!["me/errors".into()]))
-        .collect();
-    let mut fleet =
-        Fleet::connect(server.address(), settings.version(), &clients, WINDOW, deadline)?;
-    let made = feed(&mut fleet, clients.len(), settings, deadline, 0, |conn, index, out| {
-        let chat = conn as u64 + index * u64::from(senders);
+    let mut fleet = connect(server, settings, deadline)?;
+    let made = feed(&mut fleet, SENDERS as usize, settings, deadline, 0, |conn, index, out| {
+        let chat = conn as u64 + index * u64::from(SENDERS);
         match u32::try_from(chat) {
             Ok(chat) if chat < chats => {
                 out.extend(send_topic(&receiver(chat), !settings.no_id));
@@ -154,4 +160,28 @@ fn make_chats(
         return Err(Error::Wrong(format!("{made} chats of {chats} were made")));
     }
     fleet.close()
+}
+
+/// Every sender has a full window of messages to chats of his, taken at random, whose other member is away; messages
+/// by second.
+fn throughput(
+    server: &Server,
+    chats: u32,
+    settings: &Settings,
+    deadline: &Deadline,
+) -> Result<f64, Error> {
+    let mut fleet = connect(server, settings, deadline)?;
+    let quota = u64::from(settings.count(MESSAGES) / SENDERS);
+    let each = u64::from(chats / SENDERS);
+    let start = Instant::now();
+    let sent = feed(&mut fleet, SENDERS as usize, settings, deadline, 0, |conn, index, out| {
+        // Spread by a multiplication (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+        let spread = index.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let chat = conn as u64 + spread % each * u64::from(SENDERS);
+        out.extend(send_topic(&receiver(chat as u32), !settings.no_id));
+        index < quota && start.elapsed() < settings.time()
+    })?;
+    let wall = start.elapsed();
+    fleet.close()?;
+    Ok(sent as f64 / wall.as_secs_f64())
 }

@@ -36,12 +36,15 @@ pub struct RocksOptions {
     pub write_buffer_bytes: usize,
     /// Memory for blocks that were read.
     pub block_cache_bytes: usize,
+    /// The log that is synced: beyond, what it is for is written to files. The start after a crash
+    /// reads all of it.
+    pub log_bytes: usize,
 }
 
 impl Default for RocksOptions {
     fn default() -> Self {
         // 64 MiB: 256 MiB was measured slower (processor caches), see ARCHITECTURE.md.
-        Self { write_buffer_bytes: 64 << 20, block_cache_bytes: 64 << 20 }
+        Self { write_buffer_bytes: 64 << 20, block_cache_bytes: 64 << 20, log_bytes: 64 << 20 }
     }
 }
 
@@ -253,8 +256,9 @@ fn database_options(settings: &RocksOptions) -> Options {
     options.set_allow_concurrent_memtable_write(false);
     options.set_keep_log_file_num(4);
     options.set_max_background_jobs(2);
-    // Tables fill at different rates; without a bound, the slowest keeps old logs on the disk.
-    options.set_max_total_wal_size(4 * settings.write_buffer_bytes as u64);
+    // Tables fill at different rates; without a bound, the slowest keeps old logs on the disk, and
+    // the start after a crash reads them all, at about 60 MiB a second.
+    options.set_max_total_wal_size(settings.log_bytes as u64);
     // A power cut may leave a torn record at the end of the log: that batch was not synced, was
     // not acknowledged, and ends the replay. Anything else wrong with the log is damage.
     options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::TolerateCorruptedTailRecords);

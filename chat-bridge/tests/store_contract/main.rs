@@ -77,7 +77,7 @@ impl Subject for Rocks {
 /// Write buffers so small that files are written and merged while the tests run: a real server
 /// does that all the time, a short test with buffers of a real size never.
 fn small() -> RocksOptions {
-    RocksOptions { write_buffer_bytes: 64 << 10, block_cache_bytes: 1 << 20 }
+    RocksOptions { write_buffer_bytes: 64 << 10, block_cache_bytes: 1 << 20, log_bytes: 256 << 10 }
 }
 
 fn open_rocks(path: &Path) -> RocksKv {

@@ -13,12 +13,12 @@ PYTHON_CLIENTS := paho-mqtt==2.1.0 adafruit-circuitpython-minimqtt==8.1.0 \
 NODE_CLIENTS := mqtt@5.16.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt sim torture fuzz bench picture deb setup setup-test
+.PHONY: help run test lint fmt sim torture fuzz bench micro picture deb setup setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make sim SEEDS=10000 | make sim SEED=17 | make torture KILLS=100 | make bench ONLY=50x50"
+	@echo "  make sim SEEDS=10000 | make sim SEED=17 | make torture KILLS=100 | make bench ONLY=50x50 | make micro ONLY=codec"
 	@echo "  make fuzz MINUTES=60 | make fuzz ONLY=session"
 	@echo "  bench: 1x1 50x50 1x1-qos0 50x50-qos0 window1 idle fan-out offline chats-list a-million-chats dialects handshakes hostile"
 
@@ -53,6 +53,9 @@ bench: setup-test ## load figures, with mosquitto beside (ONLY=workload for one)
 	$(CARGO) build --release --bin bluetick
 	$(CARGO) run --release --package bluetick-benches --bin bench -- \
 	  --bluetick $(TARGET_DIR)/release/bluetick $(if $(ONLY),--only $(ONLY))
+
+micro: setup ## time a message in codec, trie, session, engine, store and encoding (ONLY=codec for one)
+	$(CARGO) bench --package bluetick-broker --package bluetick-bridge --bench micro -- $(ONLY)
 
 picture: setup ## draw docs/terminal.svg anew, from the screen of the real program
 	BLUETICK_PICTURE=$(CURDIR)/docs/terminal.svg $(CARGO) test --test terminal picture

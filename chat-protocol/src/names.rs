@@ -120,6 +120,19 @@ impl ChatId {
         Some((UserId(first.into()), UserId(second.into())))
     }
 
+    /// The other one of a direct chat of `user`, or himself of his notes; `None` for a group and for a chat
+    /// that is not his.
+    #[must_use]
+    pub fn peer_of(&self, user: &UserId) -> Option<UserId> {
+        let (first, second) = self.pair()?;
+        let peer = match user.as_str() {
+            name if name == first => second,
+            name if name == second => first,
+            _ => return None,
+        };
+        Some(UserId(peer.into()))
+    }
+
     /// Whether it is a direct chat that names `user`. Of a group the name tells nothing: `false`.
     #[must_use]
     pub fn names(&self, user: &UserId) -> bool {

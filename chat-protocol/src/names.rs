@@ -351,14 +351,19 @@ mod tests {
         assert_eq!(ChatId::try_from("alice~bob"), Ok(chat.clone()));
         assert_eq!(chat.direct_members(), Some((alice.clone(), bob.clone())));
         assert!(chat.names(&alice) && chat.names(&bob));
+        assert_eq!(chat.peer_of(&alice), Some(bob.clone()));
+        assert_eq!(chat.peer_of(&bob), Some(alice.clone()));
         for stranger in ["bo", "alic", "b", "lice", "carol"] {
             assert!(!chat.names(&user(stranger)), "{stranger}");
+            assert_eq!(chat.peer_of(&user(stranger)), None, "{stranger}");
         }
         let notes = ChatId::direct(&alice, &alice);
         assert_eq!(notes.as_str(), "alice~alice");
         assert_eq!(notes.direct_members(), Some((alice.clone(), alice.clone())));
+        assert_eq!(notes.peer_of(&alice), Some(alice.clone()));
         let group = ChatId::try_from("g-7k2m9x4q1zrt").expect("a group");
         assert!(!group.names(&alice));
+        assert_eq!(group.peer_of(&alice), None);
     }
 
     #[test]

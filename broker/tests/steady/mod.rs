@@ -120,10 +120,10 @@ impl Online {
     pub(crate) fn deliver(&mut self) {
         self.session.handle_news();
         self.carry_out();
-        assert!(!self.session.transmit.is_empty(), "a PUBLISH");
+        // After the first byte, a length of two bytes, and the topic with its own.
+        let id = self.session.transmit.get(5 + TOPIC.len()..).and_then(<[u8]>::first_chunk);
+        let packet_id = u16::from_be_bytes(*id.expect("a PUBLISH"));
         self.session.transmit.clear();
-        // Packet ids are given in turn.
-        let packet_id = u16::try_from((self.delivered - 1) % 0xFFFF + 1).expect("below 65,536");
         let puback = Packet::PubAck(Ack { packet_id, reason: Reason::SUCCESS });
         self.session.handle_packet(puback, 1).expect("a session that goes on");
         assert!(self.carry_out(), "it was acknowledged");

@@ -13,12 +13,12 @@ PYTHON_CLIENTS := paho-mqtt==2.1.0 adafruit-circuitpython-minimqtt==8.1.0 \
 NODE_CLIENTS := mqtt@5.16.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt sim torture fuzz bench picture deb setup setup-test
+.PHONY: help run test lint fmt sim torture fuzz bench micro picture deb setup setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make sim SEEDS=10000 | make sim SEED=17 | make torture KILLS=100 | make bench ONLY=50x50"
+	@echo "  make sim SEEDS=10000 | make sim SEED=17 | make torture KILLS=100 | make bench ONLY=50x50 | make micro ONLY=codec"
 	@echo "  make fuzz MINUTES=60 | make fuzz ONLY=session"
 	@echo "  make bench ONLY=list names the workloads"
 
@@ -55,6 +55,9 @@ bench: setup-test ## load figures, with other servers beside; tables of docs/per
 	  $(if $(filter list,$(ONLY)),--list,--bluetick $(TARGET_DIR)/release/bluetick \
 	  $(if $(PEERS),--peers $(PEERS),--results docs/performance/results.json --page docs/performance.md) \
 	  $(if $(ONLY),--only $(ONLY)))
+
+micro: setup ## time a message in codec, trie, session, engine, store and encoding (ONLY=codec for one)
+	$(CARGO) bench --package bluetick-broker --package bluetick-bridge --bench micro -- $(ONLY)
 
 picture: setup ## draw docs/terminal.svg anew, from the screen of the real program
 	BLUETICK_PICTURE=$(CURDIR)/docs/terminal.svg $(CARGO) test --test terminal picture

@@ -120,6 +120,19 @@ impl ChatId {
         Some((UserId(first.into()), UserId(second.into())))
     }
 
+    /// The other one of a direct chat of `user`, or himself of his notes; `None` for a group and for a chat
+    /// that is not his.
+    #[must_use]
+    pub fn peer_of(&self, user: &UserId) -> Option<UserId> {
+        let (first, second) = self.pair()?;
+        let peer = match user.as_str() {
+            name if name == first => second,
+            name if name == second => first,
+            _ => return None,
+        };
+        Some(UserId(peer.into()))
+    }
+
     /// Whether it is a direct chat that names `user`. Of a group the name tells nothing: `false`.
     #[must_use]
     pub fn names(&self, user: &UserId) -> bool {
@@ -338,14 +351,19 @@ mod tests {
         assert_eq!(ChatId::try_from("alice~bob"), Ok(chat.clone()));
         assert_eq!(chat.direct_members(), Some((alice.clone(), bob.clone())));
         assert!(chat.names(&alice) && chat.names(&bob));
+        assert_eq!(chat.peer_of(&alice), Some(bob.clone()));
+        assert_eq!(chat.peer_of(&bob), Some(alice.clone()));
         for stranger in ["bo", "alic", "b", "lice", "carol"] {
             assert!(!chat.names(&user(stranger)), "{stranger}");
+            assert_eq!(chat.peer_of(&user(stranger)), None, "{stranger}");
         }
         let notes = ChatId::direct(&alice, &alice);
         assert_eq!(notes.as_str(), "alice~alice");
         assert_eq!(notes.direct_members(), Some((alice.clone(), alice.clone())));
+        assert_eq!(notes.peer_of(&alice), Some(alice.clone()));
         let group = ChatId::try_from("g-7k2m9x4q1zrt").expect("a group");
         assert!(!group.names(&alice));
+        assert_eq!(group.peer_of(&alice), None);
     }
 
     #[test]

@@ -124,10 +124,13 @@ impl<K: Eq + Hash + Clone, V> Trie<K, V> {
                         Some((level, rest)) => (level, Some(rest)),
                         None => (rest, None),
                     };
-                    if let Some(plus) = node.plus.as_deref().filter(|_| wildcards) {
-                        waiting.push((plus, rest));
+                    let plus = node.plus.as_deref().filter(|_| wildcards).map(|it| (it, rest));
+                    let literal = node.literal.get(level).map(|child| (&**child, rest));
+                    // Most topics go one way at each level: then nothing waits.
+                    if literal.is_some() {
+                        waiting.extend(plus);
                     }
-                    node.literal.get(level).map(|child| (&**child, rest))
+                    literal.or(plus)
                 }
             };
             next = next.or_else(|| waiting.pop());

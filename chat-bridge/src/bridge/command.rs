@@ -3,8 +3,8 @@
 use bluetick_broker::host::HostPublish;
 use bluetick_broker::packet::{PublishProperties, QoS, Reason};
 use bluetick_protocol::{
-    ChatId, ChatKind, MENTIONS_MAX, MessageId, PublishTopic, SendJson, Seq, Target, TopicError,
-    UserId, compact, parse_reaction, parse_read, parse_typing,
+    ChatId, MENTIONS_MAX, MessageId, PublishTopic, SendJson, Seq, Target, TopicError, UserId,
+    compact, parse_reaction, parse_read, parse_typing,
 };
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
@@ -212,13 +212,9 @@ impl Author<'_> {
 
     /// Whether the other user of a direct chat exists; matters only if it is the first message.
     fn peer_exists(&self, chat: &ChatId) -> bool {
-        match chat.kind() {
-            ChatKind::Group => false,
-            ChatKind::Direct => chat.direct_members().is_some_and(|(a, b)| {
-                let other = if a == self.key.user { b } else { a };
-                other == self.key.user || self.shared.directory.exists(&other)
-            }),
-        }
+        let user = &self.key.user;
+        let peer = chat.peer_of(user);
+        peer.is_some_and(|peer| peer == *user || self.shared.directory.exists(&peer))
     }
 
     /// See [`Send::fingerprint`]. Only a publish that MQTT may send again has one.

@@ -180,22 +180,22 @@ pub(super) fn session_key(key: &[u8]) -> Result<SessionKey, StoreError> {
     Ok(SessionKey { user, device: device.into() })
 }
 
-pub(super) fn entry(partition: PartitionNo, chat: ChatNo, seq: Seq) -> Vec<u8> {
-    let mut key = Vec::with_capacity(18);
-    key.extend_from_slice(&partition.0.to_be_bytes());
-    key.extend_from_slice(&chat.0.to_be_bytes());
-    key.extend_from_slice(&seq.0.to_be_bytes());
+pub(super) fn entry(partition: PartitionNo, chat: ChatNo, seq: Seq) -> [u8; 18] {
+    let mut key = [0; 18];
+    key[..2].copy_from_slice(&partition.0.to_be_bytes());
+    key[2..10].copy_from_slice(&chat.0.to_be_bytes());
+    key[10..].copy_from_slice(&seq.0.to_be_bytes());
     key
 }
 
 /// Ids come first: version 7 ids rise with time, so that new keys land side by side, which
 /// makes them cheap to insert and to compact.
-pub(super) fn id(partition: PartitionNo, id: MessageId, chat: ChatNo, author: u32) -> Vec<u8> {
-    let mut key = Vec::with_capacity(30);
-    key.extend_from_slice(&partition.0.to_be_bytes());
-    key.extend_from_slice(id.as_bytes());
-    key.extend_from_slice(&chat.0.to_be_bytes());
-    key.extend_from_slice(&author.to_be_bytes());
+pub(super) fn id(partition: PartitionNo, id: MessageId, chat: ChatNo, author: u32) -> [u8; 30] {
+    let mut key = [0; 30];
+    key[..2].copy_from_slice(&partition.0.to_be_bytes());
+    key[2..18].copy_from_slice(id.as_bytes());
+    key[18..26].copy_from_slice(&chat.0.to_be_bytes());
+    key[26..].copy_from_slice(&author.to_be_bytes());
     key
 }
 

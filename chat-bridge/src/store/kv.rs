@@ -133,6 +133,12 @@ struct Op {
 }
 
 impl KvBatch {
+    /// Makes room for so many more writes of about so many bytes each.
+    pub fn reserve(&mut self, writes: usize, bytes_each: usize) {
+        self.ops.reserve(writes);
+        self.bytes.reserve(writes.saturating_mul(bytes_each));
+    }
+
     /// Puts a record whose value `encode` appends to the buffer it is given.
     pub fn put(&mut self, table: Table, key: &[u8], encode: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();

@@ -33,6 +33,10 @@ use crate::engine::{
 /// How many chats a page of [`Store::chats`] holds at most.
 const CHATS_PER_SCAN: usize = 1024;
 
+/// About what a record takes, bytes: a message is one of the log with its body, one of its id, and a
+/// part of its chat's.
+const RECORD_BYTES: usize = 160;
+
 /// The store of all partitions.
 #[derive(Clone)]
 pub struct Store {
@@ -84,6 +88,7 @@ impl Store {
     ) -> Result<CommitStats, StoreError> {
         let mut kv_batch = KvBatch::default();
         for (partition, batch) in batches {
+            kv_batch.reserve(batch.writes.len(), RECORD_BYTES);
             for write in &batch.writes {
                 apply::write(partition, write, &mut kv_batch);
             }
@@ -105,7 +110,7 @@ impl Store {
         let range = |(partition, chat, first, last): (_, _, _, Seq)| {
             let (from, to) =
                 (keys::entry(partition, chat, first), keys::entry(partition, chat, last.next()));
-            (Table::Log, from, to)
+            (Table::Log, from.to_vec(), to.to_vec())
         };
         let ranges: Vec<_> = erased.into_iter().map(range).collect();
         if ranges.is_empty() { Ok(()) } else { self.kv.drop_overwritten(&ranges) }

@@ -18,8 +18,9 @@ use crate::workloads::by_name;
 const WIDTH: f64 = 760.0;
 /// Around everything.
 const MARGIN: f64 = 16.0;
-/// Down to the end of the heading.
+/// Down to the end of the heading, if what it is about takes one line; of any other, and of one of the legend.
 const HEAD: f64 = 62.0;
+const LINE: f64 = 17.0;
 /// Below the plot: its labels, and what they are.
 const FOOT: f64 = 44.0;
 /// The part of a picture that is curves.
@@ -31,7 +32,7 @@ const BAR: f64 = 20.0;
 const VALUE: f64 = 84.0;
 
 /// A peer has its colour everywhere; told apart by most who are colour-blind (Okabe and Ito, "Color Universal
-/// Design", 2008; the last three: Tol, "Colour schemes", 2021).
+/// Design", 2008; others: Tol, "Colour schemes", 2021).
 const COLOURS: &[(&str, &str)] = &[
     ("bluetick", "#0072b2"),
     ("bluetick-plain", "#56b4e9"),
@@ -39,6 +40,7 @@ const COLOURS: &[(&str, &str)] = &[
     ("mosquitto-nodelay", "#e69f00"),
     ("mosquitto-persistent", "#cc79a7"),
     ("rabbitmq", "#009e73"),
+    ("rabbitmq-durable", "#117733"),
     ("rumqttd", "#7f7f7f"),
     ("rmqtt", "#999933"),
     ("ejabberd", "#882255"),
@@ -60,6 +62,8 @@ const SIZES: &[(&str, &str)] = &[
     ("latency-curve", "messages/s offered"),
     ("offline", "members"),
     ("payloads", "bytes of a message"),
+    ("reconnect-storm", "connections"),
+    ("resend-storm", "messages"),
     ("stored", "messages stored before"),
 ];
 
@@ -122,7 +126,8 @@ impl<'a> Plot<'a> {
     /// One bar a peer, the better known first, with a whisker from the least run to the most.
     fn bars(&self) -> Picture {
         let peers = self.peers();
-        let bottom = HEAD + ROW * peers.len() as f64;
+        let head = self.head();
+        let bottom = head + ROW * peers.len() as f64;
         let longest = peers.iter().map(|peer| peer.name().len()).max().unwrap_or(0);
         let left = MARGIN + longest as f64 * CHARACTER_PX + 12.0;
         let right = WIDTH - MARGIN - VALUE;
@@ -131,14 +136,14 @@ impl<'a> Plot<'a> {
         let mut picture = self.start(bottom + FOOT);
         for &tick in &axis.ticks {
             let x = axis.place(tick);
-            picture.grid((x, HEAD), (x, bottom));
+            picture.grid((x, head), (x, bottom));
             picture.text((x, bottom + 17.0), Anchor::Middle, Ink::Faint, &number(tick));
         }
         let middle = f64::midpoint(left, right);
         picture.text((middle, bottom + 36.0), Anchor::Middle, Ink::Faint, &self.label());
         for (row, &peer) in peers.iter().enumerate() {
             let Some((_, spread)) = self.of(peer).pop() else { continue };
-            let y = HEAD + ROW * (row as f64 + 0.5);
+            let y = head + ROW * (row as f64 + 0.5);
             let ink = if is_own(peer) { Ink::Strong } else { Ink::Plain };
             let opacity = if is_own(peer) { 1.0 } else { 0.8 };
             picture.text((left - 10.0, y + 4.5), Anchor::End, ink, peer.name());
@@ -155,7 +160,10 @@ impl<'a> Plot<'a> {
 
     /// A curve a peer, in a band from the least run to the most.
     fn curves(&self) -> Picture {
-        let (top, bottom) = (HEAD + 14.0, HEAD + 14.0 + CURVES_HEIGHT);
+        let peers = self.peers();
+        let legend = Legend::of(&peers);
+        let top = self.head() + legend.height() + 8.0;
+        let bottom = top + CURVES_HEIGHT;
         let least = self.cases.iter().map(|(_, spread)| spread.min).fold(f64::INFINITY, f64::min);
         let most = self.cases.iter().map(|(_, spread)| spread.max).fold(0.0, f64::max);
         let figures = Axis::of_figures(least, most, (bottom, top));
@@ -181,7 +189,6 @@ impl<'a> Plot<'a> {
         }
         let middle = f64::midpoint(left, right);
         picture.text((middle, bottom + 37.0), Anchor::Middle, Ink::Faint, self.size_label());
-        let peers = self.peers();
         // The own ones last, on top of the others.
         for &peer in peers.iter().rev() {
             let of = self.of(peer);
@@ -199,13 +206,7 @@ impl<'a> Plot<'a> {
                 picture.dot(point, radius, colour(peer));
             }
         }
-        let mut x = left;
-        for peer in peers {
-            let ink = if is_own(peer) { Ink::Strong } else { Ink::Plain };
-            picture.bar((x, HEAD - 8.0), (14.0, 10.0), (colour(peer), 1.0));
-            picture.text((x + 20.0, HEAD + 1.5), Anchor::Start, ink, peer.name());
-            x += 20.0 + peer.name().len() as f64 * CHARACTER_PX + 22.0;
-        }
+        legend.draw(&mut picture, self.head() + 4.0);
         picture
     }
 
@@ -214,9 +215,23 @@ impl<'a> Plot<'a> {
         let mut picture = Picture::new(WIDTH, height + MARGIN / 2.0);
         let title = format!("{}: {}", self.measured.workload, self.label());
         picture.text((MARGIN, 24.0), Anchor::Start, Ink::Title, &title);
-        let about = by_name(&self.measured.workload).map_or("", |workload| workload.about());
-        picture.text((MARGIN, 43.0), Anchor::Start, Ink::Faint, about);
+        let mut y = 43.0;
+        for line in self.about() {
+            picture.text((MARGIN, y), Anchor::Start, Ink::Faint, &line);
+            y += LINE;
+        }
         picture
+    }
+
+    /// Down to the end of its heading.
+    fn head(&self) -> f64 {
+        HEAD + LINE * (self.about().len().max(1) - 1) as f64
+    }
+
+    /// What the workload is about, in lines that fit.
+    fn about(&self) -> Vec<String> {
+        let about = by_name(&self.measured.workload).map_or("", |workload| workload.about());
+        lines(about, ((WIDTH - 2.0 * MARGIN) / CHARACTER_PX) as usize)
     }
 
     /// The peers in the order of the cases.
@@ -262,6 +277,56 @@ impl<'a> Plot<'a> {
     }
 }
 
+/// Which colour is whose, in as many lines as it takes.
+struct Legend {
+    /// Each with its place from the left, and its line.
+    entries: Vec<(Peer, f64, usize)>,
+}
+
+impl Legend {
+    fn of(peers: &[Peer]) -> Self {
+        let (mut x, mut line) = (MARGIN, 0);
+        let mut entries = Vec::new();
+        for &peer in peers {
+            let width = 20.0 + peer.name().len() as f64 * CHARACTER_PX;
+            if x + width > WIDTH - MARGIN && x > MARGIN {
+                (x, line) = (MARGIN, line + 1);
+            }
+            entries.push((peer, x, line));
+            x += width + 22.0;
+        }
+        Self { entries }
+    }
+
+    fn height(&self) -> f64 {
+        LINE * self.entries.last().map_or(0, |(_, _, line)| line + 1) as f64
+    }
+
+    fn draw(&self, picture: &mut Picture, top: f64) {
+        for &(peer, x, line) in &self.entries {
+            let ink = if is_own(peer) { Ink::Strong } else { Ink::Plain };
+            let y = top + LINE * line as f64;
+            picture.bar((x, y - 9.5), (14.0, 10.0), (colour(peer), 1.0));
+            picture.text((x + 20.0, y), Anchor::Start, ink, peer.name());
+        }
+    }
+}
+
+/// Words in lines of at most so many characters, if no word has more.
+fn lines(text: &str, characters: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= characters => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 fn colour(peer: Peer) -> &'static str {
     COLOURS.iter().find(|(name, _)| *name == peer.name()).map_or(OTHER_COLOUR, |(_, colour)| colour)
 }
@@ -269,4 +334,22 @@ fn colour(peer: Peer) -> &'static str {
 /// Whether it is what the page is about.
 fn is_own(peer: Peer) -> bool {
     peer.name().starts_with("bluetick")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_go_into_lines() {
+        assert_eq!(lines("a bc def", 4), ["a bc", "def"]);
+        assert_eq!(lines("", 4), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_legend_of_many_takes_more_lines() {
+        let legend = Legend::of(&[Peer::MosquittoNodelay; 8]);
+        assert_eq!(legend.entries.iter().map(|(_, _, line)| *line).max(), Some(1));
+        assert_eq!(Legend::of(&[Peer::Bluetick]).height(), LINE);
+    }
 }

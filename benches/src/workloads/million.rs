@@ -58,6 +58,10 @@ impl Workload for AMillionChats {
         let mut server = Server::start(case.peer, settings, WINDOW)?;
         drive(&mut server, case.size, settings).map_err(|error| server.explain(error))
     }
+
+    fn plots(&self) -> &'static [&'static str] {
+        &["cold PUBACK p50 us", "restart s"]
+    }
 }
 
 /// Users who each begin an equal share of `chats`: of twenty each where that is enough for few, and never more than a

@@ -198,7 +198,11 @@ impl<'a> Plot<'a> {
             };
             let mut band = line(|spread| spread.max);
             band.extend(line(|spread| spread.min).into_iter().rev());
-            picture.band(&band, colour(peer));
+            // The band of one point alone has no width: it is a line.
+            match of.len() {
+                1 => picture.curve(&band, colour(peer), 1.5),
+                _ => picture.band(&band, colour(peer)),
+            }
             let points = line(|spread| spread.median);
             let (width, radius) = if is_own(peer) { (3.0, 4.5) } else { (2.0, 3.5) };
             picture.curve(&points, colour(peer), width);
@@ -264,7 +268,7 @@ impl<'a> Plot<'a> {
 
     /// The figure, its unit as it is written.
     fn label(&self) -> String {
-        let words = self.figure.split(' ').map(|word| match word.strip_prefix("us") {
+        let words = self.figure.split_whitespace().map(|word| match word.strip_prefix("us") {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("µs{rest}"),
             _ => word.to_owned(),
         });

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 const FONTS: &str = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif";
 /// What is different on dark pages.
 const DARK: &str = "@media(prefers-color-scheme:dark){.ground{fill:#0d1117}.grid{stroke:#30363d}\
-.ink{fill:#e6edf3}.faint{fill:#9198a1}.pen{stroke:#e6edf3}}";
+.halo{stroke:#0d1117}.ink{fill:#e6edf3}.faint{fill:#9198a1}.pen{stroke:#e6edf3}}";
 /// About the width of a character, by which room is set aside: whoever draws the picture has his own font.
 pub(super) const CHARACTER_PX: f64 = 7.4;
 
@@ -67,11 +67,17 @@ impl Picture {
         ));
     }
 
-    /// A line that says how far the runs lie apart.
+    /// A line that says how far the runs lie apart, set off from what is below it.
     pub(super) fn whisker(&mut self, from: f64, to: f64, y: f64, half: f64) {
         let (top, bottom) = (y - half, y + half);
+        let d = format!(
+            "M{from:.1} {top:.1}V{bottom:.1}M{from:.1} {y:.1}H{to:.1}M{to:.1} {top:.1}V{bottom:.1}"
+        );
         self.put(format_args!(
-            r##"<path d="M{from:.1} {top:.1}V{bottom:.1}M{from:.1} {y:.1}H{to:.1}M{to:.1} {top:.1}V{bottom:.1}" class="pen" fill="none" stroke="#1f2328" stroke-width="1.5"/>"##
+            r##"<path d="{d}" class="halo" fill="none" stroke="#ffffff" stroke-width="3.5" stroke-opacity="0.6"/>"##
+        ));
+        self.put(format_args!(
+            r##"<path d="{d}" class="pen" fill="none" stroke="#1f2328" stroke-width="1.5"/>"##
         ));
     }
 

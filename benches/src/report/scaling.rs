@@ -54,6 +54,13 @@ const INPUTS: &[Input] = &[
         value: |report| figure(report, "handshakes", 0, "TLS server CPU us each"),
     },
     Input {
+        symbol: "e",
+        what: "CPU of a device that comes back to a message, no TLS",
+        unit: "µs",
+        from: "`reconnect-storm`",
+        value: |report| figure(report, "reconnect-storm", 0, "server CPU us/device"),
+    },
+    Input {
         symbol: "p",
         what: "CPU of one packet on a connection that has no other",
         unit: "µs",
@@ -205,10 +212,16 @@ const OUTPUTS: &[Output] = &[
         value: |it, devices| Some(devices * it.get("l")? / 1e6),
     },
     Output {
-        what: "the same on 64 cores",
+        what: "all come back at once, TLS: on 64 cores",
         formula: "D·l/64",
         unit: "s",
         value: |it, devices| Some(devices * it.get("l")? / 1e6 / CORES),
+    },
+    Output {
+        what: "all come back at once, no TLS: on 64 cores",
+        formula: "D·e/64",
+        unit: "s",
+        value: |it, devices| Some(devices * it.get("e")? / 1e6 / CORES),
     },
     Output {
         what: "disk: stored a day",

@@ -59,11 +59,10 @@ const SIZES: &[(&str, &str)] = &[
     ("cores", "cores"),
     ("dialects", "place in the chat"),
     ("fan-out", "members"),
-    ("latency-curve", "messages/s offered"),
+    ("history", "messages of the chat"),
+    ("latency", "messages/s offered"),
     ("offline", "members"),
     ("payloads", "bytes of a message"),
-    ("reconnect-storm", "connections"),
-    ("resend-storm", "messages"),
     ("stored", "messages stored before"),
 ];
 

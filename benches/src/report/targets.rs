@@ -61,6 +61,8 @@ const PLAIN: &str = "bluetick-plain";
 const MOSQUITTO: &str = "mosquitto";
 const RATE: &str = "messages/s";
 
+/// The verdict on what says nothing, because others were in the way.
+const DISTURBED: &str = "disturbed";
 /// What all other processes of the machine took.
 const OTHERS: &str = "others' CPU %";
 /// Of the machine, above which figures are not to be relied on.
@@ -204,20 +206,26 @@ pub(super) fn table(report: &Report) -> String {
     align(&rows) + &others(report)
 }
 
-/// A warning, if the machine had much else to do.
+/// Which workloads were measured while the machine had much else to do.
 fn others(report: &Report) -> String {
-    let medians = |measured: &Measured| {
-        measured.cases.iter().filter_map(|runs| runs.median(OTHERS)).fold(0.0, f64::max)
-    };
-    let busy = report.workloads.iter().map(|it| (it, medians(it)));
-    let busy = busy.filter(|(_, percent)| *percent > OTHERS_MAX_PERCENT);
-    let busy = busy.map(|(it, percent)| format!("`{}` {} %", it.workload, number(percent)));
+    let busy = report.workloads.iter().filter(|it| disturbed(it));
+    let busy = busy.map(|it| format!("`{}` {} %", it.workload, number(others_percent(it))));
     match busy.collect::<Vec<_>>().join(", ") {
         busy if busy.is_empty() => busy,
         busy => {
             format!("\nOthers used much of the machine meanwhile: {busy}. To be measured again.\n")
         }
     }
+}
+
+/// What others took of the machine, at the most.
+fn others_percent(measured: &Measured) -> f64 {
+    let medians = measured.cases.iter().filter_map(|runs| runs.median(OTHERS));
+    medians.fold(0.0, f64::max)
+}
+
+fn disturbed(measured: &Measured) -> bool {
+    others_percent(measured) > OTHERS_MAX_PERCENT
 }
 
 impl Target {
@@ -240,7 +248,13 @@ impl Target {
             }
             _ => (None, String::new()),
         };
-        let told = self.bound.told(value);
+        let told = match self.bound {
+            Bound::Told => self.bound.told(value),
+            _ if value.is_some() && report.measured(self.of.workload).is_some_and(disturbed) => {
+                DISTURBED
+            }
+            _ => self.bound.told(value),
+        };
         [self.what, &target, &measured, told, self.of.workload].map(str::to_owned).to_vec()
     }
 }
@@ -252,7 +266,7 @@ impl Bound {
             (Bound::Told, Some(_)) => "",
             (Bound::AtLeast(least), Some(value)) if value >= least => "reached",
             // What it was measured beside was slowed down more than itself.
-            (Bound::Beyond(_), Some(value)) if value < 0.0 => "disturbed",
+            (Bound::Beyond(_), Some(value)) if value < 0.0 => DISTURBED,
             (Bound::AtMost(most) | Bound::Beyond(most), Some(value)) if value <= most => "reached",
             _ => "**not reached**",
         }
@@ -382,13 +396,15 @@ mod tests {
     #[test]
     fn a_busy_machine_is_told() {
         let mut report = Report::default();
-        let figures = [(OTHERS, 66.0), ("messages/s", 1.0)];
-        report.put(measured("1x1", &[(BLUETICK, 0, &figures), (MOSQUITTO, 0, &[(OTHERS, 2.0)])]));
+        let (own, other) = ([(OTHERS, 66.0), (RATE, 2.0)], [(OTHERS, 2.0), (RATE, 1.0)]);
+        report.put(measured("50x50", &[(BLUETICK, 0, &own), (MOSQUITTO, 0, &other)]));
         let beyond = [("p50 beyond fdatasync us", -1.0)];
         report.put(measured("window1", &[(BLUETICK, 0, &beyond)]));
         let text = table(&report);
-        assert!(text.ends_with("meanwhile: `1x1` 66 %. To be measured again.\n"), "{text}");
+        assert!(text.ends_with("meanwhile: `50x50` 66 %. To be measured again.\n"), "{text}");
         assert_eq!(row(&report, "PUBACK at low load, median")[3], "disturbed");
+        let durable = row(&report, "50×50 durable");
+        assert_eq!(durable[2..4].join("|"), "2.00 (2 to 1 /s)|disturbed");
         assert_eq!(others(&self::report()), "");
     }
 

@@ -11,9 +11,11 @@ PYTHON_CLIENTS := paho-mqtt==2.1.0 adafruit-circuitpython-minimqtt==8.1.0 \
   adafruit-circuitpython-connectionmanager==3.1.8 adafruit-circuitpython-ticks==1.1.7 \
   adafruit-circuitpython-typing==1.13.0 typing_extensions==4.16.0
 NODE_CLIENTS := mqtt@5.16.0
+# What benches write: every run, and the pages whose tables and plots are made of it.
+FIGURES := --results docs/performance/results.json --page docs/performance.md --page docs/scaling.md
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt sim torture fuzz bench micro picture deb setup setup-test
+.PHONY: help run test lint fmt sim torture fuzz bench figures micro picture deb setup setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,15 +51,18 @@ torture: setup ## kill and restart the real server KILLS=n times (default 50) un
 fuzz: setup ## feed everything that takes bytes of strangers for MINUTES=n (default 10)
 	CARGO_TARGET_DIR=$(TARGET_DIR) tools/fuzz.sh $(or $(MINUTES),10) $(ONLY)
 
-bench: setup-test ## load figures, with other servers beside; tables of docs/performance.md (ONLY=workload; PEERS=server: prints only)
+bench: setup-test ## load figures, with other servers beside; written to docs/performance (ONLY=workload; PEERS=server: prints only)
 	$(CARGO) build --release --bin bluetick
 	$(CARGO) run --release --package bluetick-benches --bin bench -- \
 	  $(if $(filter list,$(ONLY)),--list,--bluetick $(TARGET_DIR)/release/bluetick \
-	  $(if $(PEERS),--peers $(PEERS),--results docs/performance/results.json --page docs/performance.md) \
+	  $(if $(PEERS),--peers $(PEERS),$(FIGURES)) \
 	  $(if $(ONLY),--only $(ONLY)))
 
 micro: setup ## time a message in codec, trie, session, engine, store and encoding (ONLY=codec for one)
 	$(CARGO) bench --package bluetick-broker --package bluetick-bridge --bench micro -- $(ONLY)
+
+figures: setup ## tables and plots of docs/performance and docs/scaling anew, of what was measured last
+	$(CARGO) run --release --package bluetick-benches --bin bench -- --show $(FIGURES)
 
 picture: setup ## draw docs/terminal.svg anew, from the screen of the real program
 	BLUETICK_PICTURE=$(CURDIR)/docs/terminal.svg $(CARGO) test --test terminal picture

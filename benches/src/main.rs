@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::process::ExitCode;
 
 use bluetick_benches::error::Error;
-use bluetick_benches::report::{Report, write_page};
+use bluetick_benches::report::{Report, write_page, write_plots};
 use bluetick_benches::settings::Settings;
 use bluetick_benches::workloads;
 use clap::Parser;
@@ -49,8 +49,8 @@ fn bench(settings: Settings) -> Result<(), Error> {
             results.write(path)?;
         }
     }
-    match &settings.page {
-        Some(path) => write_page(path, &results),
-        None => Ok(()),
-    }
+    println!("{}", results.targets());
+    let Some(path) = settings.results.filter(|_| !settings.page.is_empty()) else { return Ok(()) };
+    write_plots(&path, &results)?;
+    settings.page.iter().try_for_each(|page| write_page(page, &path, &results))
 }

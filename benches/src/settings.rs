@@ -75,10 +75,10 @@ pub struct Settings {
     #[arg(long, value_name = "FILE")]
     pub results: Option<PathBuf>,
 
-    /// A page with `<!-- bench: NAME -->` before and `<!-- /bench -->` behind each table: writes the tables anew, and
-    /// plots (SVG) beside --results.
+    /// A page (or several, each with its --page) with `<!-- bench: NAME -->` before and `<!-- /bench -->` behind each
+    /// table: writes the tables anew, and plots (SVG) beside --results.
     #[arg(long, value_name = "FILE", requires = "results")]
-    pub page: Option<PathBuf>,
+    pub page: Vec<PathBuf>,
 
     /// Measure nothing: only read --results, print, and write --page.
     #[arg(long, requires = "results", conflicts_with_all = ["only", "tiny"])]

@@ -14,7 +14,7 @@ pub struct Machine {
     pub cores: usize,
     /// The processor's name.
     pub cpu: String,
-    /// The kernel's release.
+    /// The kernel's version.
     pub kernel: String,
     /// Whether the generator was built without optimisation: its figures are worth nothing then.
     pub unoptimised: bool,
@@ -28,7 +28,9 @@ impl Machine {
             .lines()
             .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
             .map_or("unknown CPU", |(_, name)| name.trim());
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        // What stands behind the version is whoever built it.
+        let kernel = release.split('-').next().unwrap_or_default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             date: date(now.map_or(0, |since| since.as_secs())),

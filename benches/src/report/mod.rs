@@ -1,7 +1,10 @@
 //! What came out: a file of results with every run in it, and tables and plots made of that file alone.
 
 mod page;
+mod plot;
+mod scaling;
 mod table;
+mod targets;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,7 +12,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use page::write_page;
+pub use page::{write_page, write_plots};
 pub(crate) use table::{align, number, put};
 
 use crate::error::Error;
@@ -135,5 +138,10 @@ impl Report {
             text.push('\n');
         }
         text
+    }
+
+    /// What is aimed at, beside what was measured, as a table.
+    pub fn targets(&self) -> String {
+        targets::table(self)
     }
 }

@@ -65,6 +65,10 @@ impl Workload for ChatsList {
         let server = Server::start(case.peer, settings, WINDOW)?;
         drive(&server, case.size, settings).map_err(|error| server.explain(error))
     }
+
+    fn plots(&self) -> &'static [&'static str] {
+        &["page p50 us"]
+    }
 }
 
 fn drive(server: &Server, chats: u32, settings: &Settings) -> Result<Figures, Error> {

@@ -50,6 +50,10 @@ impl Workload for Handshakes {
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
         measure(case.peer, settings)
     }
+
+    fn plots(&self) -> &'static [&'static str] {
+        &["TCP server CPU us each", "TLS server CPU us each"]
+    }
 }
 
 fn measure(peer: Peer, settings: &Settings) -> Result<Figures, Error> {

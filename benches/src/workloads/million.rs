@@ -65,6 +65,10 @@ impl Workload for AMillionChats {
         let mut server = Server::start(case.peer, settings, WINDOW)?;
         drive(&mut server, case.size, settings).map_err(|error| server.explain(error))
     }
+
+    fn plots(&self) -> &'static [&'static str] {
+        &["cold PUBACK p50 us", "restart s"]
+    }
 }
 
 fn drive(server: &mut Server, chats: u32, settings: &Settings) -> Result<Figures, Error> {

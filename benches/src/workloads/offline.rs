@@ -60,7 +60,7 @@ impl Workload for Offline {
     }
 
     fn plots(&self) -> &'static [&'static str] {
-        &["messages/s"]
+        &["messages/s", "PUBACK p50 us"]
     }
 }
 

@@ -57,7 +57,7 @@ const KEEP_ALIVE_S: u16 = 3600;
 /// Seconds that a persistent session of MQTT 5 outlives its connection: longer than any run as well.
 const SESSION_EXPIRY_S: u32 = 3600;
 
-/// Appends a CONNECT: user name without password, `window` as the receive maximum of MQTT 5; a clean session,
+/// Appends a CONNECT: user name (if it is not empty) without password, `window` as the receive maximum of MQTT 5; a clean session,
 /// or one that outlives the connection.
 pub fn put_connect(
     out: &mut Vec<u8>,
@@ -70,7 +70,8 @@ pub fn put_connect(
     let mut body = Vec::with_capacity(64);
     put_str(&mut body, b"MQTT");
     body.push(if version == Version::V5 { 5 } else { 4 });
-    body.push(if persistent { 0x80 } else { 0x82 });
+    let with_user = if user.is_empty() { 0 } else { 0x80 };
+    body.push(with_user | if persistent { 0 } else { 2 });
     body.extend_from_slice(&KEEP_ALIVE_S.to_be_bytes());
     if version == Version::V5 {
         let expiry_s = if persistent { SESSION_EXPIRY_S } else { 0 };
@@ -80,7 +81,9 @@ pub fn put_connect(
         body.extend_from_slice(&window.to_be_bytes());
     }
     put_str(&mut body, client_id.as_bytes());
-    put_str(&mut body, user.as_bytes());
+    if !user.is_empty() {
+        put_str(&mut body, user.as_bytes());
+    }
     put_frame(out, 0x10, &body);
 }
 

@@ -3,11 +3,12 @@
 //! A protocol is a [`Protocol`]: it is given what came on a connection, with the buffer of that connection's answers.
 //! The answers of one turn are written together at its end, so that a burst costs one system call per connection.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
+use socket2::{Domain, Socket, Type};
 
 use crate::error::{Deadline, Error};
 use crate::generator::pace::Pace;
@@ -15,7 +16,9 @@ use crate::generator::pace::Pace;
 /// Bytes of one read. A packet of the generator's workloads is far shorter.
 const READ_BYTES: usize = 256 * 1024;
 /// Connections that are being opened at the same time: below any listen backlog.
-const CONNECTING_MAX: usize = 32;
+pub(crate) const CONNECTING_MAX: usize = 32;
+/// What is no connection.
+const WAKER: Token = Token(usize::MAX);
 /// Events of one turn.
 const EVENTS_MAX: usize = 1024;
 
@@ -40,6 +43,17 @@ pub(crate) trait Opening: Protocol {
 
     /// How many clients are ready for the workload.
     fn ready(&self) -> usize;
+
+    /// Connections that are being opened at the same time.
+    fn together(&self) -> usize {
+        CONNECTING_MAX
+    }
+
+    /// Where client `conn` comes from, if not from where the system says.
+    fn source(&self, conn: usize) -> Option<IpAddr> {
+        let _all_alike = conn;
+        None
+    }
 }
 
 /// How much was handled.
@@ -88,11 +102,12 @@ impl Connections {
             pace: Pace::default(),
         };
         for number in 0..count {
-            connections.connect(address, deadline)?;
+            connections.connect(address, opening.source(number), deadline)?;
             opening.greet(number, connections.out(number));
             connections.flush()?;
             let opened = number + 1;
-            let least = if opened == count { count } else { opened.saturating_sub(CONNECTING_MAX) };
+            let least =
+                if opened == count { count } else { opened.saturating_sub(opening.together()) };
             while opening.ready() < least {
                 deadline.check(|| format!("{} of {count} connections", count - opening.ready()))?;
                 connections.turn(deadline.left(), opening)?;
@@ -148,14 +163,22 @@ impl Connections {
         self.flush()
     }
 
-    fn connect(&mut self, address: SocketAddr, deadline: &Deadline) -> Result<(), Error> {
+    /// Wakes a thread that waits in a turn.
+    ///
+    /// # Errors
+    /// [`Error::Io`]
+    pub(crate) fn waker(&self) -> Result<Waker, Error> {
+        Waker::new(self.poll.registry(), WAKER).map_err(Error::io("make a waker"))
+    }
+
+    fn connect(
+        &mut self,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+        deadline: &Deadline,
+    ) -> Result<(), Error> {
         let number = self.conns.len();
-        let stream = TcpStream::connect_timeout(&address, deadline.left())
-            .and_then(|stream| {
-                stream.set_nodelay(true)?;
-                stream.set_nonblocking(true)?;
-                Ok(stream)
-            })
+        let stream = connect(address, source, deadline.left())
             .map_err(Error::io(format!("open connection {number}")))?;
         let mut stream = mio::net::TcpStream::from_std(stream);
         self.poll
@@ -179,6 +202,9 @@ impl Connections {
         }
         let (mut packets, mut sockets) = (0, 0);
         for event in &self.events {
+            if event.token() == WAKER {
+                continue;
+            }
             let Token(number) = event.token();
             let conn = &mut self.conns[number];
             if event.is_readable() {
@@ -202,6 +228,22 @@ impl Connections {
         }
         Ok(())
     }
+}
+
+/// Connects, without Nagle's algorithm; reading and writing do not block from then on.
+fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    timeout: Duration,
+) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+    }
+    socket.connect_timeout(&address.into(), timeout)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 impl Conn {

@@ -2,13 +2,16 @@
 //!
 //! A workload is a [`Traffic`]: it is given each packet with the buffer of that connection's answers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use mio::Waker;
+
 use crate::error::{Deadline, Error};
-use crate::generator::connections::{Connections, Handled, Opening, Protocol};
+use crate::generator::connections::{CONNECTING_MAX, Connections, Handled, Opening, Protocol};
+use crate::generator::quiet::acknowledge;
 use crate::generator::wire::{
-    Packet, Version, put_connect, put_disconnect, put_subscribe, take_packet,
+    Packet, Version, put_connect, put_disconnect, put_subscribe_at, take_packet,
 };
 
 /// Who connects, and what he subscribes to.
@@ -18,8 +21,10 @@ pub struct Client {
     pub id: String,
     /// The user name; none is said if it is empty.
     pub user: String,
-    /// Filters, all at QoS 1; none means no SUBSCRIBE.
+    /// Filters; none means no SUBSCRIBE.
     pub filters: Vec<String>,
+    /// The QoS of all of them.
+    pub qos: u8,
     /// Whether the session outlives the connection.
     pub persistent: bool,
 }
@@ -36,6 +41,28 @@ pub trait Traffic {
         packet: &Packet<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Error>;
+}
+
+/// How clients connect.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// Which MQTT.
+    pub version: Version,
+    /// What each side may leave unacknowledged.
+    pub window: u16,
+    /// Connections that are being opened at the same time.
+    pub together: usize,
+    /// Addresses they come from, in turns; 1: whatever the system says.
+    pub sources: u8,
+}
+
+impl Entry {
+    /// A few at a time, from one address.
+    pub fn new(address: SocketAddr, version: Version, window: u16) -> Self {
+        Self { address, version, window, together: CONNECTING_MAX, sources: 1 }
+    }
 }
 
 /// The connections, by their number in the list of clients.
@@ -58,10 +85,32 @@ impl Fleet {
         window: u16,
         deadline: &Deadline,
     ) -> Result<Fleet, Error> {
-        let mut handshake = Handshake { version, clients, window, ready: 0 };
+        Self::enter(Entry::new(address, version, window), clients, deadline, &mut Acknowledging)
+    }
+
+    /// As [`Fleet::connect`]; messages that come before all are connected go to `traffic`.
+    ///
+    /// # Errors
+    /// As [`Fleet::connect`], and what `traffic` answers.
+    pub fn enter(
+        entry: Entry,
+        clients: &[Client],
+        deadline: &Deadline,
+        traffic: &mut impl Traffic,
+    ) -> Result<Fleet, Error> {
+        let Entry { address, version, .. } = entry;
+        let mut handshake = Handshake { entry, clients, ready: 0, traffic };
         let mut opening = Mqtt { version, traffic: &mut handshake };
         let connections = Connections::open(address, clients.len(), &mut opening, deadline)?;
         Ok(Fleet { version, connections })
+    }
+
+    /// Wakes a thread that waits in a turn.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn waker(&self) -> Result<Waker, Error> {
+        self.connections.waker()
     }
 
     /// The answers of connection `conn`, to start a workload; sent by [`Fleet::flush`] or the next turn.
@@ -143,9 +192,9 @@ impl<T: Traffic> Protocol for Mqtt<'_, T> {
     }
 }
 
-impl Opening for Mqtt<'_, Handshake<'_>> {
+impl<T: Traffic> Opening for Mqtt<'_, Handshake<'_, T>> {
     fn greet(&mut self, conn: usize, out: &mut Vec<u8>) {
-        let Handshake { version, clients, window, .. } = *self.traffic;
+        let Handshake { entry: Entry { version, window, .. }, clients, .. } = *self.traffic;
         let Client { id, user, persistent, .. } = &clients[conn];
         put_connect(out, version, id, user, window, *persistent);
     }
@@ -153,17 +202,28 @@ impl Opening for Mqtt<'_, Handshake<'_>> {
     fn ready(&self) -> usize {
         self.traffic.ready
     }
+
+    fn together(&self) -> usize {
+        self.traffic.entry.together
+    }
+
+    fn source(&self, conn: usize) -> Option<IpAddr> {
+        let sources = usize::from(self.traffic.entry.sources);
+        let turn = u8::try_from(conn.checked_rem(sources)?).ok()?;
+        // 127.0.0.1 is the server's and everybody else's.
+        (sources > 1).then(|| Ipv4Addr::new(127, 0, 0, turn.saturating_add(2)).into())
+    }
 }
 
 /// CONNACK, then SUBSCRIBE, then SUBACK.
-struct Handshake<'a> {
-    version: Version,
+struct Handshake<'a, T> {
+    entry: Entry,
     clients: &'a [Client],
-    window: u16,
     ready: usize,
+    traffic: &'a mut T,
 }
 
-impl Traffic for Handshake<'_> {
+impl<T: Traffic> Traffic for Handshake<'_, T> {
     fn handle_packet(
         &mut self,
         conn: usize,
@@ -172,25 +232,38 @@ impl Traffic for Handshake<'_> {
     ) -> Result<(), Error> {
         match *packet {
             Packet::ConnAck { code, receive_max } => {
-                check_connack(code, receive_max, self.window)?;
+                check_connack(code, receive_max, self.entry.window)?;
                 match self.clients.get(conn) {
                     Some(client) if !client.filters.is_empty() => {
-                        put_subscribe(out, self.version, 1, &client.filters);
+                        put_subscribe_at(out, self.entry.version, client.qos, 1, &client.filters);
                     }
                     _ => self.ready += 1,
                 }
                 Ok(())
             }
             Packet::SubAck { codes } => {
-                check_suback(codes)?;
+                check_suback(codes, self.clients.get(conn).map_or(1, |client| client.qos))?;
                 self.ready += 1;
                 Ok(())
             }
-            // A chat that was not delivered before: acknowledged, so that it does not come again.
-            Packet::Publish { packet_id, .. } if packet_id != 0 => {
-                crate::generator::wire::put_puback(out, packet_id);
-                Ok(())
-            }
+            ref message @ Packet::Publish { .. } => self.traffic.handle_packet(conn, message, out),
+            ref other => Err(Error::Wrong(format!("{other:?} while connecting"))),
+        }
+    }
+}
+
+/// Acknowledges what comes, so that it does not come again, and looks at nothing.
+pub struct Acknowledging;
+
+impl Traffic for Acknowledging {
+    fn handle_packet(
+        &mut self,
+        _conn: usize,
+        packet: &Packet<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        match *packet {
+            Packet::Publish { packet_id, .. } => acknowledge(packet_id, out),
             ref other => Err(Error::Wrong(format!("{other:?} while connecting"))),
         }
     }
@@ -212,13 +285,13 @@ pub fn check_connack(code: u8, receive_max: u16, window: u16) -> Result<(), Erro
     Ok(())
 }
 
-/// Fails unless every filter was granted at QoS 1.
+/// Fails unless every filter was granted at this QoS.
 ///
 /// # Errors
 /// [`Error::Wrong`].
-pub fn check_suback(codes: &[u8]) -> Result<(), Error> {
-    if codes.iter().all(|&code| code == 1) {
+pub fn check_suback(codes: &[u8], qos: u8) -> Result<(), Error> {
+    if codes.iter().all(|&code| code == qos) {
         return Ok(());
     }
-    Err(Error::Wrong(format!("SUBSCRIBE not granted at QoS 1: {codes:02x?}")))
+    Err(Error::Wrong(format!("SUBSCRIBE not granted at QoS {qos}: {codes:02x?}")))
 }

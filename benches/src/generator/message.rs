@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Builder;
 
-/// Bytes of every body.
+/// Bytes of a body, but where bodies of several lengths are compared.
 pub const BODY_BYTES: usize = 100;
 /// Digits of the index in a body.
 const INDEX_DIGITS: usize = 12;
@@ -13,17 +13,22 @@ const INDEX_DIGITS: usize = 12;
 ///
 /// The index lets a receiver check the order, also inside JSON; no topic or name holds a `#`.
 #[derive(Debug, Clone)]
-pub struct Body([u8; BODY_BYTES]);
+pub struct Body(Vec<u8>);
 
 impl Default for Body {
     fn default() -> Self {
-        let mut bytes = [b'x'; BODY_BYTES];
-        bytes[0] = b'#';
-        Self(bytes)
+        Self::of(BODY_BYTES)
     }
 }
 
 impl Body {
+    /// A body of so many bytes, or as many as the index takes.
+    pub fn of(bytes: usize) -> Self {
+        let mut body = vec![b'x'; bytes.max(INDEX_DIGITS + 2)];
+        body[0] = b'#';
+        Self(body)
+    }
+
     /// The body of message `index`; `last` ends the conversation.
     pub fn fill(&mut self, index: u64, last: bool) -> &[u8] {
         let mut left = index;

@@ -78,12 +78,12 @@ impl Workload for CatchUp {
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
         let server = Server::start(case.peer, settings, WINDOW)?;
         let what = format!("{} against {}", self.name, case.peer.name());
-        let (device, senders, topics) = if self.group {
-            the_group(&server, settings, &what)
-        } else {
-            Ok(chats(case, settings))
-        }?;
-        drive(&server, case.peer, settings, &what, (device, senders, topics))
+        let roles = match self.group {
+            true => the_group(&server, settings, &what),
+            false => Ok(chats(case, settings)),
+        };
+        roles
+            .and_then(|roles| drive(&server, case.peer, settings, &what, roles))
             .map_err(|error| server.explain(error))
     }
 
@@ -92,21 +92,28 @@ impl Workload for CatchUp {
     }
 }
 
-/// Who is away, who sends, and where each of them sends to.
-type Roles = (Client, Vec<Client>, Vec<Vec<u8>>);
+/// Who does what.
+struct Roles {
+    /// Who is away.
+    device: Client,
+    senders: Vec<Client>,
+    /// Where each of them sends to.
+    topics: Vec<Vec<u8>>,
+    in_group: bool,
+}
 
 fn chats(case: Case, settings: &Settings) -> Roles {
     let (peer, with_id) = (case.peer, !settings.no_id);
     let chats = case.size as usize;
     if peer == Peer::Bluetick {
-        let senders = (0..chats).map(|number| client(format!("s{number}"), errors()));
+        let senders = (0..chats).map(|number| client(format!("s{number}"), errors())).collect();
         let topics = vec![send_topic("r0", with_id); chats];
-        return (peer.receiver(0), senders.collect(), topics);
+        return Roles { device: peer.receiver(0), senders, topics, in_group: false };
     }
     let device = Client { filters: vec!["t/#".into()], ..peer.receiver(0) };
-    let senders = (0..chats).map(|number| peer.sender(number));
-    let topics = (0..chats).map(|number| peer.pair_topic(number, false));
-    (device, senders.collect(), topics.collect())
+    let senders = (0..chats).map(|number| peer.sender(number)).collect();
+    let topics = (0..chats).map(|number| peer.pair_topic(number, false)).collect();
+    Roles { device, senders, topics, in_group: false }
 }
 
 fn the_group(server: &Server, settings: &Settings, what: &str) -> Result<Roles, Error> {
@@ -114,7 +121,8 @@ fn the_group(server: &Server, settings: &Settings, what: &str) -> Result<Roles, 
     let chat = make_group(server.address(), settings, members, &deadline)?;
     let device = client(member_name(0), vec!["chats/+/messages".into()]);
     let topic = chat_topic(&chat, !settings.no_id);
-    Ok((device, vec![client(SENDER.into(), errors())], vec![topic]))
+    let senders = vec![client(SENDER.into(), errors())];
+    Ok(Roles { device, senders, topics: vec![topic], in_group: true })
 }
 
 fn errors() -> Vec<String> {
@@ -126,16 +134,19 @@ fn drive(
     peer: Peer,
     settings: &Settings,
     what: &str,
-    (device, senders, topics): Roles,
+    Roles { device, senders, topics, in_group }: Roles,
 ) -> Result<Figures, Error> {
     let (address, version) = (server.address(), settings.version());
     let messages = u64::from(settings.count(MESSAGES));
     let device = Client { persistent: true, ..device };
     let deadline = Deadline::new(what, MAKE_LIMIT);
-    let mut there = Fleet::connect(address, version, &[device.clone()], WINDOW, &deadline)?;
-    wait_until_quiet(server.process(), Some(&mut there), what)?;
+    let devices = std::slice::from_ref(&device);
+    let mut there = Fleet::connect(address, version, devices, WINDOW, &deadline)?;
+    if in_group {
+        // It is told that it is a member.
+        wait_until_quiet(server.process(), Some(&mut there), what)?;
+    }
     there.close()?;
-    wait_until_quiet(server.process(), None, what)?;
 
     // A plain topic ends where its name ends.
     let sending = Settings { no_id: settings.no_id || !peer.takes_id(), ..settings.clone() };
@@ -230,5 +241,32 @@ impl Traffic for Taker {
         chat.seq = seq.unwrap_or(0);
         self.taken += 1;
         acknowledge(packet_id, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::message::Body;
+
+    fn take(taker: &mut Taker, chat: &str, seq: u64, index: u64) -> Result<(), Error> {
+        let body = String::from_utf8(Body::default().fill(index, false).to_vec()).unwrap();
+        let (topic, json) =
+            (format!("chats/{chat}/messages"), format!(r#"{{"seq":{seq},"body":"{body}"}}"#));
+        let (topic, payload) = (topic.as_bytes(), json.as_bytes());
+        let packet = Packet::Publish { topic, qos: 1, packet_id: 3, payload };
+        taker.handle_packet(0, &packet, &mut Vec::new())
+    }
+
+    #[test]
+    fn each_chat_is_in_order_and_holes_and_doubles_end_the_run() {
+        let mut taker = Taker { places: true, ..Taker::default() };
+        take(&mut taker, "a", 2, 0).unwrap();
+        take(&mut taker, "b", 1, 0).unwrap();
+        assert!(take(&mut taker, "a", 2, 0).is_err(), "a double");
+        assert!(take(&mut taker, "a", 4, 1).is_err(), "a place that is left out");
+        assert!(take(&mut taker, "a", 3, 2).is_err(), "a message that is left out");
+        take(&mut taker, "a", 3, 1).unwrap();
+        assert_eq!(taker.taken, 3);
     }
 }

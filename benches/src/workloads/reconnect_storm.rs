@@ -75,11 +75,10 @@ fn drive(server: &Server, peer: Peer, settings: &Settings) -> Result<Figures, Er
     let mut fleet = Fleet::enter(entry, &clients, &step(), &mut Acknowledging)?;
     if peer == Peer::Bluetick {
         make_chats(&mut fleet, devices, version, &step())?;
+        wait_until_quiet(server.process(), Some(&mut fleet), &what)?;
     }
-    wait_until_quiet(server.process(), Some(&mut fleet), &what)?;
     // Nobody says goodbye.
     drop(fleet);
-    wait_until_quiet(server.process(), None, &what)?;
     send_each(server, peer, devices, settings, &step())?;
     wait_until_quiet(server.process(), None, &what)?;
 

@@ -170,3 +170,41 @@ impl Traffic for Sides {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn times_are_counted_from_when_a_message_was_due_and_what_is_held_is_not_the_generators_fault()
+    {
+        let settings = Settings::parse_from(["bench", "--tiny"]);
+        let mut sides = Sides::new(1, Peer::Mosquitto, &settings);
+        let late = Duration::from_secs(5);
+        let Some(past) = Instant::now().checked_sub(late) else { return };
+        let window = u64::from(WINDOW);
+        for _ in 0..=window {
+            sides.due(past);
+        }
+        sides.send_of(0, Instant::now(), &mut Vec::new());
+        assert_eq!((sides.late_times.len() as u64, sides.missing()), (window, window + 1));
+        let take = |sides: &mut Sides, index| {
+            let payload = Body::default().fill(index, false).to_vec();
+            let packet = Packet::Publish { topic: b"t/0", qos: 1, packet_id: 3, payload: &payload };
+            sides.handle_packet(1, &packet, &mut Vec::new())
+        };
+        assert!(take(&mut sides, 1).is_err(), "a hole");
+        let puback = Packet::PubAck { packet_id: 1, reason: 0 };
+        sides.handle_packet(0, &puback, &mut Vec::new()).unwrap();
+        sides.send_of(0, Instant::now(), &mut Vec::new());
+        assert_eq!(sides.late_times.len() as u64, window, "the last one was held");
+        for index in 0..=window {
+            take(&mut sides, index).unwrap();
+        }
+        assert!(take(&mut sides, window).is_err(), "a double");
+        assert!(sides.acked_times.iter().chain(&sides.received_times).all(|&time| time >= late));
+        assert_eq!(sides.missing(), window);
+    }
+}

@@ -276,6 +276,9 @@ impl Ledger {
             self.sent.saturating_sub(self.received),
             self.sent
         );
+        if self.qos == 2 {
+            missing += &format!("; {} PUBRELs of {}", self.released, self.received);
+        }
         let late = |pair: &Pair| {
             pair.received < pair.sent
                 || pair.acked < pair.sent

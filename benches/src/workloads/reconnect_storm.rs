@@ -25,8 +25,9 @@ const STEP_LIMIT: Duration = Duration::from_secs(120);
 const DEVICES: Count = Count { full: 10_000, tiny: 40 };
 /// Addresses that they come from: each has fewer that are not let in yet than limits.connecting_per_address_max.
 const SOURCES: u8 = 20;
-/// Connections that are being opened at the same time: below any listen backlog.
-const TOGETHER: usize = 500;
+/// Connections that are being opened at the same time: below the shortest listen backlog, mosquitto's 100, beyond which
+/// a SYN is dropped and comes again after a second.
+const TOGETHER: usize = 90;
 
 /// Everybody comes back.
 pub(crate) struct ReconnectStorm;

@@ -42,6 +42,25 @@ impl Figures {
             .with(format!("{what} count"), latency.count as f64))
     }
 
+    /// As [`Figures::with_latency`], with all percentiles that are known.
+    ///
+    /// # Errors
+    /// As [`Figures::with_latency`].
+    pub fn with_percentiles(
+        self,
+        what: &str,
+        times: impl IntoIterator<Item = std::time::Duration>,
+    ) -> Result<Self, Error> {
+        let latency = Latency::of(times)
+            .ok_or_else(|| Error::Wrong(format!("{what}: nothing was measured")))?;
+        Ok(self
+            .with(format!("{what} p50 us"), latency.p50_us)
+            .with(format!("{what} p90 us"), latency.p90_us)
+            .with(format!("{what} p99 us"), latency.p99_us)
+            .with(format!("{what} p99.9 us"), latency.p999_us)
+            .with(format!("{what} max us"), latency.max_us))
+    }
+
     /// One of them.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied()

@@ -42,6 +42,11 @@ fn bench(settings: Settings) -> Result<(), Error> {
     } else {
         let report = bluetick_benches::run(&settings, |next| eprintln!("{next}"))?;
         print!("{}", report.tables());
+        for measured in &report.workloads {
+            eprintln!("{:<18}{:>6.0} s", measured.workload, measured.seconds);
+        }
+        let all: f64 = report.workloads.iter().map(|measured| measured.seconds).sum();
+        eprintln!("{:<18}{all:>6.0} s", "all");
         for measured in report.workloads {
             results.put(measured);
         }

@@ -1,5 +1,7 @@
 //! Runs the workloads, what each compares in turns.
 
+use std::time::Instant;
+
 use crate::error::Error;
 use crate::measure::machine::Machine;
 use crate::report::{Measured, Report, Runs};
@@ -19,6 +21,7 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Result<Report
         let mut cases: Vec<_> =
             cases.into_iter().map(|case| Runs { case, runs: Vec::new() }).collect();
         let times = workload.runs(settings);
+        let start = Instant::now();
         for number in 1..=times {
             for runs in &mut cases {
                 let next = format!("{} {number}/{times} {}", workload.name(), runs.case.name());
@@ -31,6 +34,7 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Result<Report
             workload: workload.name().to_owned(),
             machine: Machine::here(),
             settings: settings.told(),
+            seconds: start.elapsed().as_secs_f64(),
             cases,
         });
     }

@@ -138,6 +138,11 @@ impl Settings {
         u32::try_from(scaled).unwrap_or(u32::MAX).max(count.tiny)
     }
 
+    /// How many where the name of the workload says so: whatever the measure is.
+    pub fn exactly(&self, count: Count) -> u32 {
+        if self.tiny { count.tiny } else { count.full }
+    }
+
     /// The workloads to run, in order.
     pub fn workloads(&self) -> Vec<&'static dyn Workload> {
         let wanted = |name| self.only.is_empty() || self.only.iter().any(|only| only == name);

@@ -102,11 +102,13 @@ fn every_workload_of_chats_has_all_its_figures() {
 
 fn check_chats(report: &Report) {
     let bluetick = |size| (Peer::Bluetick, size);
-    assert_eq!(cases(report, "fan-out"), [bluetick(6), bluetick(3), (Peer::Mosquitto, 6)]);
+    let mosquitto = |size| (Peer::Mosquitto, size);
+    let sizes = [6, 3, 2];
+    assert_eq!(cases(report, "fan-out"), [sizes.map(bluetick), sizes.map(mosquitto)].concat());
     assert_eq!(cases(report, "offline"), [bluetick(6), bluetick(3)]);
     assert_eq!(cases(report, "chats-list"), [bluetick(60), bluetick(10)]);
     assert_eq!(cases(report, "a-million-chats"), [bluetick(200), bluetick(150), bluetick(100)]);
-    for (case, members) in [(0, 6.0), (1, 3.0), (2, 6.0)] {
+    for (case, members) in [6.0, 3.0, 2.0].into_iter().cycle().take(6).enumerate() {
         assert_eq!(figure(report, "fan-out", case, "messages"), 240.0 / members);
         let alone = figure(report, "fan-out", case, "alone: last has it count");
         assert_eq!(alone, 240.0 / 20.0 / members);
@@ -127,6 +129,76 @@ fn check_chats(report: &Report) {
     let [json, compact] =
         ["json bytes", "compact bytes"].map(|bytes| figure(report, "dialects", 0, bytes));
     assert!(json > compact && compact > 100.0, "{json} {compact}");
+}
+
+#[test]
+fn senders_and_receivers_of_every_shape_lose_nothing() {
+    use Peer::{Bluetick, BluetickPlain, Mosquitto, MosquittoNodelay};
+    let of = |peers: &[Peer]| peers.iter().map(|&peer| (peer, 0)).collect::<Vec<_>>();
+    let only = ["1x1-qos2", "50x50-qos2", "1000x1000", "fan-in", "fan-in-qos0", "fan-in-qos2"];
+    for flags in [&[][..], &["--mqtt5"]] {
+        let report = tiny(&only, flags);
+        for name in only {
+            let expected = match name.rsplit_once("-qos") {
+                Some((_, "0")) => of(&[BluetickPlain, Mosquitto, MosquittoNodelay]),
+                Some(_) => of(&[BluetickPlain, Mosquitto]),
+                None => of(&[Bluetick, BluetickPlain, Mosquitto]),
+            };
+            assert_eq!(cases(&report, name), expected);
+            for case in 0..expected.len() {
+                assert_eq!(figure(&report, name, case, "messages"), 500.0, "{name}");
+            }
+        }
+    }
+    let report = tiny(&["payloads", "cores", "resend-storm"], &[]);
+    for (case, messages) in [500.0, 500.0, 500.0, 200.0].into_iter().cycle().take(8).enumerate() {
+        assert_eq!(figure(&report, "payloads", case, "messages"), messages);
+    }
+    assert!(cases(&report, "cores").starts_with(&[(Bluetick, 1)]));
+    for case in 0..cases(&report, "cores").len() {
+        assert_eq!(figure(&report, "cores", case, "messages"), 500.0);
+    }
+    assert_eq!(figure(&report, "resend-storm", 0, "messages"), 500.0);
+    assert!(figure(&report, "resend-storm", 0, "resends/s") > 0.0);
+}
+
+#[test]
+fn what_was_offered_is_measured_and_what_waited_is_taken() {
+    use Peer::{Bluetick, BluetickPlain, Mosquitto};
+    let only = ["latency", "catch-up", "catch-up-group", "history"];
+    let report = tiny(&only, &[]);
+    let loads = [1_000, 5_000, 10_000, 20_000, 40_000, 80_000];
+    let of = |peer, sizes: &[u32]| sizes.iter().map(|&size| (peer, size)).collect::<Vec<_>>();
+    let expected = [of(Bluetick, &loads), of(Mosquitto, &loads)].concat();
+    assert_eq!(cases(&report, "latency"), expected);
+    for (case, (_, load)) in expected.into_iter().enumerate() {
+        // As many as are due in a fiftieth of four seconds, by a fixed seed.
+        let (messages, mean) =
+            (figure(&report, "latency", case, "messages"), f64::from(load) * 0.08);
+        assert!((messages - mean).abs() < 4.0 * mean.sqrt(), "{messages} in place of {mean}");
+        let last = figure(&report, "latency", case, "received max us");
+        assert!(last >= figure(&report, "latency", case, "received p50 us"));
+    }
+    let expected = [Bluetick, BluetickPlain, Mosquitto].map(|peer| of(peer, &[1, 100])).concat();
+    assert_eq!(cases(&report, "catch-up"), expected);
+    for case in 0..expected.len() {
+        assert_eq!(figure(&report, "catch-up", case, "messages"), 300.0);
+    }
+    assert_eq!(figure(&report, "catch-up-group", 0, "messages"), 300.0);
+    assert_eq!(cases(&report, "history"), of(Bluetick, &[220, 100]));
+    for case in 0..2 {
+        assert_eq!(figure(&report, "history", case, "page count"), 10.0);
+    }
+}
+
+#[test]
+fn all_come_back_and_have_what_waited() {
+    let report = tiny(&["connections", "reconnect-storm"], &["--mqtt5"]);
+    for case in 0..3 {
+        assert!(figure(&report, "connections", case, "connects/s") > 0.0);
+        assert_eq!(figure(&report, "reconnect-storm", case, "devices"), 40.0);
+    }
+    assert!(measured(&report, "connections").seconds > 0.0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::{Deadline, Error};
 use crate::generator::fleet::{Client, check_connack, check_suback};
 use crate::generator::wire::{
-    Packet, Version, put_connect, put_disconnect, put_puback, put_publish, put_subscribe,
+    Packet, Version, put_connect, put_disconnect, put_puback, put_publish, put_subscribe_at,
     take_packet,
 };
 use crate::peers::Delivery;
@@ -68,10 +68,10 @@ impl Blocking {
         }
         if !client.filters.is_empty() {
             out.clear();
-            put_subscribe(&mut out, version, 1, &client.filters);
+            put_subscribe_at(&mut out, version, client.qos, 1, &client.filters);
             blocking.send(&out)?;
             match blocking.receive("SUBACK")? {
-                Packet::SubAck { codes } => check_suback(codes)?,
+                Packet::SubAck { codes } => check_suback(codes, client.qos)?,
                 other => return Err(Error::Wrong(format!("{other:?} in place of SUBACK"))),
             }
         }
@@ -157,7 +157,9 @@ impl Blocking {
         let topic = format!("rpc/{method}/{number}");
         self.publish(topic.as_bytes(), arguments.to_string().as_bytes())?;
         let (packet_id, answer) = match self.receive("the answer to a request")? {
-            Packet::Publish { topic, packet_id, payload } if topic.starts_with(b"me/replies/") => {
+            Packet::Publish { topic, packet_id, payload, .. }
+                if topic.starts_with(b"me/replies/") =>
+            {
                 (packet_id, serde_json::from_slice::<Value>(payload))
             }
             other => return Err(Error::Wrong(format!("{other:?} in place of an answer"))),

@@ -1,36 +1,30 @@
-//! Many connections on one thread: epoll, one read for many packets, one write for many packets.
+//! Many clients that speak MQTT, on one thread.
 //!
-//! A workload is a [`Traffic`]: it is given each packet with the buffer of that connection's answers. The
-//! answers of one turn are written together at its end, so that a burst costs one system call per connection.
+//! A workload is a [`Traffic`]: it is given each packet with the buffer of that connection's answers.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use mio::{Events, Interest, Poll, Token};
+use mio::Waker;
 
 use crate::error::{Deadline, Error};
-use crate::generator::pace::Pace;
+use crate::generator::connections::{CONNECTING_MAX, Connections, Handled, Opening, Protocol};
+use crate::generator::quiet::acknowledge;
 use crate::generator::wire::{
-    Packet, Version, put_connect, put_disconnect, put_subscribe, take_packet,
+    Packet, Version, put_connect, put_disconnect, put_subscribe_at, take_packet,
 };
-
-/// Connections that are being opened at the same time: below any listen backlog.
-const CONNECTING_MAX: usize = 32;
-/// Bytes of one read. A packet of the generator's workloads is far shorter.
-const READ_BYTES: usize = 256 * 1024;
-/// Events of one turn.
-const EVENTS_MAX: usize = 1024;
 
 /// Who connects, and what he subscribes to.
 #[derive(Debug, Clone)]
 pub struct Client {
     /// The client id.
     pub id: String,
-    /// The user name.
+    /// The user name; none is said if it is empty.
     pub user: String,
-    /// Filters, all at QoS 1; none means no SUBSCRIBE.
+    /// Filters; none means no SUBSCRIBE.
     pub filters: Vec<String>,
+    /// The QoS of all of them.
+    pub qos: u8,
     /// Whether the session outlives the connection.
     pub persistent: bool,
 }
@@ -49,22 +43,32 @@ pub trait Traffic {
     ) -> Result<(), Error>;
 }
 
+/// How clients connect.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// Which MQTT.
+    pub version: Version,
+    /// What each side may leave unacknowledged.
+    pub window: u16,
+    /// Connections that are being opened at the same time.
+    pub together: usize,
+    /// Addresses they come from, in turns; 1: whatever the system says.
+    pub sources: u8,
+}
+
+impl Entry {
+    /// A few at a time, from one address.
+    pub fn new(address: SocketAddr, version: Version, window: u16) -> Self {
+        Self { address, version, window, together: CONNECTING_MAX, sources: 1 }
+    }
+}
+
 /// The connections, by their number in the list of clients.
 pub struct Fleet {
     version: Version,
-    poll: Poll,
-    events: Events,
-    conns: Vec<Conn>,
-    scratch: Vec<u8>,
-    dirty: Vec<usize>,
-    pace: Pace,
-}
-
-struct Conn {
-    stream: mio::net::TcpStream,
-    /// The start of a packet whose end has not come; empty (and without memory) most of the time.
-    partial: Vec<u8>,
-    out: Vec<u8>,
+    connections: Connections,
 }
 
 impl Fleet {
@@ -81,34 +85,32 @@ impl Fleet {
         window: u16,
         deadline: &Deadline,
     ) -> Result<Fleet, Error> {
-        let mut fleet = Fleet {
-            version,
-            poll: Poll::new().map_err(Error::io("open epoll"))?,
-            events: Events::with_capacity(EVENTS_MAX),
-            conns: Vec::with_capacity(clients.len()),
-            scratch: vec![0; READ_BYTES],
-            dirty: Vec::new(),
-            pace: Pace::default(),
-        };
-        let mut handshake = Handshake { version, clients, window, ready: 0 };
-        for (number, client) in clients.iter().enumerate() {
-            fleet.open(address, deadline)?;
-            let out = fleet.out(number);
-            put_connect(out, version, &client.id, &client.user, window, client.persistent);
-            fleet.flush()?;
-            let least = if number + 1 == clients.len() {
-                clients.len()
-            } else {
-                (number + 1).saturating_sub(CONNECTING_MAX)
-            };
-            while handshake.ready < least {
-                deadline.check(|| {
-                    format!("{} of {} connections", clients.len() - handshake.ready, clients.len())
-                })?;
-                fleet.turn(deadline.left(), &mut handshake)?;
-            }
-        }
-        Ok(fleet)
+        Self::enter(Entry::new(address, version, window), clients, deadline, &mut Acknowledging)
+    }
+
+    /// As [`Fleet::connect`]; messages that come before all are connected go to `traffic`.
+    ///
+    /// # Errors
+    /// As [`Fleet::connect`], and what `traffic` answers.
+    pub fn enter(
+        entry: Entry,
+        clients: &[Client],
+        deadline: &Deadline,
+        traffic: &mut impl Traffic,
+    ) -> Result<Fleet, Error> {
+        let Entry { address, version, .. } = entry;
+        let mut handshake = Handshake { entry, clients, ready: 0, traffic };
+        let mut opening = Mqtt { version, traffic: &mut handshake };
+        let connections = Connections::open(address, clients.len(), &mut opening, deadline)?;
+        Ok(Fleet { version, connections })
+    }
+
+    /// Wakes a thread that waits in a turn.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn waker(&self) -> Result<Waker, Error> {
+        self.connections.waker()
     }
 
     /// The answers of connection `conn`, to start a workload; sent by [`Fleet::flush`] or the next turn.
@@ -116,11 +118,11 @@ impl Fleet {
     /// # Panics
     /// If there is no such connection.
     pub fn out(&mut self, conn: usize) -> &mut Vec<u8> {
-        self.dirty.push(conn);
-        &mut self.conns[conn].out
+        self.connections.out(conn)
     }
 
-    /// As [`Fleet::turn`], but lets packets gather first if few came the last times: see [`Pace`].
+    /// As [`Fleet::turn`], but lets packets gather first if few came the last times: see
+    /// [`Pace`](crate::generator::pace::Pace).
     ///
     /// Only for workloads that keep a window of 100 full on every connection.
     ///
@@ -131,13 +133,7 @@ impl Fleet {
         timeout: Duration,
         traffic: &mut impl Traffic,
     ) -> Result<(), Error> {
-        let pause = self.pace.pause();
-        if !pause.is_zero() {
-            std::thread::sleep(pause);
-        }
-        let (packets, sockets) = self.wait_and_handle(timeout, traffic)?;
-        self.pace.handle_turn(packets, sockets);
-        self.flush()
+        self.connections.paced_turn(timeout, &mut Mqtt { version: self.version, traffic })
     }
 
     /// Waits for packets, at most `timeout`, hands them all out and sends the answers.
@@ -145,34 +141,7 @@ impl Fleet {
     /// # Errors
     /// A lost connection, a malformed packet, or what `traffic` answers.
     pub fn turn(&mut self, timeout: Duration, traffic: &mut impl Traffic) -> Result<(), Error> {
-        self.wait_and_handle(timeout, traffic)?;
-        self.flush()
-    }
-
-    /// How many packets came, on how many sockets.
-    fn wait_and_handle(
-        &mut self,
-        timeout: Duration,
-        traffic: &mut impl Traffic,
-    ) -> Result<(usize, usize), Error> {
-        if let Err(error) = self.poll.poll(&mut self.events, Some(timeout))
-            && error.kind() != ErrorKind::Interrupted
-        {
-            return Err(Error::io("wait for epoll")(error));
-        }
-        let (mut packets, mut sockets) = (0, 0);
-        for event in &self.events {
-            let Token(number) = event.token();
-            let conn = &mut self.conns[number];
-            if event.is_readable() {
-                packets += conn.read(number, &mut self.scratch, self.version, traffic)?;
-                sockets += 1;
-            }
-            if !conn.out.is_empty() {
-                self.dirty.push(number);
-            }
-        }
-        Ok((packets, sockets))
+        self.connections.turn(timeout, &mut Mqtt { version: self.version, traffic })
     }
 
     /// Sends what waits to be sent; what the kernel does not take goes with a later turn.
@@ -180,10 +149,7 @@ impl Fleet {
     /// # Errors
     /// A lost connection.
     pub fn flush(&mut self) -> Result<(), Error> {
-        for number in self.dirty.drain(..) {
-            self.conns[number].write(number)?;
-        }
-        Ok(())
+        self.connections.flush()
     }
 
     /// Says DISCONNECT on every connection and closes it.
@@ -191,102 +157,73 @@ impl Fleet {
     /// # Errors
     /// A lost connection.
     pub fn close(mut self) -> Result<(), Error> {
-        for number in 0..self.conns.len() {
+        for number in 0..self.connections.len() {
             put_disconnect(self.out(number));
         }
         self.flush()
     }
+}
 
-    fn open(&mut self, address: SocketAddr, deadline: &Deadline) -> Result<(), Error> {
-        let number = self.conns.len();
-        let stream = TcpStream::connect_timeout(&address, deadline.left())
-            .and_then(|stream| {
-                stream.set_nodelay(true)?;
-                stream.set_nonblocking(true)?;
-                Ok(stream)
-            })
-            .map_err(Error::io(format!("open connection {number}")))?;
-        let mut stream = mio::net::TcpStream::from_std(stream);
-        self.poll
-            .registry()
-            .register(&mut stream, Token(number), Interest::READABLE | Interest::WRITABLE)
-            .map_err(Error::io("register a connection"))?;
-        self.conns.push(Conn { stream, partial: Vec::new(), out: Vec::new() });
-        Ok(())
+/// Hands packets to a workload.
+struct Mqtt<'a, T> {
+    version: Version,
+    traffic: &'a mut T,
+}
+
+impl<T: Traffic> Protocol for Mqtt<'_, T> {
+    fn handle_bytes(
+        &mut self,
+        conn: usize,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Handled, Error> {
+        let mut handled = Handled::default();
+        while let Some((packet, taken)) = take_packet(&bytes[handled.bytes..], self.version)? {
+            if let Packet::Disconnect { reason } = packet {
+                return Err(Error::Wrong(format!(
+                    "connection {conn} was ended, reason {reason:#04x}"
+                )));
+            }
+            self.traffic.handle_packet(conn, &packet, out)?;
+            handled.bytes += taken;
+            handled.packets += 1;
+        }
+        Ok(handled)
     }
 }
 
-impl Conn {
-    /// Reads until the socket is empty and hands out every whole packet; how many there were.
-    fn read(
-        &mut self,
-        number: usize,
-        scratch: &mut [u8],
-        version: Version,
-        traffic: &mut impl Traffic,
-    ) -> Result<usize, Error> {
-        let mut packets = 0;
-        loop {
-            let kept = self.partial.len();
-            scratch[..kept].copy_from_slice(&self.partial);
-            let room = &mut scratch[kept..];
-            let room_bytes = room.len();
-            let read_bytes = match self.stream.read(room) {
-                Ok(0) => return Err(Error::Wrong(format!("connection {number} was closed"))),
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(packets),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Error::io(format!("read connection {number}"))(error)),
-            };
-            let mut rest = &scratch[..kept + read_bytes];
-            while let Some((packet, taken)) = take_packet(rest, version)? {
-                if let Packet::Disconnect { reason } = packet {
-                    return Err(Error::Wrong(format!(
-                        "connection {number} was ended, reason {reason:#04x}"
-                    )));
-                }
-                traffic.handle_packet(number, &packet, &mut self.out)?;
-                rest = &rest[taken..];
-                packets += 1;
-            }
-            if rest.len() == scratch.len() {
-                return Err(Error::Wrong(format!(
-                    "connection {number} got a packet above {READ_BYTES} bytes"
-                )));
-            }
-            self.partial.clear();
-            self.partial.extend_from_slice(rest);
-            // A short read has emptied the socket: the next edge comes with the next byte (epoll(7)).
-            if read_bytes < room_bytes {
-                return Ok(packets);
-            }
-        }
+impl<T: Traffic> Opening for Mqtt<'_, Handshake<'_, T>> {
+    fn greet(&mut self, conn: usize, out: &mut Vec<u8>) {
+        let Handshake { entry: Entry { version, window, .. }, clients, .. } = *self.traffic;
+        let Client { id, user, persistent, .. } = &clients[conn];
+        put_connect(out, version, id, user, window, *persistent);
     }
 
-    fn write(&mut self, number: usize) -> Result<(), Error> {
-        let mut written = 0;
-        while written < self.out.len() {
-            match self.stream.write(&self.out[written..]) {
-                Ok(count) => written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io(format!("write connection {number}"))(error)),
-            }
-        }
-        self.out.drain(..written);
-        Ok(())
+    fn ready(&self) -> usize {
+        self.traffic.ready
+    }
+
+    fn together(&self) -> usize {
+        self.traffic.entry.together
+    }
+
+    fn source(&self, conn: usize) -> Option<IpAddr> {
+        let sources = usize::from(self.traffic.entry.sources);
+        let turn = u8::try_from(conn.checked_rem(sources)?).ok()?;
+        // 127.0.0.1 is the server's and everybody else's.
+        (sources > 1).then(|| Ipv4Addr::new(127, 0, 0, turn.saturating_add(2)).into())
     }
 }
 
 /// CONNACK, then SUBSCRIBE, then SUBACK.
-struct Handshake<'a> {
-    version: Version,
+struct Handshake<'a, T> {
+    entry: Entry,
     clients: &'a [Client],
-    window: u16,
     ready: usize,
+    traffic: &'a mut T,
 }
 
-impl Traffic for Handshake<'_> {
+impl<T: Traffic> Traffic for Handshake<'_, T> {
     fn handle_packet(
         &mut self,
         conn: usize,
@@ -295,25 +232,38 @@ impl Traffic for Handshake<'_> {
     ) -> Result<(), Error> {
         match *packet {
             Packet::ConnAck { code, receive_max } => {
-                check_connack(code, receive_max, self.window)?;
+                check_connack(code, receive_max, self.entry.window)?;
                 match self.clients.get(conn) {
                     Some(client) if !client.filters.is_empty() => {
-                        put_subscribe(out, self.version, 1, &client.filters);
+                        put_subscribe_at(out, self.entry.version, client.qos, 1, &client.filters);
                     }
                     _ => self.ready += 1,
                 }
                 Ok(())
             }
             Packet::SubAck { codes } => {
-                check_suback(codes)?;
+                check_suback(codes, self.clients.get(conn).map_or(1, |client| client.qos))?;
                 self.ready += 1;
                 Ok(())
             }
-            // A chat that was not delivered before: acknowledged, so that it does not come again.
-            Packet::Publish { packet_id, .. } if packet_id != 0 => {
-                crate::generator::wire::put_puback(out, packet_id);
-                Ok(())
-            }
+            ref message @ Packet::Publish { .. } => self.traffic.handle_packet(conn, message, out),
+            ref other => Err(Error::Wrong(format!("{other:?} while connecting"))),
+        }
+    }
+}
+
+/// Acknowledges what comes, so that it does not come again, and looks at nothing.
+pub struct Acknowledging;
+
+impl Traffic for Acknowledging {
+    fn handle_packet(
+        &mut self,
+        _conn: usize,
+        packet: &Packet<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        match *packet {
+            Packet::Publish { packet_id, .. } => acknowledge(packet_id, out),
             ref other => Err(Error::Wrong(format!("{other:?} while connecting"))),
         }
     }
@@ -335,13 +285,13 @@ pub fn check_connack(code: u8, receive_max: u16, window: u16) -> Result<(), Erro
     Ok(())
 }
 
-/// Fails unless every filter was granted at QoS 1.
+/// Fails unless every filter was granted at this QoS.
 ///
 /// # Errors
 /// [`Error::Wrong`].
-pub fn check_suback(codes: &[u8]) -> Result<(), Error> {
-    if codes.iter().all(|&code| code == 1) {
+pub fn check_suback(codes: &[u8], qos: u8) -> Result<(), Error> {
+    if codes.iter().all(|&code| code == qos) {
         return Ok(());
     }
-    Err(Error::Wrong(format!("SUBSCRIBE not granted at QoS 1: {codes:02x?}")))
+    Err(Error::Wrong(format!("SUBSCRIBE not granted at QoS {qos}: {codes:02x?}")))
 }

@@ -4,35 +4,57 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Builder;
 
-/// Bytes of every body.
+/// Bytes of a body, but where bodies of several lengths are compared.
 pub const BODY_BYTES: usize = 100;
 /// Digits of the index in a body.
 const INDEX_DIGITS: usize = 12;
 
-/// A body that carries its index: `#000000000042#xxx…`, or `.` in place of the second `#` on the last one.
+/// Text that bodies are cut from: each begins at one of so many places.
+const PLACES: usize = 1 << 16;
+
+/// A body that carries its index: `#000000000042#` and text, or `.` in place of the second `#` on the last one.
 ///
-/// The index lets a receiver check the order, also inside JSON; no topic or name holds a `#`.
+/// The index lets a receiver check the order, also inside JSON; no topic or name holds a `#`. The text is letters and
+/// digits at random, elsewhere in each message: who compresses what is stored gains no more than with real ones.
 #[derive(Debug, Clone)]
-pub struct Body([u8; BODY_BYTES]);
+pub struct Body {
+    bytes: Vec<u8>,
+    text: Vec<u8>,
+}
 
 impl Default for Body {
     fn default() -> Self {
-        let mut bytes = [b'x'; BODY_BYTES];
-        bytes[0] = b'#';
-        Self(bytes)
+        Self::of(BODY_BYTES)
     }
 }
 
 impl Body {
+    /// A body of so many bytes, or as many as the index takes.
+    pub fn of(bytes: usize) -> Self {
+        const LETTERS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 .";
+        let mut state = SEED;
+        let letter = || {
+            state = step(state);
+            LETTERS[(state >> 58) as usize]
+        };
+        let bytes = vec![b'#'; bytes.max(INDEX_DIGITS + 2)];
+        let text = std::iter::repeat_with(letter).take(PLACES + bytes.len()).collect();
+        Self { bytes, text }
+    }
+
     /// The body of message `index`; `last` ends the conversation.
     pub fn fill(&mut self, index: u64, last: bool) -> &[u8] {
         let mut left = index;
-        for digit in self.0[1..=INDEX_DIGITS].iter_mut().rev() {
+        for digit in self.bytes[1..=INDEX_DIGITS].iter_mut().rev() {
             *digit = b'0' + (left % 10) as u8;
             left /= 10;
         }
-        self.0[INDEX_DIGITS + 1] = if last { b'.' } else { b'#' };
-        &self.0
+        let (head, rest) = self.bytes.split_at_mut(INDEX_DIGITS + 2);
+        head[INDEX_DIGITS + 1] = if last { b'.' } else { b'#' };
+        let place = (step(index) >> 48) as usize % PLACES;
+        rest.copy_from_slice(&self.text[place..place + rest.len()]);
+        &self.bytes
     }
 }
 
@@ -70,6 +92,14 @@ fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
+/// Where what is random here begins.
+const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The next of a row of numbers, of which the high bits are random (Knuth's MMIX).
+fn step(state: u64) -> u64 {
+    state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
+}
+
 /// Message ids: UUID version 7, unique by a counter, the rest from a fixed seed (a system call per id would
 /// cost the generator more than all else).
 #[derive(Debug)]
@@ -81,7 +111,7 @@ pub struct Ids {
 
 impl Default for Ids {
     fn default() -> Self {
-        let mut ids = Self { counter: 0, state: 0x9E37_79B9_7F4A_7C15, unix_ms: 0 };
+        let mut ids = Self { counter: 0, state: SEED, unix_ms: 0 };
         ids.tick();
         ids
     }
@@ -97,10 +127,7 @@ impl Ids {
     /// Appends the next id in text form.
     pub fn put(&mut self, out: &mut Vec<u8>) {
         self.counter = self.counter.wrapping_add(1);
-        self.state = self
-            .state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.state = step(self.state);
         let mut random = [0; 10];
         // The counter stands behind the bytes that the version and the variant overwrite bits of.
         random[6..].copy_from_slice(&self.counter.to_be_bytes());

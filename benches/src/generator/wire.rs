@@ -28,17 +28,36 @@ pub enum Packet<'a> {
     Publish {
         /// Where it was published.
         topic: &'a [u8],
-        /// The packet id at QoS 1, else 0.
+        /// 0 to 2.
+        qos: u8,
+        /// The packet id at QoS 1 and 2, else 0.
         packet_id: u16,
         /// The body.
         payload: &'a [u8],
     },
-    /// The acknowledgement of a message sent.
+    /// The acknowledgement of a message sent at QoS 1.
     PubAck {
         /// Of which.
         packet_id: u16,
         /// 0 is success; 3.1.1 cannot say otherwise.
         reason: u8,
+    },
+    /// QoS 2: the message sent is there.
+    PubRec {
+        /// Which.
+        packet_id: u16,
+        /// 0 is success; 3.1.1 cannot say otherwise.
+        reason: u8,
+    },
+    /// QoS 2: the message received may be given on, and its packet id is free again.
+    PubRel {
+        /// Which.
+        packet_id: u16,
+    },
+    /// QoS 2: the packet id of the message sent is free again.
+    PubComp {
+        /// Which.
+        packet_id: u16,
     },
     /// The answer to SUBSCRIBE.
     SubAck {
@@ -57,7 +76,7 @@ const KEEP_ALIVE_S: u16 = 3600;
 /// Seconds that a persistent session of MQTT 5 outlives its connection: longer than any run as well.
 const SESSION_EXPIRY_S: u32 = 3600;
 
-/// Appends a CONNECT: user name without password, `window` as the receive maximum of MQTT 5; a clean session,
+/// Appends a CONNECT: user name (if it is not empty) without password, `window` as the receive maximum of MQTT 5; a clean session,
 /// or one that outlives the connection.
 pub fn put_connect(
     out: &mut Vec<u8>,
@@ -70,7 +89,8 @@ pub fn put_connect(
     let mut body = Vec::with_capacity(64);
     put_str(&mut body, b"MQTT");
     body.push(if version == Version::V5 { 5 } else { 4 });
-    body.push(if persistent { 0x80 } else { 0x82 });
+    let with_user = if user.is_empty() { 0 } else { 0x80 };
+    body.push(with_user | if persistent { 0 } else { 2 });
     body.extend_from_slice(&KEEP_ALIVE_S.to_be_bytes());
     if version == Version::V5 {
         let expiry_s = if persistent { SESSION_EXPIRY_S } else { 0 };
@@ -80,12 +100,25 @@ pub fn put_connect(
         body.extend_from_slice(&window.to_be_bytes());
     }
     put_str(&mut body, client_id.as_bytes());
-    put_str(&mut body, user.as_bytes());
+    if !user.is_empty() {
+        put_str(&mut body, user.as_bytes());
+    }
     put_frame(out, 0x10, &body);
 }
 
 /// Appends a SUBSCRIBE at QoS 1 to every filter.
 pub fn put_subscribe(out: &mut Vec<u8>, version: Version, packet_id: u16, filters: &[String]) {
+    put_subscribe_at(out, version, 1, packet_id, filters);
+}
+
+/// Appends a SUBSCRIBE at this QoS to every filter.
+pub fn put_subscribe_at(
+    out: &mut Vec<u8>,
+    version: Version,
+    qos: u8,
+    packet_id: u16,
+    filters: &[String],
+) {
     let mut body = Vec::with_capacity(64);
     body.extend_from_slice(&packet_id.to_be_bytes());
     if version == Version::V5 {
@@ -93,7 +126,7 @@ pub fn put_subscribe(out: &mut Vec<u8>, version: Version, packet_id: u16, filter
     }
     for filter in filters {
         put_str(&mut body, filter.as_bytes());
-        body.push(1);
+        body.push(qos);
     }
     put_frame(out, 0x82, &body);
 }
@@ -106,10 +139,22 @@ pub fn put_publish(
     packet_id: u16,
     payload: &[u8],
 ) {
+    put_publish_at(out, version, u8::from(packet_id != 0), topic, packet_id, payload);
+}
+
+/// Appends a PUBLISH at this QoS; `packet_id` counts for nothing at QoS 0.
+pub fn put_publish_at(
+    out: &mut Vec<u8>,
+    version: Version,
+    qos: u8,
+    topic: &[u8],
+    packet_id: u16,
+    payload: &[u8],
+) {
     let properties = usize::from(version == Version::V5);
     let id_bytes = packet_id.to_be_bytes();
-    let id_bytes = if packet_id == 0 { &[][..] } else { &id_bytes };
-    out.push(if packet_id == 0 { 0x30 } else { 0x32 });
+    let id_bytes = if qos == 0 { &[][..] } else { &id_bytes };
+    out.push(0x30 | (qos << 1));
     put_length(out, 2 + topic.len() + id_bytes.len() + properties + payload.len());
     put_str(out, topic);
     out.extend_from_slice(id_bytes);
@@ -121,8 +166,27 @@ pub fn put_publish(
 
 /// Appends a PUBACK that says success, the same in both versions.
 pub fn put_puback(out: &mut Vec<u8>, packet_id: u16) {
+    put_acknowledgement(out, 0x40, packet_id);
+}
+
+/// Appends a PUBREC, likewise.
+pub fn put_pubrec(out: &mut Vec<u8>, packet_id: u16) {
+    put_acknowledgement(out, 0x50, packet_id);
+}
+
+/// Appends a PUBREL, likewise.
+pub fn put_pubrel(out: &mut Vec<u8>, packet_id: u16) {
+    put_acknowledgement(out, 0x62, packet_id);
+}
+
+/// Appends a PUBCOMP, likewise.
+pub fn put_pubcomp(out: &mut Vec<u8>, packet_id: u16) {
+    put_acknowledgement(out, 0x70, packet_id);
+}
+
+fn put_acknowledgement(out: &mut Vec<u8>, first: u8, packet_id: u16) {
     let [high, low] = packet_id.to_be_bytes();
-    out.extend_from_slice(&[0x40, 2, high, low]);
+    out.extend_from_slice(&[first, 2, high, low]);
 }
 
 /// Appends a DISCONNECT, the same in both versions.
@@ -165,17 +229,21 @@ fn decode(first: u8, body: &[u8], version: Version) -> Option<Packet<'_>> {
         3 => {
             let topic_length = reader.u16()?;
             let topic = reader.bytes(usize::from(topic_length))?;
-            let packet_id = match (first >> 1) & 3 {
+            let qos = (first >> 1) & 3;
+            let packet_id = match qos {
                 0 => 0,
-                1 => reader.u16()?,
+                1 | 2 => reader.u16()?,
                 _ => return None,
             };
             if v5 {
                 reader.properties()?;
             }
-            Some(Packet::Publish { topic, packet_id, payload: reader.0 })
+            Some(Packet::Publish { topic, qos, packet_id, payload: reader.0 })
         }
         4 => Some(Packet::PubAck { packet_id: reader.u16()?, reason: reader.u8().unwrap_or(0) }),
+        5 => Some(Packet::PubRec { packet_id: reader.u16()?, reason: reader.u8().unwrap_or(0) }),
+        6 => Some(Packet::PubRel { packet_id: reader.u16()? }),
+        7 => Some(Packet::PubComp { packet_id: reader.u16()? }),
         9 => {
             let _packet_id = reader.u16()?;
             if v5 {
@@ -297,11 +365,35 @@ mod tests {
             assert_eq!(taken, whole);
             assert_eq!(
                 packet,
-                Packet::Publish { topic: b"t/1", packet_id: 7, payload: &[b'x'; 200] }
+                Packet::Publish { topic: b"t/1", qos: 1, packet_id: 7, payload: &[b'x'; 200] }
             );
             let (packet, _) = take_packet(&bytes[taken..], version).unwrap().unwrap();
             let expected = Packet::PubAck { packet_id: 9, reason: 0 };
             assert_eq!(packet, expected);
+        }
+    }
+
+    #[test]
+    fn every_step_of_qos_2_is_known() {
+        for version in [Version::V311, Version::V5] {
+            let mut bytes = Vec::new();
+            put_publish_at(&mut bytes, version, 2, b"t", 7, b"x");
+            put_pubrec(&mut bytes, 7);
+            put_pubrel(&mut bytes, 7);
+            put_pubcomp(&mut bytes, 7);
+            let expected = [
+                Packet::Publish { topic: b"t", qos: 2, packet_id: 7, payload: b"x" },
+                Packet::PubRec { packet_id: 7, reason: 0 },
+                Packet::PubRel { packet_id: 7 },
+                Packet::PubComp { packet_id: 7 },
+            ];
+            let mut rest = &bytes[..];
+            for expected in expected {
+                let (packet, taken) = take_packet(rest, version).unwrap().unwrap();
+                assert_eq!(packet, expected);
+                rest = &rest[taken..];
+            }
+            assert!(rest.is_empty());
         }
     }
 

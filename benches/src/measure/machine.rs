@@ -1,6 +1,7 @@
 //! On what, and when, the figures were taken.
 
 use std::fs;
+use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -34,11 +35,18 @@ impl Machine {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             date: date(now.map_or(0, |since| since.as_secs())),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: Self::cores(),
             cpu: cpu.to_owned(),
             kernel: kernel.trim().to_owned(),
             unoptimised: cfg!(debug_assertions),
         }
+    }
+
+    /// Hardware threads this process may use; as at first, also while it is bound to some of them.
+    pub fn cores() -> usize {
+        static CORES: LazyLock<usize> =
+            LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+        *CORES
     }
 }
 

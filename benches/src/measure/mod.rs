@@ -3,4 +3,5 @@
 pub mod disk;
 pub mod machine;
 pub mod process;
+pub(crate) mod spent;
 pub mod stats;

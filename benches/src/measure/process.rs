@@ -46,19 +46,45 @@ impl Process {
     /// # Errors
     /// [`Error::Io`] if the process is gone.
     pub fn resident_bytes(self) -> Result<u64, Error> {
+        self.status_bytes("VmRSS")
+    }
+
+    /// The most resident memory since [`Process::forget_peak`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the process is gone.
+    pub fn peak_bytes(self) -> Result<u64, Error> {
+        self.status_bytes("VmHWM")
+    }
+
+    /// Begins to look for the peak anew.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the process is gone.
+    pub fn forget_peak(self) -> Result<(), Error> {
+        // What 5 means: proc(5), clear_refs.
+        let path = self.path("clear_refs");
+        fs::write(&path, "5").map_err(Error::io(format!("write {path}")))
+    }
+
+    fn status_bytes(self, field: &str) -> Result<u64, Error> {
         let text = self.read("status")?;
         let kib = text
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
             .and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         kib.map(|kib| kib * 1024)
-            .ok_or_else(|| Error::Setting("/proc/PID/status has no VmRSS".into()))
+            .ok_or_else(|| Error::Setting(format!("/proc/PID/status has no {field}")))
     }
 
     fn read(self, file: &str) -> Result<String, Error> {
-        let pid = self.0.map_or("self".to_owned(), |pid| pid.to_string());
-        let path = format!("/proc/{pid}/{file}");
+        let path = self.path(file);
         fs::read_to_string(&path).map_err(Error::io(format!("read {path}")))
+    }
+
+    fn path(self, file: &str) -> String {
+        let pid = self.0.map_or("self".to_owned(), |pid| pid.to_string());
+        format!("/proc/{pid}/{file}")
     }
 }
 
@@ -104,6 +130,8 @@ mod tests {
             std::hint::spin_loop();
         }
         assert!(Process::own().resident_bytes().unwrap() > 100 * 1024);
+        Process::own().forget_peak().unwrap();
+        assert!(Process::own().peak_bytes().unwrap() > 100 * 1024);
         assert!(machine_cpu().unwrap() > Duration::ZERO);
         assert!(open_files_max().unwrap() > 0);
     }

@@ -38,6 +38,8 @@ pub struct Latency {
     pub p90_us: f64,
     /// 99 of 100 are no longer.
     pub p99_us: f64,
+    /// 999 of 1,000 are no longer.
+    pub p999_us: f64,
     /// The longest.
     pub max_us: f64,
 }
@@ -48,16 +50,17 @@ impl Latency {
         let mut times: Vec<Duration> = times.into_iter().collect();
         times.sort();
         let count = times.len();
-        let rank = |percent: usize| {
-            let at = (count * percent).div_ceil(100).max(1) - 1;
+        let rank = |permille: usize| {
+            let at = (count * permille).div_ceil(1000).max(1) - 1;
             times.get(at).map(|time| time.as_secs_f64() * 1e6)
         };
         Some(Latency {
             count,
-            p50_us: rank(50)?,
-            p90_us: rank(90)?,
-            p99_us: rank(99)?,
-            max_us: rank(100)?,
+            p50_us: rank(500)?,
+            p90_us: rank(900)?,
+            p99_us: rank(990)?,
+            p999_us: rank(999)?,
+            max_us: rank(1000)?,
         })
     }
 }
@@ -77,8 +80,8 @@ mod tests {
     #[test]
     fn percentiles_are_nearest_ranks() {
         let latency = Latency::of((1..=200).rev().map(Duration::from_micros)).unwrap();
-        let got = [latency.p50_us, latency.p90_us, latency.p99_us, latency.max_us];
-        for (got, expected) in got.into_iter().zip([100.0, 180.0, 198.0, 200.0]) {
+        let got = [latency.p50_us, latency.p90_us, latency.p99_us, latency.p999_us, latency.max_us];
+        for (got, expected) in got.into_iter().zip([100.0, 180.0, 198.0, 200.0, 200.0]) {
             assert!((got - expected).abs() < 1e-6, "{got} is not {expected}");
         }
         assert!(Latency::of([]).is_none());

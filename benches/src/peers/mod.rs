@@ -137,5 +137,5 @@ pub(crate) fn refused(payload: &[u8]) -> Error {
 
 /// The device of `user`, with a clean session.
 pub(crate) fn client(user: String, filters: Vec<String>) -> Client {
-    Client { id: format!("{user}-device"), user, filters, persistent: false }
+    Client { id: format!("{user}-device"), user, filters, qos: 1, persistent: false }
 }

@@ -39,6 +39,9 @@ pub struct Measured {
     pub machine: Machine,
     /// With which settings.
     pub settings: Told,
+    /// How long all of its runs took.
+    #[serde(default)]
+    pub seconds: f64,
     /// What it compares.
     pub cases: Vec<Runs>,
 }

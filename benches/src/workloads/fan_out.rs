@@ -28,10 +28,9 @@ const PART_LIMIT: Duration = Duration::from_secs(30);
 /// Of the deliveries of a run, those that are made one message at a time.
 const ALONE_SHARE: u64 = 20;
 
-/// Members of the large group, beside its sender.
-const MEMBERS: Count = Count { full: 1_000, tiny: 6 };
-/// Members of the small group.
-const FEW: Count = Count { full: 50, tiny: 3 };
+/// Members of the groups, beside the sender.
+const MEMBERS: [Count; 3] =
+    [Count { full: 1_000, tiny: 6 }, Count { full: 100, tiny: 3 }, Count { full: 10, tiny: 2 }];
 /// Deliveries of a run with a full window.
 const DELIVERIES: Count = Count { full: 1_000_000, tiny: 240 };
 
@@ -44,18 +43,17 @@ impl Workload for FanOut {
     }
 
     fn about(&self) -> &'static str {
-        "a group of 1,000 whose members are all connected, beside 50: what each delivery costs"
+        "groups of 1,000, 100 and 10 whose members are all connected: what each delivery costs"
     }
 
     fn cases(&self, settings: &Settings) -> Vec<Case> {
-        let [many, few] = [MEMBERS, FEW].map(|count| settings.count(count));
-        let mut cases = Case::sizes([many, few]);
-        cases.push(Case { peer: Peer::Mosquitto, size: many });
-        cases
+        let sizes = MEMBERS.map(|count| settings.count(count));
+        Case::each([Peer::Bluetick, Peer::Mosquitto], sizes)
     }
 
     fn connections(&self, settings: &Settings) -> u32 {
-        settings.count(MEMBERS)
+        let [largest, ..] = MEMBERS;
+        settings.count(largest)
     }
 
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
@@ -266,7 +264,7 @@ impl Traffic for Fan {
                 self.acked += 1;
                 Ok(())
             }
-            (&Packet::Publish { topic, packet_id, payload }, Some(member))
+            (&Packet::Publish { topic, packet_id, payload, .. }, Some(member))
                 if Delivery::of(topic) == Delivery::Message =>
             {
                 self.handle_message(member, payload)?;
@@ -284,7 +282,8 @@ mod tests {
 
     fn deliver(fan: &mut Fan, conn: usize, index: u64) -> Result<(), Error> {
         let body = Body::default().fill(index, false).to_vec();
-        let packet = Packet::Publish { topic: b"chats/g/messages", packet_id: 3, payload: &body };
+        let topic = b"chats/g/messages";
+        let packet = Packet::Publish { topic, qos: 1, packet_id: 3, payload: &body };
         fan.handle_packet(conn, &packet, &mut Vec::new())
     }
 

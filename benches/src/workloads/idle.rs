@@ -4,11 +4,11 @@
 //! chat with each of ten before and ten behind him, all delivered. Then the server is started anew, so that
 //! memory left over from making them is not there to be used again unseen.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Deadline, Error};
 use crate::figures::Figures;
-use crate::generator::fleet::{Fleet, Traffic};
+use crate::generator::fleet::{Acknowledging, Entry, Fleet, Traffic};
 use crate::generator::message::{Body, Ids, body_index};
 use crate::generator::quiet::{acknowledge, wait_until_quiet};
 use crate::generator::wire::{Packet, Version, put_publish};
@@ -47,7 +47,16 @@ impl Workload for Idle {
 
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
         let mut server = Server::start(case.peer, settings, WINDOW)?;
-        drive(&mut server, case.peer, settings).map_err(|error| server.explain(error))
+        let crowd = Crowd::gather(&mut server, case.peer, settings.count(CONNECTIONS), settings, 1)
+            .map_err(|error| server.explain(error))?;
+        let figures = Figures::new()
+            .with("bytes/connection", crowd.bytes_each())
+            .with("before KiB", crowd.before_bytes as f64 / 1024.0)
+            .with("after KiB", crowd.after_bytes as f64 / 1024.0)
+            .with("connections", f64::from(crowd.count))
+            .with("redelivered", crowd.redelivered as f64);
+        crowd.fleet.close()?;
+        Ok(figures)
     }
 
     fn plots(&self) -> &'static [&'static str] {
@@ -55,39 +64,61 @@ impl Workload for Idle {
     }
 }
 
-fn drive(server: &mut Server, peer: Peer, settings: &Settings) -> Result<Figures, Error> {
-    let what = format!("idle against {}", peer.name());
-    let count = settings.count(CONNECTIONS) as usize;
-    let clients: Vec<_> = (0..count).map(|number| peer.idler(number)).collect();
-    let version = settings.version();
-    let connect = |server: &Server| {
-        let deadline = Deadline::new(&what, STEP_LIMIT);
-        Fleet::connect(server.address(), version, &clients, WINDOW, &deadline)
-    };
-
-    if peer == Peer::Bluetick {
-        let mut fleet = connect(server)?;
-        make_chats(&mut fleet, count, version, &Deadline::new(&what, STEP_LIMIT))?;
-        fleet.close()?;
-        wait_until_quiet(server.process(), None, &what)?;
-        server.restart()?;
-    }
-    wait_until_quiet(server.process(), None, &what)?;
-    let before_bytes = server.process().resident_bytes()?;
-    let mut fleet = connect(server)?;
-    let redelivered = wait_until_quiet(server.process(), Some(&mut fleet), &what)?;
-    let after_bytes = server.process().resident_bytes()?;
-    fleet.close()?;
-    let growth_bytes = after_bytes as f64 - before_bytes as f64;
-    Ok(Figures::new()
-        .with("bytes/connection", growth_bytes / count as f64)
-        .with("before KiB", before_bytes as f64 / 1024.0)
-        .with("after KiB", after_bytes as f64 / 1024.0)
-        .with("connections", count as f64)
-        .with("redelivered", redelivered as f64))
+/// Connections that have nothing to say, and what they cost.
+pub(crate) struct Crowd {
+    count: u32,
+    pub(crate) fleet: Fleet,
+    /// How long connecting all of them took.
+    pub(crate) connecting: Duration,
+    before_bytes: u64,
+    after_bytes: u64,
+    redelivered: u64,
 }
 
-fn make_chats(
+impl Crowd {
+    /// Makes the chats, starts the server anew, and connects `count` users from `sources` addresses.
+    pub(crate) fn gather(
+        server: &mut Server,
+        peer: Peer,
+        count: u32,
+        settings: &Settings,
+        sources: u8,
+    ) -> Result<Self, Error> {
+        let what = format!("{count} idle connections to {}", peer.name());
+        let clients: Vec<_> = (0..count as usize).map(|number| peer.idler(number)).collect();
+        let version = settings.version();
+        let connect = |server: &Server| {
+            let entry = Entry { sources, ..Entry::new(server.address(), version, WINDOW) };
+            let deadline = Deadline::new(&what, STEP_LIMIT);
+            Fleet::enter(entry, &clients, &deadline, &mut Acknowledging)
+        };
+
+        if peer == Peer::Bluetick {
+            let mut fleet = connect(server)?;
+            let deadline = Deadline::new(&what, STEP_LIMIT);
+            make_chats(&mut fleet, clients.len(), version, &deadline)?;
+            fleet.close()?;
+            wait_until_quiet(server.process(), None, &what)?;
+            server.restart()?;
+        }
+        wait_until_quiet(server.process(), None, &what)?;
+        let before_bytes = server.process().resident_bytes()?;
+        let start = Instant::now();
+        let mut fleet = connect(server)?;
+        let connecting = start.elapsed();
+        let redelivered = wait_until_quiet(server.process(), Some(&mut fleet), &what)?;
+        let after_bytes = server.process().resident_bytes()?;
+        Ok(Self { count, fleet, connecting, before_bytes, after_bytes, redelivered })
+    }
+
+    /// What the server's memory grew by for each.
+    pub(crate) fn bytes_each(&self) -> f64 {
+        (self.after_bytes as f64 - self.before_bytes as f64) / f64::from(self.count)
+    }
+}
+
+/// Each user of a ring writes to the next ten.
+pub(crate) fn make_chats(
     fleet: &mut Fleet,
     count: usize,
     version: Version,

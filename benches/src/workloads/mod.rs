@@ -2,15 +2,23 @@
 //!
 //! A new one is a module, a [`Workload`] and a line in [`ALL`]; command line, turns, tables, plots and JSON come of that.
 
+mod catch_up;
 mod chats_list;
+mod connections;
+mod cores;
 mod dialects;
 mod fan_out;
 mod handshakes;
+mod history;
 mod hostile;
 mod idle;
+mod latency;
 mod million;
 mod offline;
 mod pairs;
+mod payloads;
+mod reconnect_storm;
+mod resend_storm;
 mod stored;
 mod window1;
 
@@ -70,11 +78,26 @@ pub const ALL: &[&dyn Workload] = &[
     &pairs::FIFTY_PAIRS,
     &pairs::ONE_PAIR_QOS0,
     &pairs::FIFTY_PAIRS_QOS0,
+    &pairs::ONE_PAIR_QOS2,
+    &pairs::FIFTY_PAIRS_QOS2,
+    &pairs::THOUSAND_PAIRS,
+    &pairs::FAN_IN,
+    &pairs::FAN_IN_QOS0,
+    &pairs::FAN_IN_QOS2,
+    &payloads::Payloads,
+    &cores::Cores,
     &window1::Window1,
+    &latency::Latency,
     &idle::Idle,
+    &connections::Connections,
+    &reconnect_storm::ReconnectStorm,
     &fan_out::FanOut,
     &offline::Offline,
+    &catch_up::DIRECT,
+    &catch_up::GROUP,
+    &resend_storm::ResendStorm,
     &chats_list::ChatsList,
+    &history::History,
     &million::AMillionChats,
     &stored::Stored,
     &dialects::Dialects,
@@ -105,6 +128,17 @@ impl Case {
     /// bluetick with each of these sizes.
     pub fn sizes(sizes: impl IntoIterator<Item = u32>) -> Vec<Self> {
         sizes.into_iter().map(|size| Self { peer: Peer::Bluetick, size }).collect()
+    }
+
+    /// Each of these servers with each of these sizes.
+    pub fn each<P, S>(peers: P, sizes: S) -> Vec<Self>
+    where
+        P: IntoIterator<Item = Peer>,
+        S: IntoIterator<Item = u32, IntoIter: Clone>,
+    {
+        let sizes = sizes.into_iter();
+        let cases = |peer| sizes.clone().map(move |size| Self { peer, size });
+        peers.into_iter().flat_map(cases).collect()
     }
 
     /// The heading of its figures.

@@ -5,14 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::pairs::{Ledger, run_phase};
+use super::pairs::{Ledger, Shape};
 use crate::error::{Deadline, Error};
 use crate::figures::Figures;
 use crate::generator::blocking::Blocking;
-use crate::generator::fleet::Fleet;
 use crate::generator::quiet::wait_until_quiet;
+use crate::peers::client;
 use crate::peers::server::Server;
-use crate::peers::{Peer, client};
 use crate::settings::{Count, Settings, WINDOW};
 use crate::workloads::{Case, Workload};
 
@@ -21,7 +20,7 @@ const FILL_LIMIT: Duration = Duration::from_secs(300);
 /// How long a step may take beyond its time.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 /// Pairs, each with a chat.
-const PAIRS: usize = 50;
+const PAIRS: u32 = 50;
 /// Messages that are stored before.
 const FEW: Count = Count { full: 1_000_000, tiny: 1_000 };
 /// Likewise.
@@ -62,23 +61,13 @@ impl Workload for Stored {
 
 fn drive(server: &mut Server, case: Case, settings: &Settings) -> Result<Figures, Error> {
     let what = format!("stored, {} messages", case.size);
-    let peer = Peer::Bluetick;
-    let clients: Vec<_> =
-        (0..PAIRS).flat_map(|pair| [peer.sender(pair), peer.receiver(pair)]).collect();
-    let deadline = |limit| Deadline::new(&what, limit);
-    let connect = |server: &Server| {
-        let limit = deadline(STEP_LIMIT);
-        Fleet::connect(server.address(), settings.version(), &clients, WINDOW, &limit)
-    };
-    let stored = u64::from(case.size);
-    let mut ledger = Ledger::new(PAIRS, false, stored, peer, settings);
-    let start = Instant::now();
-    let mut fleet = connect(server)?;
-    let fill = match stored {
-        0 => None,
-        _ => Some(run_phase(server, &mut fleet, &mut ledger, FILL_LIMIT, &deadline(FILL_LIMIT))?),
-    };
-    let fill_s = start.elapsed().as_secs_f64();
+    let shape = Shape { messages: case.size, ..Shape::pairs(PAIRS, settings) };
+    let mut ledger = Ledger::new(&shape, case.peer, settings);
+    let mut fleet = shape.connect(server, case.peer, settings, &what)?;
+    let mut fill = Duration::ZERO;
+    if case.size > 0 {
+        (fill, _) = ledger.run(&mut fleet, server, FILL_LIMIT, &what)?;
+    }
     fleet.close()?;
     wait_until_quiet(server.process(), None, &what)?;
     let amplification = amplification(server)?;
@@ -87,36 +76,35 @@ fn drive(server: &mut Server, case: Case, settings: &Settings) -> Result<Figures
     let start = Instant::now();
     server.restart()?;
     let first = client("first".into(), Vec::new());
-    let limit = deadline(STEP_LIMIT);
+    let limit = Deadline::new(&what, STEP_LIMIT);
     Blocking::connect(server.address(), settings.version(), &first, WINDOW, limit)?.close()?;
     let restart_s = start.elapsed().as_secs_f64();
     wait_until_quiet(server.process(), None, &what)?;
 
-    let mut fleet = connect(server)?;
-    ledger.extend(settings.count(MESSAGES).into());
-    let limit = deadline(settings.time() + STEP_LIMIT);
-    let figures = run_phase(server, &mut fleet, &mut ledger, settings.time(), &limit)?;
+    let mut fleet = shape.connect(server, case.peer, settings, &what)?;
+    let stored = ledger.received;
+    ledger.extend(settings.count(MESSAGES));
+    let (wall, spent) = ledger.run(&mut fleet, server, settings.time(), &what)?;
     fleet.close()?;
     wait_until_quiet(server.process(), None, &what)?;
-    let disk_bytes = server.disk_bytes()?;
+    let disk_bytes = server.disk_bytes()? as f64;
     server.end_and_compact()?;
-    let messages = ledger.received as f64;
-    let get = |figures: &Figures, name: &str| figures.get(name).unwrap_or(0.0);
-    let mut told = Figures::new()
-        .with("messages/s", get(&figures, "messages/s"))
-        .with("server CPU us/msg", get(&figures, "server CPU us/msg"))
+    let compacted_bytes = server.disk_bytes()? as f64;
+    let (all, sent) = (ledger.received as f64, (ledger.received - stored) as f64);
+    let figures = Figures::new().with("messages/s", sent / wall.as_secs_f64());
+    let mut figures = spent
+        .put(figures, "msg", sent)
         .with("restart s", restart_s)
-        .with("disk bytes/message", server.disk_bytes()? as f64 / messages)
-        .with("before compaction", disk_bytes as f64 / messages)
+        .with("disk bytes/message", compacted_bytes / all)
+        .with("before compaction", disk_bytes / all)
         .with("write amplification", amplification);
     // Of nothing there is nothing to tell.
-    if let Some(fill) = fill {
-        told = told
-            .with("stored in s", fill_s)
-            .with("at messages/s", get(&fill, "messages/s"))
+    if stored > 0 {
+        figures = figures
+            .with("stored in s", fill.as_secs_f64())
             .with("resident then MiB", filled_bytes as f64 / 1_048_576.0);
     }
-    Ok(told)
+    Ok(figures)
 }
 
 /// What RocksDB wrote, log and files, by what it was given to write: its own figures.

@@ -1,38 +1,55 @@
-//! What every pair has sent and what has come back: counts it, checks it, and answers it.
+//! What every sender has sent and what has come back: counts it, checks it, and answers it.
 
+use super::Shape;
 use crate::error::Error;
 use crate::generator::fleet::{Fleet, Traffic};
 use crate::generator::message::{Body, Ids, body_index, json_number, json_value};
-use crate::generator::wire::{Packet, Version, put_puback, put_publish};
+use crate::generator::wire::{
+    Packet, Version, put_puback, put_pubcomp, put_publish_at, put_pubrec, put_pubrel,
+};
 use crate::peers::{Delivery, Peer, refused};
-use crate::settings::{Settings, WINDOW};
+use crate::settings::Settings;
 
-/// All pairs; connection `2n` is the sender of pair `n`, `2n + 1` its receiver.
-pub(in super::super) struct Ledger {
+/// The index in a body is that of the sender times this, and the message's.
+const PER_SENDER: u64 = 10_000_000;
+/// Bytes of a message id as text.
+const ID_BYTES: usize = uuid::fmt::Hyphenated::LENGTH;
+
+/// All senders and receivers: connection `n` is sender `n`, behind the senders come the receivers.
+pub(crate) struct Ledger {
     version: Version,
     pairs: Vec<Pair>,
-    window: u64,
-    qos0: bool,
-    /// At QoS 0, pairs whose receiver has got a message: the sender may send another.
+    receivers: usize,
+    pub(super) window: u64,
+    qos: u8,
+    with_id: bool,
+    /// At QoS 0, senders whose receiver has got a message: they may send another.
     received_of: Vec<usize>,
-    /// Messages of each pair.
-    quota: u64,
     /// Time is up: what is in flight is waited for, nothing more is sent.
     stopped: bool,
+    /// Everything was sent before, and must not be delivered again.
+    again: bool,
     receipts_wanted: bool,
     sent: u64,
     acked: u64,
     pub(crate) received: u64,
+    /// At QoS 2, messages received that the server has let go.
+    released: u64,
     pub(crate) receipts: u64,
     body: Body,
     ids: Ids,
     topic: Vec<u8>,
 }
 
+/// A sender and what he sends to his receiver.
 struct Pair {
     topic: Vec<u8>,
-    with_id: bool,
+    /// The ids of his messages, if they are to be sent again.
+    ids: Option<Vec<u8>>,
+    quota: u64,
     sent: u64,
+    /// At QoS 2, how many the server has said to have.
+    recorded: u64,
     acked: u64,
     received: u64,
     /// The place in the chat of the last message received.
@@ -42,19 +59,16 @@ struct Pair {
 }
 
 impl Ledger {
-    /// `pairs` pairs that send `messages` in all.
-    pub(in super::super) fn new(
-        pairs: usize,
-        qos0: bool,
-        messages: u64,
-        peer: Peer,
-        settings: &Settings,
-    ) -> Self {
+    pub(crate) fn new(shape: &Shape, peer: Peer, settings: &Settings) -> Self {
         let with_id = peer.takes_id() && !settings.no_id;
+        let quota = u64::from(shape.messages.div_ceil(shape.senders));
+        let receivers = shape.receivers as usize;
         let pair = |number| Pair {
-            topic: peer.pair_topic(number, with_id),
-            with_id,
+            topic: peer.pair_topic(number % receivers, with_id),
+            ids: None,
+            quota,
             sent: 0,
+            recorded: 0,
             acked: 0,
             received: 0,
             seq: 0,
@@ -62,35 +76,57 @@ impl Ledger {
         };
         Self {
             version: settings.version(),
-            pairs: (0..pairs).map(pair).collect(),
-            window: u64::from(WINDOW),
-            qos0,
+            pairs: (0..shape.senders as usize).map(pair).collect(),
+            receivers,
+            window: u64::from(shape.window),
+            qos: shape.qos,
+            with_id,
             received_of: Vec::new(),
-            quota: messages.div_ceil(pairs as u64),
             stopped: false,
+            again: false,
             receipts_wanted: peer.tells_receipts(),
             sent: 0,
             acked: 0,
             received: 0,
+            released: 0,
             receipts: 0,
-            body: Body::default(),
+            body: Body::of(shape.body_bytes),
             ids: Ids::default(),
             topic: Vec::new(),
         }
     }
 
-    /// From now on all pairs send `messages` more.
-    pub(in super::super) fn extend(&mut self, messages: u64) {
+    /// From now on all senders send `messages` more.
+    pub(crate) fn extend(&mut self, messages: u32) {
+        let each = u64::from(messages.div_ceil(self.pairs.len() as u32));
+        for pair in &mut self.pairs {
+            pair.quota = pair.sent + each;
+        }
         self.stopped = false;
-        let sent = self.pairs.iter().map(|pair| pair.sent).max().unwrap_or(0);
-        self.quota = sent + messages.div_ceil(self.pairs.len() as u64);
+    }
+
+    /// Remembers the ids of what is sent from now on.
+    pub(crate) fn remember_ids(&mut self) {
+        for pair in &mut self.pairs {
+            pair.ids = Some(Vec::new());
+        }
+    }
+
+    /// The next run sends all that was sent once more, with the same ids: none of it may be delivered again.
+    pub(crate) fn repeat(&mut self) {
+        for pair in &mut self.pairs {
+            pair.quota = pair.sent;
+            (pair.sent, pair.acked) = (0, 0);
+        }
+        (self.sent, self.acked) = (0, 0);
+        (self.stopped, self.again) = (false, true);
     }
 
     /// Fills every sender's window.
-    pub(crate) fn prime(&mut self, fleet: &mut Fleet) -> Result<(), Error> {
+    pub(super) fn prime(&mut self, fleet: &mut Fleet) -> Result<(), Error> {
         for number in 0..self.pairs.len() {
-            let out = fleet.out(2 * number);
-            for _ in 0..self.window.min(self.quota - self.pairs[number].sent) {
+            let out = fleet.out(number);
+            for _ in 0..self.window.min(self.pairs[number].quota - self.pairs[number].sent) {
                 self.send(number, out);
             }
         }
@@ -98,73 +134,102 @@ impl Ledger {
     }
 
     /// At QoS 0, sends as many messages as were received since the last time.
-    pub(crate) fn follow_up(&mut self, fleet: &mut Fleet) -> Result<(), Error> {
+    pub(super) fn follow_up(&mut self, fleet: &mut Fleet) -> Result<(), Error> {
         if self.received_of.is_empty() {
             return Ok(());
         }
         for number in std::mem::take(&mut self.received_of) {
-            if !self.stopped && self.pairs[number].sent < self.quota {
-                self.send(number, fleet.out(2 * number));
-            }
+            self.send_next(number, fleet.out(number));
         }
         fleet.flush()
     }
 
     /// Takes the clock's time for the ids that follow; `stop`: nothing more is sent.
-    pub(crate) fn tick(&mut self, stop: bool) {
-        self.stopped |= stop;
+    pub(super) fn tick(&mut self, stop: bool) {
+        // What is sent again is as much as was sent before.
+        self.stopped |= stop && !self.again;
         self.ids.tick();
+    }
+
+    fn send_next(&mut self, number: usize, out: &mut Vec<u8>) {
+        let pair = &self.pairs[number];
+        if !self.stopped && pair.sent < pair.quota {
+            self.send(number, out);
+        }
     }
 
     fn send(&mut self, number: usize, out: &mut Vec<u8>) {
         let pair = &mut self.pairs[number];
         self.topic.clear();
         self.topic.extend_from_slice(&pair.topic);
-        if pair.with_id {
-            self.ids.put(&mut self.topic);
+        match &mut pair.ids {
+            Some(ids) => {
+                let at = pair.sent as usize * ID_BYTES;
+                if at == ids.len() {
+                    self.ids.put(ids);
+                }
+                self.topic.extend_from_slice(&ids[at..at + ID_BYTES]);
+            }
+            None if self.with_id => self.ids.put(&mut self.topic),
+            None => {}
         }
-        let body = self.body.fill(pair.sent, false);
-        let packet_id = if self.qos0 { 0 } else { packet_id(pair.sent) };
-        put_publish(out, self.version, &self.topic, packet_id, body);
+        let body = self.body.fill(number as u64 * PER_SENDER + pair.sent, false);
+        let packet_id = packet_id(pair.sent);
+        put_publish_at(out, self.version, self.qos, &self.topic, packet_id, body);
         pair.sent += 1;
         self.sent += 1;
     }
 
-    fn handle_puback(
+    /// The next of what was sent is acknowledged, or at QoS 2 said to be there; the order is MQTT's promise.
+    fn acknowledged(
         &mut self,
         number: usize,
-        packet_id_acked: u16,
-        reason: u8,
+        packet: &Packet<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let pair = &mut self.pairs[number];
-        // The order of PUBACKs is MQTT's promise; 0x10 would mean that the receiver is not subscribed.
-        if packet_id_acked != packet_id(pair.acked) || pair.acked == pair.sent || reason != 0 {
-            return Err(Error::Wrong(format!(
-                "pair {number}: PUBACK {packet_id_acked}, reason {reason:#04x}, in place of {}",
-                packet_id(pair.acked)
-            )));
+        let Some(pair) = self.pairs.get_mut(number) else {
+            return Err(Error::Wrong(format!("a receiver got {packet:?}")));
+        };
+        let (next, expected) = match (self.qos, packet) {
+            // Reason 0x10 would mean that the receiver is not subscribed.
+            (1, &Packet::PubAck { packet_id, reason: 0 }) => (&mut pair.acked, packet_id),
+            (2, &Packet::PubRec { packet_id, reason: 0 }) => (&mut pair.recorded, packet_id),
+            (2, &Packet::PubComp { packet_id }) if pair.acked < pair.recorded => {
+                (&mut pair.acked, packet_id)
+            }
+            _ => return Err(Error::Wrong(format!("pair {number}: {packet:?}"))),
+        };
+        if expected != packet_id(*next) || *next == pair.sent {
+            let wanted = packet_id(*next);
+            return Err(Error::Wrong(format!("pair {number}: {packet:?} in place of {wanted}")));
         }
-        pair.acked += 1;
-        self.acked += 1;
-        if !self.stopped && pair.sent < self.quota {
-            self.send(number, out);
+        *next += 1;
+        if let Packet::PubRec { packet_id, .. } = *packet {
+            put_pubrel(out, packet_id);
+        } else {
+            self.acked += 1;
+            self.send_next(number, out);
         }
         Ok(())
     }
 
-    fn handle_message(&mut self, number: usize, payload: &[u8]) -> Result<(), Error> {
-        let pair = &mut self.pairs[number];
-        let index = body_index(payload).map(|(index, _)| index);
-        if index != Some(pair.received) {
+    fn handle_message(&mut self, conn: usize, payload: &[u8]) -> Result<(), Error> {
+        let index = body_index(payload).map_or(u64::MAX, |(index, _)| index);
+        let number = (index / PER_SENDER) as usize;
+        let to = self.pairs.len() + number % self.receivers;
+        let pair = self.pairs.get_mut(number).filter(|_| to == conn).ok_or_else(|| {
+            Error::Wrong(format!("connection {conn} got message {index}, which is for {to}"))
+        })?;
+        if index % PER_SENDER != pair.received {
             return Err(Error::Wrong(format!(
-                "pair {number}: message {index:?} in place of {}",
+                "pair {number}: message {} in place of {}",
+                index % PER_SENDER,
                 pair.received
             )));
         }
         pair.received += 1;
         self.received += 1;
-        if self.qos0 {
+        if self.qos == 0 {
             // Nobody acknowledges it: that it has come says so.
             pair.acked += 1;
             self.acked += 1;
@@ -187,7 +252,9 @@ impl Ledger {
         self.receipts += 1;
         let delivered = json_number(payload, "delivered")
             .ok_or_else(|| Error::Wrong("a receipt without delivered".into()))?;
-        let pair = &mut self.pairs[number];
+        let Some(pair) = self.pairs.get_mut(number) else {
+            return Err(Error::Wrong("a receiver got a receipt".into()));
+        };
         if delivered < pair.delivered || delivered > pair.sent {
             return Err(Error::Wrong(format!(
                 "pair {number}: delivered {delivered} after {}, of {} sent",
@@ -199,23 +266,28 @@ impl Ledger {
     }
 
     /// Every message sent has been received and acknowledged, and no more are to be sent.
-    pub(crate) fn counted(&self) -> bool {
-        let all = self.quota * self.pairs.len() as u64;
-        self.received == self.sent && self.acked == self.sent && (self.stopped || self.sent == all)
+    pub(super) fn counted(&self) -> bool {
+        let received = self.again || self.received == self.sent;
+        let released = self.qos < 2 || self.released == self.received;
+        let all = || self.pairs.iter().all(|pair| pair.sent == pair.quota);
+        received && released && self.acked == self.sent && (self.stopped || all())
     }
 
     /// Every sender knows that his last message was delivered.
-    pub(crate) fn told(&self) -> bool {
+    pub(super) fn told(&self) -> bool {
         !self.receipts_wanted || self.pairs.iter().all(|pair| pair.delivered == pair.seq)
     }
 
-    pub(crate) fn missing(&self) -> String {
+    pub(super) fn missing(&self) -> String {
         let mut missing = format!(
             "{} PUBACKs and {} deliveries of {} messages",
             self.sent - self.acked,
-            self.sent - self.received,
+            self.sent.saturating_sub(self.received),
             self.sent
         );
+        if self.qos == 2 {
+            missing += &format!("; {} PUBRELs of {}", self.released, self.received);
+        }
         let late = |pair: &Pair| {
             pair.received < pair.sent
                 || pair.acked < pair.sent
@@ -239,23 +311,32 @@ impl Traffic for Ledger {
         packet: &Packet<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let number = conn / 2;
         match *packet {
-            Packet::PubAck { packet_id, reason } => {
-                self.handle_puback(number, packet_id, reason, out)
+            Packet::PubAck { .. } | Packet::PubRec { .. } | Packet::PubComp { .. } => {
+                self.acknowledged(conn, packet, out)
             }
-            Packet::Publish { topic, packet_id, payload } => {
+            Packet::PubRel { packet_id } => {
+                self.released += 1;
+                put_pubcomp(out, packet_id);
+                Ok(())
+            }
+            Packet::Publish { topic, qos, packet_id, payload } => {
                 match Delivery::of(topic) {
-                    Delivery::Message => self.handle_message(number, payload)?,
-                    Delivery::Receipt => self.handle_receipt(number, payload)?,
+                    Delivery::Message if qos == self.qos => self.handle_message(conn, payload)?,
+                    Delivery::Message => {
+                        return Err(Error::Wrong(format!("a message at QoS {qos}")));
+                    }
+                    Delivery::Receipt => self.handle_receipt(conn, payload)?,
                     Delivery::Refusal => return Err(refused(payload)),
                 }
-                if packet_id != 0 {
-                    put_puback(out, packet_id);
+                match qos {
+                    0 => {}
+                    1 => put_puback(out, packet_id),
+                    _ => put_pubrec(out, packet_id),
                 }
                 Ok(())
             }
-            ref other => Err(Error::Wrong(format!("pair {number}: {other:?}"))),
+            ref other => Err(Error::Wrong(format!("connection {conn}: {other:?}"))),
         }
     }
 }
@@ -276,7 +357,9 @@ mod tests {
 
     fn ledger() -> (Ledger, Vec<u8>) {
         let settings = Settings::parse_from(["bench", "--tiny"]);
-        let mut ledger = Ledger::new(1, false, 2, Peer::Bluetick, &settings);
+        let shape = Shape { messages: 2, ..Shape::pairs(1, &settings) };
+        let mut ledger = Ledger::new(&shape, Peer::Bluetick, &settings);
+        ledger.remember_ids();
         let mut out = Vec::new();
         ledger.send(0, &mut out);
         ledger.send(0, &mut out);
@@ -296,8 +379,8 @@ mod tests {
     }
 
     fn publish(ledger: &mut Ledger, conn: usize, topic: &str, json: &str) -> Result<(), Error> {
-        let packet =
-            Packet::Publish { topic: topic.as_bytes(), packet_id: 3, payload: json.as_bytes() };
+        let (topic, payload) = (topic.as_bytes(), json.as_bytes());
+        let packet = Packet::Publish { topic, qos: 1, packet_id: 3, payload };
         let mut out = Vec::new();
         ledger.handle_packet(conn, &packet, &mut out)?;
         assert_eq!(out, [0x40, 2, 0, 3]);
@@ -340,5 +423,51 @@ mod tests {
         let error = publish(&mut ledger, SENDER, "me/errors", r#"{"code":135}"#).unwrap_err();
         assert!(error.to_string().contains("135"), "{error}");
         assert!(ledger.missing().contains("2 PUBACKs and 1 deliveries of 2"));
+    }
+
+    #[test]
+    fn what_is_sent_again_has_the_same_ids_and_must_not_come_again() {
+        let (mut ledger, first) = ledger();
+        for index in 0..2 {
+            deliver(&mut ledger, index).unwrap();
+            puback(&mut ledger, index as u16 + 1).unwrap();
+        }
+        ledger.repeat();
+        let mut again = Vec::new();
+        ledger.send(0, &mut again);
+        ledger.send(0, &mut again);
+        assert_eq!(again, first);
+        puback(&mut ledger, 1).unwrap();
+        assert!(!ledger.counted());
+        assert!(deliver(&mut ledger, 1).is_err(), "a double");
+        puback(&mut ledger, 2).unwrap();
+        assert!(ledger.counted());
+    }
+
+    #[test]
+    fn qos_2_is_over_when_both_sides_have_let_go_and_one_receiver_has_many_senders() {
+        let settings = Settings::parse_from(["bench", "--tiny"]);
+        let shape = Shape { qos: 2, receivers: 1, messages: 2, ..Shape::pairs(2, &settings) };
+        let mut ledger = Ledger::new(&shape, Peer::Mosquitto, &settings);
+        let take = |ledger: &mut Ledger, conn, packet: Packet<'_>| {
+            let mut out = Vec::new();
+            ledger.handle_packet(conn, &packet, &mut out).map(|()| out)
+        };
+        for sender in 0..2 {
+            ledger.send(sender, &mut Vec::new());
+            assert!(take(&mut ledger, sender, Packet::PubComp { packet_id: 1 }).is_err());
+            let recorded = Packet::PubRec { packet_id: 1, reason: 0 };
+            assert_eq!(take(&mut ledger, sender, recorded).unwrap(), [0x62, 2, 0, 1]);
+            take(&mut ledger, sender, Packet::PubComp { packet_id: 1 }).unwrap();
+            let payload = Body::default().fill(sender as u64 * PER_SENDER, false).to_vec();
+            let message =
+                |qos| Packet::Publish { topic: b"t/0", qos, packet_id: 7, payload: &payload };
+            assert!(take(&mut ledger, 2, message(1)).is_err(), "the wrong QoS");
+            assert_eq!(take(&mut ledger, 2, message(2)).unwrap(), [0x50, 2, 0, 7]);
+            assert!(!ledger.counted());
+            let released = Packet::PubRel { packet_id: 7 };
+            assert_eq!(take(&mut ledger, 2, released).unwrap(), [0x70, 2, 0, 7]);
+        }
+        assert!(ledger.counted());
     }
 }

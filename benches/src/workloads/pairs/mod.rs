@@ -1,18 +1,18 @@
-//! `1x1` and `50x50`: pairs of sender and receiver at QoS 1, or at QoS 0, each sender with a full window.
+//! Senders and receivers: `1x1`, `50x50`, `1000x1000` and `fan-in`, at QoS 0, 1 and 2, each sender with a full window.
 //!
-//! A message counts once its receiver has it and, at QoS 1, its sender has the PUBACK. The order is checked; with
-//! bluetick the run ends only when every sender was told that his last message was delivered.
+//! A message counts once its receiver has it and its sender knows: has the PUBACK, or at QoS 2 the PUBCOMP. The order
+//! is checked; with bluetick the run ends only when every sender was told that his last message was delivered.
 
 mod ledger;
 
 use std::time::{Duration, Instant};
 
-pub(super) use self::ledger::Ledger;
+pub(crate) use self::ledger::Ledger;
 use crate::error::{Deadline, Error};
 use crate::figures::Figures;
-use crate::generator::fleet::Fleet;
-use crate::measure::machine::Machine;
-use crate::measure::process::{Process, machine_cpu};
+use crate::generator::fleet::{Client, Fleet};
+use crate::generator::message::BODY_BYTES;
+use crate::measure::spent::{Meter, Spent};
 use crate::peers::Peer;
 use crate::peers::server::Server;
 use crate::settings::{Count, Settings, WINDOW};
@@ -23,44 +23,153 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
-/// Messages of a run, over all pairs.
+/// Messages of a run, over all senders.
 const MESSAGES: Count = Count { full: 200_000, tiny: 500 };
 
-/// So many pairs.
+/// Who sends how to whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Sender `n` writes to receiver `n % receivers`.
+    pub(crate) senders: u32,
+    pub(crate) receivers: u32,
+    /// 0 to 2; with bluetick's chats, 1.
+    pub(crate) qos: u8,
+    /// Of each sender.
+    pub(crate) window: u16,
+    /// Of each message.
+    pub(crate) body_bytes: usize,
+    /// Over all senders.
+    pub(crate) messages: u32,
+}
+
+impl Shape {
+    /// Each sender with a receiver of his own, as `50x50`.
+    pub(crate) fn pairs(pairs: u32, settings: &Settings) -> Self {
+        Self {
+            senders: pairs,
+            receivers: pairs,
+            qos: 1,
+            window: WINDOW,
+            body_bytes: BODY_BYTES,
+            messages: settings.count(MESSAGES),
+        }
+    }
+
+    fn clients(&self, peer: Peer) -> Vec<Client> {
+        let senders = (0..self.senders as usize).map(|number| peer.sender(number));
+        let receivers = (0..self.receivers as usize).map(|number| peer.receiver(number));
+        // Who subscribes at QoS 1 gets at QoS 0 what is sent at QoS 0.
+        senders.chain(receivers).map(|client| Client { qos: self.qos.max(1), ..client }).collect()
+    }
+
+    /// Connects everybody: the senders first.
+    pub(crate) fn connect(
+        &self,
+        server: &Server,
+        peer: Peer,
+        settings: &Settings,
+        what: &str,
+    ) -> Result<Fleet, Error> {
+        let deadline = Deadline::new(what, CONNECT_LIMIT);
+        let clients = self.clients(peer);
+        Fleet::connect(server.address(), settings.version(), &clients, WINDOW, &deadline)
+    }
+}
+
+/// So many senders and receivers.
 pub(crate) struct Pairs {
     name: &'static str,
     about: &'static str,
-    pairs: usize,
-    qos0: bool,
+    senders: Count,
+    receivers: Count,
+    qos: u8,
+    window: u16,
+    messages: Count,
 }
+
+const ONE: Count = Count { full: 1, tiny: 1 };
+const FIFTY: Count = Count { full: 50, tiny: 50 };
+const THOUSAND: Count = Count { full: 1_000, tiny: 50 };
+/// The window of each of a thousand senders: 10,000 messages on their way.
+const SMALL_WINDOW: u16 = 10;
 
 /// One pair.
 pub(crate) const ONE_PAIR: Pairs = Pairs {
     name: "1x1",
     about: "one sender, one receiver, QoS 1, window 100",
-    pairs: 1,
-    qos0: false,
+    senders: ONE,
+    receivers: ONE,
+    qos: 1,
+    window: WINDOW,
+    messages: MESSAGES,
 };
 /// Fifty.
 pub(crate) const FIFTY_PAIRS: Pairs = Pairs {
     name: "50x50",
     about: "fifty senders, fifty receivers, QoS 1, window 100 each",
-    pairs: 50,
-    qos0: false,
+    senders: FIFTY,
+    receivers: FIFTY,
+    ..ONE_PAIR
+};
+/// A thousand.
+pub(crate) const THOUSAND_PAIRS: Pairs = Pairs {
+    name: "1000x1000",
+    about: "a thousand senders, a thousand receivers, QoS 1, window 10 each",
+    senders: THOUSAND,
+    receivers: THOUSAND,
+    window: SMALL_WINDOW,
+    ..ONE_PAIR
+};
+/// A thousand who write to one.
+pub(crate) const FAN_IN: Pairs = Pairs {
+    name: "fan-in",
+    about: "a thousand senders, one receiver, QoS 1, window 10 each",
+    receivers: ONE,
+    ..THOUSAND_PAIRS
 };
 /// One pair without acknowledgements.
 pub(crate) const ONE_PAIR_QOS0: Pairs = Pairs {
     name: "1x1-qos0",
     about: "one sender, one receiver, plain topics at QoS 0, 100 on their way",
-    pairs: 1,
-    qos0: true,
+    qos: 0,
+    ..ONE_PAIR
 };
 /// Fifty without acknowledgements.
 pub(crate) const FIFTY_PAIRS_QOS0: Pairs = Pairs {
     name: "50x50-qos0",
     about: "fifty of each, plain topics at QoS 0, 100 on their way each",
-    pairs: 50,
-    qos0: true,
+    qos: 0,
+    ..FIFTY_PAIRS
+};
+/// A thousand to one without acknowledgements.
+pub(crate) const FAN_IN_QOS0: Pairs = Pairs {
+    name: "fan-in-qos0",
+    about: "a thousand senders, one receiver, plain topics at QoS 0, 10 on their way each",
+    qos: 0,
+    ..FAN_IN
+};
+/// One pair, exactly once.
+pub(crate) const ONE_PAIR_QOS2: Pairs = Pairs {
+    name: "1x1-qos2",
+    about: "one sender, one receiver, plain topics at QoS 2, window 100",
+    qos: 2,
+    ..ONE_PAIR
+};
+/// Fifty, exactly once.
+pub(crate) const FIFTY_PAIRS_QOS2: Pairs = Pairs {
+    name: "50x50-qos2",
+    about: "fifty of each, plain topics at QoS 2, window 100 each",
+    qos: 2,
+    ..FIFTY_PAIRS
+};
+/// A thousand to one, exactly once.
+pub(crate) const FAN_IN_QOS2: Pairs = Pairs {
+    name: "fan-in-qos2",
+    about: "a thousand senders, one receiver, plain topics at QoS 2, window 10 each",
+    qos: 2,
+    // mosquitto has all of them in one list, which it searches at each step: four times the time for twice as many.
+    messages: Count { full: 20_000, tiny: 500 },
+    ..FAN_IN
 };
 
 impl Workload for Pairs {
@@ -73,17 +182,30 @@ impl Workload for Pairs {
     }
 
     fn cases(&self, _settings: &Settings) -> Vec<Case> {
-        let peers = if self.qos0 {
-            [Peer::BluetickPlain, Peer::Mosquitto, Peer::MosquittoNodelay]
-        } else {
-            [Peer::Bluetick, Peer::BluetickPlain, Peer::Mosquitto]
+        let peers = match self.qos {
+            0 => &[Peer::BluetickPlain, Peer::Mosquitto, Peer::MosquittoNodelay][..],
+            1 => &[Peer::Bluetick, Peer::BluetickPlain, Peer::Mosquitto],
+            _ => &[Peer::BluetickPlain, Peer::Mosquitto],
         };
-        peers.map(Case::of).into()
+        peers.iter().copied().map(Case::of).collect()
+    }
+
+    fn connections(&self, settings: &Settings) -> u32 {
+        settings.exactly(self.senders) + settings.exactly(self.receivers)
     }
 
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
         let server = Server::start(case.peer, settings, WINDOW)?;
-        drive(&server, self, case.peer, settings).map_err(|error| server.explain(error))
+        let shape = Shape {
+            senders: settings.exactly(self.senders),
+            receivers: settings.exactly(self.receivers),
+            qos: self.qos,
+            window: self.window,
+            body_bytes: BODY_BYTES,
+            messages: settings.count(self.messages),
+        };
+        drive(&server, self.name, &shape, case.peer, settings)
+            .map_err(|error| server.explain(error))
     }
 
     fn plots(&self) -> &'static [&'static str] {
@@ -91,69 +213,56 @@ impl Workload for Pairs {
     }
 }
 
-fn drive(
+/// Connects everybody, sends and receives everything.
+pub(crate) fn drive(
     server: &Server,
-    workload: &Pairs,
+    name: &str,
+    shape: &Shape,
     peer: Peer,
     settings: &Settings,
 ) -> Result<Figures, Error> {
-    let what = format!("{} against {}", workload.name, peer.name());
-    let clients: Vec<_> =
-        (0..workload.pairs).flat_map(|pair| [peer.sender(pair), peer.receiver(pair)]).collect();
-    let mut fleet = Fleet::connect(
-        server.address(),
-        settings.version(),
-        &clients,
-        WINDOW,
-        &Deadline::new(&what, CONNECT_LIMIT),
-    )?;
-    let messages = u64::from(settings.count(MESSAGES));
-    let mut ledger = Ledger::new(workload.pairs, workload.qos0, messages, peer, settings);
-    let deadline = Deadline::new(&what, settings.time() + DRAIN_LIMIT);
-    let figures = run_phase(server, &mut fleet, &mut ledger, settings.time(), &deadline)?;
+    let what = format!("{name} against {}", peer.name());
+    let mut fleet = shape.connect(server, peer, settings, &what)?;
+    let mut ledger = Ledger::new(shape, peer, settings);
+    let (wall, spent) = ledger.run(&mut fleet, server, settings.time(), &what)?;
     fleet.close()?;
-    Ok(figures)
+    let messages = ledger.received as f64;
+    let figures = Figures::new().with("messages/s", messages / wall.as_secs_f64());
+    Ok(spent
+        .put(figures, "msg", messages)
+        .with("receipts/msg", ledger.receipts as f64 / messages)
+        .with("messages", messages))
 }
 
-/// Has all pairs send what they have left, or as much as `time` allows; returns when all is received, acknowledged
-/// and told.
-pub(super) fn run_phase(
-    server: &Server,
-    fleet: &mut Fleet,
-    ledger: &mut Ledger,
-    time: Duration,
-    deadline: &Deadline,
-) -> Result<Figures, Error> {
-    let (received, receipts) = (ledger.received, ledger.receipts);
-    let others_before = machine_cpu()?;
-    let server_before = server.process().cpu()?;
-    let own_before = Process::own().cpu()?;
-    let start = Instant::now();
-    ledger.prime(fleet)?;
-    while !ledger.counted() {
-        deadline.check(|| ledger.missing())?;
-        fleet.paced_turn(deadline.left(), ledger)?;
-        ledger.follow_up(fleet)?;
-        ledger.tick(start.elapsed() >= time);
+impl Ledger {
+    /// Sends everything, or as much as `time` allows, until all is received and told; the time until all was
+    /// received, and what was spent until all was told.
+    pub(crate) fn run(
+        &mut self,
+        fleet: &mut Fleet,
+        server: &Server,
+        time: Duration,
+        what: &str,
+    ) -> Result<(Duration, Spent), Error> {
+        let deadline = Deadline::new(what, time + DRAIN_LIMIT);
+        let meter = Meter::start(server.process())?;
+        let start = Instant::now();
+        self.prime(fleet)?;
+        while !self.counted() {
+            deadline.check(|| self.missing())?;
+            if self.window < u64::from(WINDOW) {
+                fleet.turn(deadline.left(), self)?;
+            } else {
+                fleet.paced_turn(deadline.left(), self)?;
+            }
+            self.follow_up(fleet)?;
+            self.tick(start.elapsed() >= time);
+        }
+        let wall = start.elapsed();
+        while !self.told() {
+            deadline.check(|| self.missing())?;
+            fleet.turn(deadline.left(), self)?;
+        }
+        Ok((wall, meter.read()?))
     }
-    let wall = start.elapsed();
-    while !ledger.told() {
-        deadline.check(|| ledger.missing())?;
-        fleet.turn(deadline.left(), ledger)?;
-    }
-    let server_cpu = server.process().cpu()? - server_before;
-    let own_cpu = Process::own().cpu()? - own_before;
-    let others = (machine_cpu()? - others_before).saturating_sub(server_cpu + own_cpu);
-    let start_to_end = start.elapsed();
-    let cores_time = start_to_end.as_secs_f64() * Machine::here().cores as f64;
-
-    let messages = (ledger.received - received) as f64;
-    Ok(Figures::new()
-        .with("messages/s", messages / wall.as_secs_f64())
-        .with("server CPU us/msg", server_cpu.as_secs_f64() * 1e6 / messages)
-        .with("generator CPU us/msg", own_cpu.as_secs_f64() * 1e6 / messages)
-        .with("generator CPU %", 100.0 * own_cpu.as_secs_f64() / start_to_end.as_secs_f64())
-        .with("others' CPU %", 100.0 * others.as_secs_f64() / cores_time)
-        .with("receipts/msg", (ledger.receipts - receipts) as f64 / messages)
-        .with("messages", messages))
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::measure::machine::Machine;
-use crate::report::{Measured, Report, Runs};
+use crate::report::{Absent, Measured, Report, Runs};
 use crate::settings::Settings;
 
 /// Runs everything that `settings` asks for; `progress` is told what comes next.
@@ -14,10 +14,24 @@ use crate::settings::Settings;
 pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Result<Report, Error> {
     let mut report = Report::default();
     for workload in settings.workloads() {
-        let mut cases: Vec<_> = workload.cases(settings).into_iter().collect();
-        cases.retain(|case| settings.wants(case.peer));
-        let mut cases: Vec<_> =
-            cases.into_iter().map(|case| Runs { case, runs: Vec::new() }).collect();
+        let wanted = workload.cases(settings).into_iter().filter(|case| settings.wants(case.peer));
+        let (mut cases, mut absent) = (Vec::new(), Vec::<Absent>::new());
+        for case in wanted {
+            match case.peer.missing(settings) {
+                None => cases.push(Runs { case, runs: Vec::new() }),
+                Some(why) if settings.names(case.peer) => {
+                    return Err(Error::Setting(format!("{}: {why}", case.peer.name())));
+                }
+                Some(_) if absent.iter().any(|it| it.peer == case.peer) => {}
+                Some(why) => {
+                    progress(&format!("{} without {}: {why}", workload.name(), case.peer.name()));
+                    absent.push(Absent { peer: case.peer, why });
+                }
+            }
+        }
+        if cases.is_empty() {
+            continue;
+        }
         let times = workload.runs(settings);
         for number in 1..=times {
             for runs in &mut cases {
@@ -32,6 +46,7 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Result<Report
             machine: Machine::here(),
             settings: settings.told(),
             cases,
+            absent,
         });
     }
     Ok(report)

@@ -10,10 +10,13 @@ use crate::error::{Deadline, Error};
 use crate::figures::Figures;
 use crate::generator::fleet::{Fleet, Traffic};
 use crate::generator::message::{Body, Ids, body_index};
-use crate::generator::quiet::{acknowledge, wait_until_quiet};
+use crate::generator::quiet::{acknowledge, serve_until_quiet, wait_until_quiet};
 use crate::generator::wire::{Packet, Version, put_publish};
+use crate::generator::xmpp;
+use crate::generator::xmpp::fleet::Side;
+use crate::generator::xmpp::stanza::Stanza;
 use crate::peers::server::Server;
-use crate::peers::{Peer, send_topic};
+use crate::peers::{Peer, Work, send_topic};
 use crate::settings::{Count, Settings};
 use crate::workloads::{CHATS_EACH, Case, Workload};
 
@@ -38,7 +41,11 @@ impl Workload for Idle {
     }
 
     fn cases(&self, _settings: &Settings) -> Vec<Case> {
-        [Peer::Bluetick, Peer::BluetickPlain, Peer::Mosquitto].map(Case::of).into()
+        let bluetick = [Peer::Bluetick, Peer::BluetickPlain];
+        let brokers = [Peer::Mosquitto, Peer::Rumqttd, Peer::Rmqtt, Peer::Rabbitmq];
+        // Prosody lets in four users a second on a busy machine: too few to make a crowd of.
+        let peers = [&bluetick[..], &brokers, &[Peer::Ejabberd]].concat();
+        peers.into_iter().map(Case::of).collect()
     }
 
     fn connections(&self, settings: &Settings) -> u32 {
@@ -47,7 +54,11 @@ impl Workload for Idle {
 
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
         let mut server = Server::start(case.peer, settings, WINDOW)?;
-        drive(&mut server, case.peer, settings).map_err(|error| server.explain(error))
+        let figures = match case.peer.work() {
+            Work::Chats | Work::Topics { .. } => drive(&mut server, case.peer, settings),
+            Work::Stanzas { register } => drive_stanzas(&server, case.peer, register, settings),
+        };
+        figures.map_err(|error| server.explain(error))
     }
 
     fn plots(&self) -> &'static [&'static str] {
@@ -78,13 +89,53 @@ fn drive(server: &mut Server, peer: Peer, settings: &Settings) -> Result<Figures
     let redelivered = wait_until_quiet(server.process(), Some(&mut fleet), &what)?;
     let after_bytes = server.process().resident_bytes()?;
     fleet.close()?;
+    Ok(figures(count, before_bytes, after_bytes).with("redelivered", redelivered as f64))
+}
+
+/// Users of a chat server that are there, with stream management, and have no contacts.
+fn drive_stanzas(
+    server: &Server,
+    peer: Peer,
+    register: bool,
+    settings: &Settings,
+) -> Result<Figures, Error> {
+    let what = format!("idle against {}", peer.name());
+    let count = settings.count(CONNECTIONS) as usize;
+    let users: Vec<_> = (0..count).map(|number| format!("u{number}")).collect();
+    wait_until_quiet(server.process(), None, &what)?;
+    let before_bytes = server.process().resident_bytes()?;
+    let deadline = Deadline::new(&what, STEP_LIMIT);
+    let mut fleet = xmpp::fleet::Fleet::connect(server.address(), &users, register, &deadline)?;
+    serve_until_quiet(server.process(), &what, |left| fleet.turn(left, &mut Nothing))?;
+    let after_bytes = server.process().resident_bytes()?;
+    fleet.close()?;
+    Ok(figures(count, before_bytes, after_bytes).with("redelivered", 0.0))
+}
+
+/// What comes to users to whom nobody writes: acknowledgements at most.
+struct Nothing;
+
+impl xmpp::fleet::Traffic for Nothing {
+    fn handle_stanza(
+        &mut self,
+        conn: usize,
+        stanza: &Stanza<'_>,
+        _side: &mut Side<'_>,
+    ) -> Result<(), Error> {
+        match stanza {
+            Stanza::Ack { .. } => Ok(()),
+            other => Err(Error::Wrong(format!("user {conn}: {other:?}"))),
+        }
+    }
+}
+
+fn figures(connections: usize, before_bytes: u64, after_bytes: u64) -> Figures {
     let growth_bytes = after_bytes as f64 - before_bytes as f64;
-    Ok(Figures::new()
-        .with("bytes/connection", growth_bytes / count as f64)
+    Figures::new()
+        .with("bytes/connection", growth_bytes / connections as f64)
         .with("before KiB", before_bytes as f64 / 1024.0)
         .with("after KiB", after_bytes as f64 / 1024.0)
-        .with("connections", count as f64)
-        .with("redelivered", redelivered as f64))
+        .with("connections", connections as f64)
 }
 
 fn make_chats(

@@ -1,6 +1,6 @@
 //! The servers under load, one file each: how it is started, when it is ready, what it calls the same work.
 //!
-//! A new one is a file, a [`Peer`] and a line in [`Peer::system`]. One that cannot be had is left out and named.
+//! A new one is a file, a [`Peer`] and a line in `Peer::system`. One that cannot be had is left out and named.
 
 mod bluetick;
 mod ejabberd;

@@ -15,7 +15,7 @@ NODE_CLIENTS := mqtt@5.16.0
 FIGURES := --results docs/performance/results.json --page docs/performance.md --page docs/scaling.md
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt sim torture fuzz bench figures micro picture deb setup setup-test
+.PHONY: help run test lint fmt sim torture fuzz bench bench-peers figures micro picture deb setup setup-test setup-bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,11 +35,13 @@ test: setup-test lint ## all tests, lints and the layering check
 
 lint: ## rustfmt, clippy, rustdoc
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --check --manifest-path benches/rmqtt/Cargo.toml
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 fmt: ## format the sources
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path benches/rmqtt/Cargo.toml
 
 sim: setup ## simulate SEEDS=n runs (default 1000), or the one with SEED=n
 	SEEDS=$(or $(SEEDS),1000) SEED=$(SEED) \
@@ -53,6 +55,7 @@ fuzz: setup ## feed everything that takes bytes of strangers for MINUTES=n (defa
 
 bench: setup-test ## load figures, with other servers beside; written to docs/performance (ONLY=workload; PEERS=server: prints only)
 	$(CARGO) build --release --bin bluetick
+	$(CARGO) build --release --package bluetick-benches
 	$(CARGO) run --release --package bluetick-benches --bin bench -- \
 	  $(if $(filter list,$(ONLY)),--list,--bluetick $(TARGET_DIR)/release/bluetick \
 	  $(if $(PEERS),--peers $(PEERS),$(FIGURES)) \
@@ -63,6 +66,13 @@ micro: setup ## time a message in codec, trie, session, engine, store and encodi
 
 figures: setup ## tables and plots of docs/performance and docs/scaling anew, of what was measured last
 	$(CARGO) run --release --package bluetick-benches --bin bench -- --show $(FIGURES)
+
+# What `bench` finds it runs beside bluetick, what it does not find it names. RMQTT has a lock file of its own.
+bench-peers: setup-bench ## install or build the other servers that `bench` runs, and see that each works
+	$(CARGO) build --release --locked --manifest-path benches/rmqtt/Cargo.toml --target-dir $(TARGET_DIR)
+	$(CARGO) build --release --package bluetick-benches
+	$(TARGET_DIR)/release/bench --tiny --only 1x1 50x50 1x1-qos0 window1 idle fan-out --peers \
+	  mosquitto-persistent rumqttd rmqtt rabbitmq rabbitmq-durable ejabberd ejabberd-unarchived prosody
 
 picture: setup ## draw docs/terminal.svg anew, from the screen of the real program
 	BLUETICK_PICTURE=$(CURDIR)/docs/terminal.svg $(CARGO) test --test terminal picture
@@ -78,6 +88,9 @@ deb: setup ## a Debian package, with cargo-deb (cargo install cargo-deb)
 
 setup:
 	@tools/setup.sh
+
+setup-bench: setup-test
+	@tools/setup.sh bench
 
 setup-test:
 	@tools/setup.sh test

@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
-# Installs what building (and, with the argument "test", testing) needs from the distribution.
+# Installs what building (and, with the argument "test", testing; with "bench", also other servers that are measured
+# beside) needs from the distribution.
 # Says what it is about to do; silent if nothing is missing.
 set -euo pipefail
 
 packages=(librocksdb-dev libclang-dev mosquitto-clients)
-if [[ ${1:-} == test ]]; then
+purpose=${1:-}
+if [[ $purpose == test || $purpose == bench ]]; then
   packages+=(mosquitto python3-venv)
   # From wherever they are; Debian's packages are new enough.
   command -v node >/dev/null || packages+=(nodejs)
   command -v npm >/dev/null || packages+=(npm)
+fi
+if [[ $purpose == bench ]]; then
+  packages+=(rabbitmq-server ejabberd erlang-p1-sqlite3 prosody)
 fi
 
 if ! command -v cargo >/dev/null; then
@@ -26,7 +31,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   done
   [[ -n ${found:-} ]] || missing+=("RocksDB with headers (rocksdb-devel, rocksdb)")
   command -v mosquitto_pub >/dev/null || missing+=("the mosquitto clients (mosquitto)")
-  if [[ ${1:-} == test ]]; then
+  if [[ -n $purpose ]]; then
     command -v npm >/dev/null || missing+=("Node.js with npm")
   fi
   if [[ ${#missing[@]} -gt 0 ]]; then
@@ -59,7 +64,12 @@ install=("${sudo[@]}" apt-get install --yes --quiet --quiet --no-install-recomme
 # The package lists may be missing or old: only then they are fetched.
 "${install[@]}" >/dev/null 2>&1 || { "${sudo[@]}" apt-get update --quiet --quiet; "${install[@]}" >/dev/null; }
 
-# A broker that a package starts by itself would hold port 1883.
-if [[ " ${missing[*]} " == *" mosquitto "* ]] && command -v systemctl >/dev/null; then
-  "${sudo[@]}" systemctl disable --now mosquitto >/dev/null 2>&1 || true
+# A server that its package starts would hold a port, and take time of every measurement.
+if command -v systemctl >/dev/null; then
+  for package in "${missing[@]}"; do
+    case $package in
+      mosquitto | rabbitmq-server | ejabberd | prosody)
+        "${sudo[@]}" systemctl disable --now "$package" >/dev/null 2>&1 || true ;;
+    esac
+  done
 fi

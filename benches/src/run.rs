@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::measure::machine::Machine;
-use crate::report::{Measured, Report, Runs};
+use crate::report::{Absent, Measured, Report, Runs};
 use crate::settings::Settings;
 
 /// Runs everything that `settings` asks for; `progress` is told what comes next.
@@ -16,10 +16,24 @@ use crate::settings::Settings;
 pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Result<Report, Error> {
     let mut report = Report::default();
     for workload in settings.workloads() {
-        let mut cases: Vec<_> = workload.cases(settings).into_iter().collect();
-        cases.retain(|case| settings.wants(case.peer));
-        let mut cases: Vec<_> =
-            cases.into_iter().map(|case| Runs { case, runs: Vec::new() }).collect();
+        let wanted = workload.cases(settings).into_iter().filter(|case| settings.wants(case.peer));
+        let (mut cases, mut absent) = (Vec::new(), Vec::<Absent>::new());
+        for case in wanted {
+            match case.peer.missing(settings) {
+                None => cases.push(Runs { case, runs: Vec::new() }),
+                Some(why) if settings.names(case.peer) => {
+                    return Err(Error::Setting(format!("{}: {why}", case.peer.name())));
+                }
+                Some(_) if absent.iter().any(|it| it.peer == case.peer) => {}
+                Some(why) => {
+                    progress(&format!("{} without {}: {why}", workload.name(), case.peer.name()));
+                    absent.push(Absent { peer: case.peer, why });
+                }
+            }
+        }
+        if cases.is_empty() {
+            continue;
+        }
         let times = workload.runs(settings);
         let start = Instant::now();
         for number in 1..=times {
@@ -36,6 +50,7 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Result<Report
             settings: settings.told(),
             seconds: start.elapsed().as_secs_f64(),
             cases,
+            absent,
         });
     }
     Ok(report)

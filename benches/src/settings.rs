@@ -39,8 +39,8 @@ pub struct Settings {
           value_parser = PossibleValuesParser::new(workloads::ALL.iter().map(|workload| workload.name())))]
     pub only: Vec<String>,
 
-    /// Only these servers.
-    #[arg(long, value_enum, num_args = 1.., value_name = "NAME")]
+    /// Only these servers [default: all that can be had].
+    #[arg(long, value_enum, num_args = 1.., value_delimiter = ',', value_name = "NAME")]
     pub peers: Vec<Peer>,
 
     /// Say which workloads there are, and end.
@@ -149,9 +149,14 @@ impl Settings {
         workloads::ALL.iter().copied().filter(|workload| wanted(workload.name())).collect()
     }
 
-    /// Whether this server is to be run.
+    /// Whether this server is to be run, if it can be had.
     pub fn wants(&self, peer: Peer) -> bool {
         self.peers.is_empty() || self.peers.contains(&peer)
+    }
+
+    /// Whether it was asked for by its name: then it is an error if it cannot be had.
+    pub fn names(&self, peer: Peer) -> bool {
+        self.peers.contains(&peer)
     }
 
     /// Which MQTT to speak.
@@ -184,6 +189,12 @@ impl Settings {
             Some(path) => Ok(path.clone()),
             None => Ok(beside()?.join("bluetick")),
         }
+    }
+
+    /// A program that lies beside this one, if it was built.
+    pub fn built_beside(&self, name: &str) -> Option<PathBuf> {
+        let path = beside().ok()?.join(name);
+        path.is_file().then_some(path)
     }
 
     /// Where data directories are made.

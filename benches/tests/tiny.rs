@@ -9,8 +9,15 @@ use bluetick_benches::report::{Measured, Report};
 const BENCH: &str = env!("CARGO_BIN_EXE_bench");
 
 /// What every machine that tests has: the others are run by whoever installs them.
-const PEERS: [&str; 5] =
-    ["--peers", "bluetick", "bluetick-plain", "mosquitto", "mosquitto-nodelay"];
+const PEERS: [&str; 7] = [
+    "--peers",
+    "bluetick",
+    "bluetick-plain",
+    "mosquitto",
+    "mosquitto-nodelay",
+    "mosquitto-persistent",
+    "rumqttd",
+];
 
 fn bench(flags: &[&str]) -> Output {
     Command::new(BENCH).args(flags).output().unwrap()
@@ -68,25 +75,34 @@ fn cases(report: &Report, workload: &str) -> Vec<(Peer, u32)> {
 
 #[test]
 fn the_workloads_of_plain_messaging_run_against_both_servers_in_both_versions() {
-    use Peer::{Bluetick, BluetickPlain, Mosquitto, MosquittoNodelay};
+    use Peer::{
+        Bluetick, BluetickPlain, Mosquitto, MosquittoNodelay, MosquittoPersistent, Rumqttd,
+    };
     let only = ["1x1", "50x50", "1x1-qos0", "50x50-qos0", "window1", "idle", "handshakes"];
     for flags in [&[][..], &["--mqtt5"]] {
         let report = tiny(&only, flags);
+        let peers = |workload: &str| -> Vec<Peer> {
+            cases(&report, workload).into_iter().map(|(peer, _)| peer).collect()
+        };
         for pairs in ["1x1", "50x50"] {
-            let expected = [Bluetick, BluetickPlain, Mosquitto].map(|peer| (peer, 0));
-            assert_eq!(cases(&report, pairs), expected);
+            let expected = [Bluetick, BluetickPlain, Mosquitto, MosquittoPersistent, Rumqttd];
+            assert_eq!(peers(pairs), expected);
             let qos0 = format!("{pairs}-qos0");
-            let expected = [BluetickPlain, Mosquitto, MosquittoNodelay].map(|peer| (peer, 0));
-            assert_eq!(cases(&report, &qos0), expected);
-            for case in 0..3 {
-                assert_eq!(figure(&report, pairs, case, "messages"), 500.0);
-                assert_eq!(figure(&report, &qos0, case, "messages"), 500.0);
+            assert_eq!(peers(&qos0), [BluetickPlain, Mosquitto, MosquittoNodelay, Rumqttd]);
+            for (workload, cases) in [(pairs, 5), (&qos0, 4)] {
+                for case in 0..cases {
+                    assert_eq!(figure(&report, workload, case, "messages"), 500.0);
+                }
             }
         }
-        for case in 0..2 {
+        assert_eq!(peers("window1"), [Bluetick, Mosquitto, MosquittoPersistent, Rumqttd]);
+        assert_eq!(peers("idle"), [Bluetick, BluetickPlain, Mosquitto, Rumqttd]);
+        for case in 0..4 {
             assert_eq!(figure(&report, "window1", case, "PUBACK count"), 100.0);
             assert_eq!(figure(&report, "window1", case, "fdatasync of 200 B count"), 50.0);
             assert_eq!(figure(&report, "idle", case, "connections"), 24.0);
+        }
+        for case in 0..2 {
             assert_eq!(figure(&report, "handshakes", case, "connections"), 24.0);
         }
     }
@@ -104,11 +120,12 @@ fn check_chats(report: &Report) {
     let bluetick = |size| (Peer::Bluetick, size);
     let mosquitto = |size| (Peer::Mosquitto, size);
     let sizes = [6, 3, 2];
-    assert_eq!(cases(report, "fan-out"), [sizes.map(bluetick), sizes.map(mosquitto)].concat());
+    let both = [sizes.map(bluetick), sizes.map(mosquitto)].concat();
+    assert_eq!(cases(report, "fan-out"), [&both[..], &[(Peer::Rumqttd, 6)]].concat());
     assert_eq!(cases(report, "offline"), [bluetick(6), bluetick(3)]);
     assert_eq!(cases(report, "chats-list"), [bluetick(60), bluetick(10)]);
     assert_eq!(cases(report, "a-million-chats"), [bluetick(200), bluetick(150), bluetick(100)]);
-    for (case, members) in [6.0, 3.0, 2.0].into_iter().cycle().take(6).enumerate() {
+    for (case, members) in [6.0, 3.0, 2.0].into_iter().cycle().take(7).enumerate() {
         assert_eq!(figure(report, "fan-out", case, "messages"), 240.0 / members);
         let alone = figure(report, "fan-out", case, "alone: last has it count");
         assert_eq!(alone, 240.0 / 20.0 / members);
@@ -215,6 +232,23 @@ fn a_missing_server_is_named() {
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("/nonexistent/bluetick") && text.contains("--bluetick"), "{text}");
+}
+
+#[test]
+fn what_is_not_installed_is_left_out_and_named_but_not_if_it_was_asked_for() {
+    let output =
+        Command::new(BENCH).args(["--tiny", "--only", "1x1"]).env("PATH", "").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("| bluetick "), "{text}");
+    for peer in ["rabbitmq", "ejabberd", "prosody"] {
+        assert!(text.contains(&format!("\nwithout {peer}: not found; ")), "{peer}: {text}");
+        let asked_for = ["--tiny", "--only", "1x1", "--peers", peer];
+        let output = Command::new(BENCH).args(asked_for).env("PATH", "").output().unwrap();
+        assert!(!output.status.success());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(&format!("{peer}: not found; it is the package")), "{text}");
+    }
 }
 
 #[test]

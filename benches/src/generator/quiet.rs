@@ -18,11 +18,30 @@ const QUIET_CPU: Duration = Duration::from_millis(10);
 /// Returns once the server has used no CPU time for a while; serves `fleet` meanwhile, and counts what it got.
 pub(crate) fn wait_until_quiet(
     server: Process,
-    mut fleet: Option<&mut Fleet>,
+    fleet: Option<&mut Fleet>,
     what: &str,
 ) -> Result<u64, Error> {
-    let deadline = Deadline::new(what, QUIET_LIMIT);
     let mut listener = Listener::default();
+    match fleet {
+        Some(fleet) => {
+            serve_until_quiet(server, what, |left| fleet.turn(left, &mut listener))?;
+        }
+        None => serve_until_quiet(server, what, |left| {
+            // Time itself is what is waited for here.
+            std::thread::sleep(left);
+            Ok(())
+        })?,
+    }
+    Ok(listener.messages)
+}
+
+/// Calls `serve`, with the time that it may take, until the server has used no CPU time for a while.
+pub(crate) fn serve_until_quiet(
+    server: Process,
+    what: &str,
+    mut serve: impl FnMut(Duration) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let deadline = Deadline::new(what, QUIET_LIMIT);
     loop {
         deadline.check(|| "one quiet second of the server".into())?;
         let before = server.cpu()?;
@@ -30,14 +49,10 @@ pub(crate) fn wait_until_quiet(
         while let Some(left) =
             QUIET_TIME.checked_sub(window.elapsed()).filter(|left| !left.is_zero())
         {
-            match &mut fleet {
-                Some(fleet) => fleet.turn(left, &mut listener)?,
-                // Time itself is what is waited for here.
-                None => std::thread::sleep(left),
-            }
+            serve(left)?;
         }
         if server.cpu()? - before <= QUIET_CPU {
-            return Ok(listener.messages);
+            return Ok(());
         }
     }
 }

@@ -24,26 +24,15 @@ use crate::settings::{Settings, WINDOW};
 const START_LIMIT: Duration = Duration::from_secs(90);
 /// How long an answer over HTTP may take.
 const SCRAPE_LIMIT: Duration = Duration::from_secs(10);
+/// How often a server is started that was given ports: another process may have taken one of them meanwhile.
+const STARTS_MAX: usize = 3;
 /// Last lines of a server's output that an error shows.
 const LINES_KEPT: usize = 20;
-
-/// What the workloads need of bluetick, whatever its defaults are: the generator's users are few and each is as
-/// fast as a crowd, so every limit on what one user may do is lifted here, and only here.
-const BLUETICK_CONFIG: &str = "\
-[limits]
-# The windows of the workloads.
-inflight_in_max = 100
-[chat]
-# A group of a thousand and its sender.
-group_members_max = 1024
-[listen]
-http = [\"127.0.0.1:0\"]
-";
 
 /// A running server with a data directory of its own; ended, and the directory removed, when dropped.
 pub struct Server {
     peer: Peer,
-    bluetick: PathBuf,
+    settings: Settings,
     window: u16,
     dir: TempDir,
     tls: bool,
@@ -63,14 +52,89 @@ pub struct Certificate {
 }
 
 /// Where [`Certificate`] is written, in the server's directory.
-const CHAIN_FILE: &str = "chain.pem";
-const KEY_FILE: &str = "key.pem";
+pub(super) const CHAIN_FILE: &str = "chain.pem";
+pub(super) const KEY_FILE: &str = "key.pem";
+
+/// What a server is started with.
+pub(super) struct Setup<'a> {
+    pub(super) settings: &'a Settings,
+    /// Its own, and empty but for certificates.
+    pub(super) dir: &'a Path,
+    /// What it may leave unacknowledged to a receiver.
+    pub(super) window: u16,
+    pub(super) tls: bool,
+    pub(super) limits: Limits,
+}
+
+impl Setup<'_> {
+    /// Where it stores everything; not there at first.
+    pub(super) fn data_dir(&self) -> PathBuf {
+        data_dir(self.dir)
+    }
+
+    /// A program of ours, with the crate of a server in it.
+    pub(super) fn command_beside(&self, name: &str) -> Command {
+        Command::new(self.settings.built_beside(name).unwrap_or_else(|| name.into()))
+    }
+}
+
+/// How a server is started.
+pub(super) struct Launch {
+    command: Command,
+    ready: Ready,
+    helper: Option<Command>,
+    hint: &'static str,
+}
+
+/// How a server says that it listens.
+#[derive(Clone, Copy)]
+pub(super) enum Ready {
+    /// With a line that begins so; the rest is the address.
+    Announced(&'static str),
+    /// With a line that has this in it; it was given the port.
+    Line(&'static str, u16),
+}
+
+impl Launch {
+    /// It is ready when it says so, on its standard output or error.
+    pub(super) fn new(command: Command, ready: Ready) -> Self {
+        Self { command, ready, helper: None, hint: "is it installed?" }
+    }
+
+    /// With a program that it needs to be there, ended after it. What that costs is not counted.
+    pub(super) fn beside(self, helper: Command) -> Self {
+        Self { helper: Some(helper), ..self }
+    }
+
+    /// What to do if the program cannot be started.
+    pub(super) fn hint(self, hint: &'static str) -> Self {
+        Self { hint, ..self }
+    }
+}
 
 struct Running {
-    child: Child,
+    child: Ended,
+    helper: Option<Ended>,
     readers: Vec<JoinHandle<()>>,
     address: SocketAddr,
     lines: Lines,
+}
+
+/// A process that is ended when dropped.
+struct Ended(Child);
+
+impl Ended {
+    fn end(&mut self) {
+        // Fails only if it has ended by itself, which the workload has noticed by its connections.
+        let _ended = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 type Lines = Arc<Mutex<VecDeque<String>>>;
@@ -78,7 +142,7 @@ type Lines = Arc<Mutex<VecDeque<String>>>;
 impl Server {
     /// Starts `peer` with an empty data directory; returns when it listens.
     ///
-    /// `window`: what mosquitto may leave unacknowledged to a receiver.
+    /// `window`: what a broker may leave unacknowledged to a receiver.
     ///
     /// # Errors
     /// [`Error::Server`] if it is not there or does not come up.
@@ -119,15 +183,15 @@ impl Server {
             .prefix("bench-")
             .tempdir_in(&parent)
             .map_err(Error::io(format!("make a data directory in {}", parent.display())))?;
-        let bluetick = settings.bluetick()?;
         let tls = certificate.is_some();
         if let Some(Certificate { chain, key }) = certificate {
             for (file, text) in [(CHAIN_FILE, chain), (KEY_FILE, key)] {
                 fs::write(dir.path().join(file), text).map_err(Error::io("write a certificate"))?;
             }
         }
-        let running = launch(peer, &bluetick, &dir, window, tls, limits)?;
-        Ok(Self { peer, bluetick, window, dir, tls, limits, running })
+        let setup = Setup { settings, dir: dir.path(), window, tls, limits };
+        let running = start(peer, &setup)?;
+        Ok(Self { peer, settings: settings.clone(), window, dir, tls, limits, running })
     }
 
     /// Kills it (its promises hold then too) and starts it again on the same data.
@@ -136,8 +200,10 @@ impl Server {
     /// As [`Server::start`].
     pub fn restart(&mut self) -> Result<(), Error> {
         self.running.end();
-        let Self { peer, bluetick, dir, window, tls, limits, .. } = self;
-        self.running = launch(*peer, bluetick, dir, *window, *tls, limits)?;
+        let Self { settings, dir, window, tls, limits, .. } = self;
+        let (window, tls) = (*window, *tls);
+        let setup = Setup { settings, dir: dir.path(), window, tls, limits };
+        self.running = start(self.peer, &setup)?;
         Ok(())
     }
 
@@ -157,7 +223,7 @@ impl Server {
     /// # Errors
     /// [`Error::Io`].
     pub fn disk_bytes(&self) -> Result<u64, Error> {
-        disk_bytes(&data_dir(&self.dir))
+        disk_bytes(&data_dir(self.dir.path()))
     }
 
     /// One of bluetick's metrics, summed over its labels.
@@ -198,8 +264,8 @@ impl Server {
     /// [`Error::Server`] with what the program says, or [`Error::Io`].
     pub fn end_and_compact(&mut self) -> Result<(), Error> {
         self.running.end();
-        let mut command = Command::new(&self.bluetick);
-        command.args(["compact", "--data-dir"]).arg(data_dir(&self.dir));
+        let mut command = Command::new(self.settings.bluetick()?);
+        command.args(["compact", "--data-dir"]).arg(data_dir(self.dir.path()));
         let output = command.output().map_err(Error::io("run bluetick compact"))?;
         if output.status.success() {
             return Ok(());
@@ -210,15 +276,16 @@ impl Server {
 
     /// What it costs is read here.
     pub fn process(&self) -> Process {
-        Process::new(self.running.child.id())
+        Process::new(self.running.child.0.id())
     }
 }
 
 impl Running {
     fn end(&mut self) {
-        // Fails only if it has ended by itself, which the workload has noticed by its connections.
-        let _ended = self.child.kill();
-        let _status = self.child.wait();
+        self.child.end();
+        if let Some(helper) = &mut self.helper {
+            helper.end();
+        }
         for reader in self.readers.drain(..) {
             // A reader ends with the pipe; if it panicked there is nothing more to read.
             let _joined = reader.join();
@@ -232,65 +299,45 @@ impl Drop for Running {
     }
 }
 
-fn launch(
-    peer: Peer,
-    bluetick: &Path,
-    dir: &TempDir,
-    window: u16,
-    tls: bool,
-    limits: Limits,
-) -> Result<Running, Error> {
-    let (mut command, port) = match peer {
-        Peer::Bluetick => {
-            let mut command = bluetick_command(bluetick, dir, tls)?;
-            let name = |key: &str| format!("BLUETICK_LIMITS__{}", key.to_uppercase());
-            command.envs(limits.iter().map(|(key, value)| (name(key), value)));
-            (command, None)
+fn start(peer: Peer, setup: &Setup<'_>) -> Result<Running, Error> {
+    let mut starts = 1;
+    loop {
+        let launch = peer.system().launch(setup)?;
+        let was_given_ports = matches!(launch.ready, Ready::Line(..));
+        match start_once(peer, launch) {
+            Err(_) if was_given_ports && starts < STARTS_MAX => starts += 1,
+            result => return result,
         }
-        Peer::BluetickPlain => {
-            let mut command = bluetick_command(bluetick, dir, tls)?;
-            // As mosquitto's `max_queued_messages 0`: who sends does not wait for who receives.
-            command.env("BLUETICK_LIMITS__QUEUED_MESSAGES_MAX", "1000000");
-            command.env("BLUETICK_LIMITS__QUEUED_BYTES_MAX", "1000000000");
-            command.env("BLUETICK_LIMITS__QUEUED_TOTAL_BYTES_MAX", "1000000000");
-            (command, None)
-        }
-        Peer::Mosquitto | Peer::MosquittoNodelay => {
-            let port = free_port()?;
-            let nodelay = peer == Peer::MosquittoNodelay;
-            (mosquitto_command(dir, port, window, tls, nodelay)?, Some(port))
-        }
+    }
+}
+
+fn start_once(peer: Peer, launch: Launch) -> Result<Running, Error> {
+    let Launch { mut command, ready, mut helper, hint } = launch;
+    let spawn = |command: &mut Command| {
+        let program = command.get_program().display().to_string();
+        command.stdin(Stdio::null()).spawn().map(Ended).map_err(|error| Error::Server {
+            server: peer.name(),
+            what: format!("cannot start {program}: {error}; {hint}"),
+        })
     };
-    let spawned =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|error| Error::Server {
-        server: peer.name(),
-        what: format!(
-            "cannot start {}: {error}; {}",
-            command.get_program().display(),
-            match peer {
-                Peer::Bluetick | Peer::BluetickPlain => {
-                    "build it (`cargo build --release`) or name it with --bluetick"
-                }
-                Peer::Mosquitto | Peer::MosquittoNodelay => "install the package `mosquitto`",
-            }
-        ),
-    })?;
+    let silent = |helper: &mut Command| spawn(helper.stdout(Stdio::null()).stderr(Stdio::null()));
+    let helper = helper.as_mut().map(silent).transpose()?;
+    let mut child = spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let lines = Lines::default();
     // Room for every line that can announce an address: a reader never waits for this channel.
     let (announce, announced) = sync_channel(2);
     let readers = [
-        child.stdout.take().map(|pipe| Box::new(pipe) as Pipe),
-        child.stderr.take().map(|pipe| Box::new(pipe) as Pipe),
+        child.0.stdout.take().map(|pipe| Box::new(pipe) as Pipe),
+        child.0.stderr.take().map(|pipe| Box::new(pipe) as Pipe),
     ];
     let readers = readers
         .into_iter()
         .flatten()
-        .map(|pipe| read_lines(pipe, port, Arc::clone(&lines), announce.clone()))
+        .map(|pipe| read_lines(pipe, ready, Arc::clone(&lines), announce.clone()))
         .collect();
     drop(announce);
-    let mut running =
-        Running { child, readers, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), lines };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut running = Running { child, helper, readers, address, lines };
     match announced.recv_timeout(START_LIMIT) {
         Ok(address) => {
             running.address = address;
@@ -318,67 +365,12 @@ fn last_lines(lines: &Lines) -> String {
     text
 }
 
-fn bluetick_command(program: &Path, dir: &TempDir, tls: bool) -> Result<Command, Error> {
-    let config = dir.path().join("bluetick.toml");
-    fs::write(&config, BLUETICK_CONFIG).map_err(Error::io("write bluetick's configuration"))?;
-    let mut command = Command::new(program);
-    command.args(["serve", "--dev", "--data-dir"]).arg(data_dir(dir)).arg("--config").arg(config);
-    command.args([if tls { "--mqtts" } else { "--mqtt" }, "127.0.0.1:0"]);
-    if tls {
-        command.arg("--cert").arg(dir.path().join(CHAIN_FILE));
-        command.arg("--key").arg(dir.path().join(KEY_FILE));
-    }
-    Ok(command)
+fn data_dir(dir: &Path) -> PathBuf {
+    dir.join("data")
 }
 
-/// Where bluetick stores everything.
-fn data_dir(dir: &TempDir) -> PathBuf {
-    dir.path().join("data")
-}
-
-fn mosquitto_command(
-    dir: &TempDir,
-    port: u16,
-    window: u16,
-    tls: bool,
-    nodelay: bool,
-) -> Result<Command, Error> {
-    let path = dir.path().join("mosquitto.conf");
-    // set_tcp_nodelay stays off at QoS 1, its default: turned on, the same work took 19 us of CPU in place of 12,
-    // and the latency at window 1 was the same. The measure is mosquitto at its best. At QoS 0 nothing comes back
-    // from the receiver, and one pair waits for its delayed acknowledgements.
-    let mut config = format!(
-        "listener {port} 127.0.0.1\n\
-         allow_anonymous true\n\
-         persistence false\n\
-         max_inflight_messages {window}\n\
-         max_queued_messages 0\n\
-         set_tcp_nodelay {nodelay}\n\
-         connection_messages false\n\
-         log_dest stderr\n\
-         log_type error\n\
-         log_type warning\n\
-         log_type notice\n\
-         log_type information\n"
-    );
-    if tls {
-        let file = |name: &str| dir.path().join(name).display().to_string();
-        // Started by root it would become a user who may not read them; by anybody else, this
-        // counts for nothing.
-        config += "user root\n";
-        config += &format!("certfile {}\nkeyfile {}\n", file(CHAIN_FILE), file(KEY_FILE));
-    }
-    fs::write(&path, config).map_err(Error::io("write mosquitto's configuration"))?;
-    // Debian keeps it where only an administrator's PATH looks.
-    let debian = Path::new("/usr/sbin/mosquitto");
-    let mut command =
-        if debian.exists() { Command::new(debian) } else { Command::new("mosquitto") };
-    command.arg("-c").arg(path);
-    Ok(command)
-}
-
-/// A port that was free a moment ago: mosquitto cannot be given port 0.
-fn free_port() -> Result<u16, Error> {
+/// A port that was free a moment ago, for a server that cannot be given port 0.
+pub(super) fn free_port() -> Result<u16, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
@@ -390,14 +382,14 @@ type Pipe = Box<dyn Read + Send>;
 /// Reads a server's output to its end, so that it never waits for us, and announces where it listens.
 fn read_lines(
     pipe: Pipe,
-    port: Option<u16>,
+    ready: Ready,
     lines: Lines,
     announce: SyncSender<SocketAddr>,
 ) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut announce = Some(announce);
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            if let Some(address) = listening(&line, port)
+            if let Some(address) = ready.address(&line)
                 && let Some(announce) = announce.take()
             {
                 // Nobody listens only after the start was given up.
@@ -412,15 +404,14 @@ fn read_lines(
     })
 }
 
-/// The address a line announces: bluetick says it, mosquitto (`port`) says only that it runs.
-fn listening(line: &str, port: Option<u16>) -> Option<SocketAddr> {
-    match port {
-        None => {
-            let place = line.strip_prefix("listening mqtt ");
-            place.or_else(|| line.strip_prefix("listening mqtts "))?.trim().parse().ok()
-        }
-        Some(port) => {
-            line.ends_with(" running").then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+impl Ready {
+    /// The address, if this is the line that says it.
+    fn address(self, line: &str) -> Option<SocketAddr> {
+        match self {
+            Ready::Announced(before) => line.strip_prefix(before)?.trim().parse().ok(),
+            Ready::Line(part, port) => {
+                line.contains(part).then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+            }
         }
     }
 }

@@ -44,6 +44,18 @@ pub struct Measured {
     pub seconds: f64,
     /// What it compares.
     pub cases: Vec<Runs>,
+    /// What it would have compared as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
+}
+
+/// A server that could not be had.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Absent {
+    /// Which one.
+    pub peer: Peer,
+    /// Why, and how to get it.
+    pub why: String,
 }
 
 /// The runs of one case.

@@ -29,6 +29,9 @@ pub(crate) fn head(measured: &Measured) -> String {
     if machine.unoptimised {
         text += "built without --release: these figures measure nothing\n\n";
     }
+    for absent in &measured.absent {
+        put(&mut text, format_args!("without {}: {}\n\n", absent.peer.name(), absent.why));
+    }
     if settings.tiny {
         text += "tiny: shows that it works, measures nothing\n\n";
     } else if settings.scale != 1000 {

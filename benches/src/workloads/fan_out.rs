@@ -15,9 +15,8 @@ use crate::generator::message::{Body, Ids, body_index};
 use crate::generator::quiet::{acknowledge, wait_until_quiet};
 use crate::generator::wire::{Packet, Version, put_publish};
 use crate::measure::process::Process;
-use crate::peers::refused;
 use crate::peers::server::Server;
-use crate::peers::{Delivery, Peer, chat_topic, client};
+use crate::peers::{Delivery, Peer, Work, chat_topic, refused};
 use crate::settings::{Count, Settings, WINDOW};
 use crate::workloads::{Case, Workload};
 
@@ -48,7 +47,10 @@ impl Workload for FanOut {
 
     fn cases(&self, settings: &Settings) -> Vec<Case> {
         let sizes = MEMBERS.map(|count| settings.count(count));
-        Case::each([Peer::Bluetick, Peer::Mosquitto], sizes)
+        let mut cases = Case::each([Peer::Bluetick, Peer::Mosquitto], sizes);
+        let brokers = [Peer::Rumqttd, Peer::Rmqtt, Peer::Rabbitmq];
+        cases.extend(brokers.map(|peer| Case { peer, size: sizes[0] }));
+        cases
     }
 
     fn connections(&self, settings: &Settings) -> u32 {
@@ -71,20 +73,17 @@ fn drive(server: &Server, peer: Peer, members: u32, settings: &Settings) -> Resu
     let version = settings.version();
     let deliveries = u64::from(settings.count(DELIVERIES));
     let deadline = Deadline::new(&what, CONNECT_LIMIT);
-    let (topic, with_id) = match peer {
-        Peer::Bluetick => {
+    let (topic, with_id, filters) = match peer.work() {
+        Work::Chats => {
             let chat = make_group(server.address(), settings, members, &deadline)?;
-            (chat_topic(&chat, !settings.no_id), !settings.no_id)
+            let with_id = !settings.no_id;
+            (chat_topic(&chat, with_id), with_id, vec!["me/errors".into()])
         }
-        Peer::BluetickPlain | Peer::Mosquitto | Peer::MosquittoNodelay => {
-            (peer.pair_topic(0, false), false)
+        Work::Topics { .. } | Work::Stanzas { .. } => {
+            (peer.pair_topic(0, false), false, Vec::new())
         }
     };
-    let filters = match peer {
-        Peer::Bluetick => vec!["me/errors".into()],
-        Peer::BluetickPlain | Peer::Mosquitto | Peer::MosquittoNodelay => Vec::new(),
-    };
-    let mut clients = vec![client(SENDER.into(), filters)];
+    let mut clients = vec![peer.client(SENDER.into(), filters)];
     clients.extend((0..members as usize).map(|number| peer.member(number)));
     let mut fleet = Fleet::connect(server.address(), version, &clients, WINDOW, &deadline)?;
     // The members are told that they are some; that is not of the workload.

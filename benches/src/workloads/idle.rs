@@ -10,10 +10,13 @@ use crate::error::{Deadline, Error};
 use crate::figures::Figures;
 use crate::generator::fleet::{Acknowledging, Entry, Fleet, Traffic};
 use crate::generator::message::{Body, Ids, body_index};
-use crate::generator::quiet::{acknowledge, wait_until_quiet};
+use crate::generator::quiet::{acknowledge, serve_until_quiet, wait_until_quiet};
 use crate::generator::wire::{Packet, Version, put_publish};
+use crate::generator::xmpp;
+use crate::generator::xmpp::fleet::Side;
+use crate::generator::xmpp::stanza::Stanza;
 use crate::peers::server::Server;
-use crate::peers::{Peer, send_topic};
+use crate::peers::{Peer, Work, send_topic};
 use crate::settings::{Count, Settings};
 use crate::workloads::{CHATS_EACH, Case, Workload};
 
@@ -38,7 +41,11 @@ impl Workload for Idle {
     }
 
     fn cases(&self, _settings: &Settings) -> Vec<Case> {
-        [Peer::Bluetick, Peer::BluetickPlain, Peer::Mosquitto].map(Case::of).into()
+        let bluetick = [Peer::Bluetick, Peer::BluetickPlain];
+        let brokers = [Peer::Mosquitto, Peer::Rumqttd, Peer::Rmqtt, Peer::Rabbitmq];
+        // Prosody lets in four users a second on a busy machine: too few to make a crowd of.
+        let peers = [&bluetick[..], &brokers, &[Peer::Ejabberd]].concat();
+        peers.into_iter().map(Case::of).collect()
     }
 
     fn connections(&self, settings: &Settings) -> u32 {
@@ -47,21 +54,69 @@ impl Workload for Idle {
 
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
         let mut server = Server::start(case.peer, settings, WINDOW)?;
-        let crowd = Crowd::gather(&mut server, case.peer, settings.count(CONNECTIONS), settings, 1)
-            .map_err(|error| server.explain(error))?;
-        let figures = Figures::new()
-            .with("bytes/connection", crowd.bytes_each())
-            .with("before KiB", crowd.before_bytes as f64 / 1024.0)
-            .with("after KiB", crowd.after_bytes as f64 / 1024.0)
-            .with("connections", f64::from(crowd.count))
-            .with("redelivered", crowd.redelivered as f64);
-        crowd.fleet.close()?;
-        Ok(figures)
+        let measured = match case.peer.work() {
+            Work::Chats | Work::Topics { .. } => measure(&mut server, case.peer, settings),
+            Work::Stanzas { register } => measure_stanzas(&server, case.peer, register, settings),
+        };
+        measured.map_err(|error| server.explain(error))
     }
 
     fn plots(&self) -> &'static [&'static str] {
         &["bytes/connection"]
     }
+}
+
+fn measure(server: &mut Server, peer: Peer, settings: &Settings) -> Result<Figures, Error> {
+    let crowd = Crowd::gather(server, peer, settings.count(CONNECTIONS), settings, 1)?;
+    let figures = figures(crowd.count as usize, crowd.before_bytes, crowd.after_bytes);
+    crowd.fleet.close()?;
+    Ok(figures.with("redelivered", crowd.redelivered as f64))
+}
+
+/// Users of a chat server that are there, with stream management, and have no contacts.
+fn measure_stanzas(
+    server: &Server,
+    peer: Peer,
+    register: bool,
+    settings: &Settings,
+) -> Result<Figures, Error> {
+    let what = format!("idle against {}", peer.name());
+    let count = settings.count(CONNECTIONS) as usize;
+    let users: Vec<_> = (0..count).map(|number| format!("u{number}")).collect();
+    wait_until_quiet(server.process(), None, &what)?;
+    let before_bytes = server.process().resident_bytes()?;
+    let deadline = Deadline::new(&what, STEP_LIMIT);
+    let mut fleet = xmpp::fleet::Fleet::connect(server.address(), &users, register, &deadline)?;
+    serve_until_quiet(server.process(), &what, |left| fleet.turn(left, &mut Nothing))?;
+    let after_bytes = server.process().resident_bytes()?;
+    fleet.close()?;
+    Ok(figures(count, before_bytes, after_bytes).with("redelivered", 0.0))
+}
+
+/// What comes to users to whom nobody writes: acknowledgements at most.
+struct Nothing;
+
+impl xmpp::fleet::Traffic for Nothing {
+    fn handle_stanza(
+        &mut self,
+        conn: usize,
+        stanza: &Stanza<'_>,
+        _side: &mut Side<'_>,
+    ) -> Result<(), Error> {
+        match stanza {
+            Stanza::Ack { .. } => Ok(()),
+            other => Err(Error::Wrong(format!("user {conn}: {other:?}"))),
+        }
+    }
+}
+
+fn figures(connections: usize, before_bytes: u64, after_bytes: u64) -> Figures {
+    let growth_bytes = after_bytes as f64 - before_bytes as f64;
+    Figures::new()
+        .with("bytes/connection", growth_bytes / connections as f64)
+        .with("before KiB", before_bytes as f64 / 1024.0)
+        .with("after KiB", after_bytes as f64 / 1024.0)
+        .with("connections", connections as f64)
 }
 
 /// Connections that have nothing to say, and what they cost.

@@ -1,4 +1,7 @@
-//! `window1`: how long one sender with one message in flight waits for his PUBACK, while a receiver is online.
+//! `window1`: how long one sender with one message in flight waits for his PUBACK, while a receiver is online; with
+//! a chat server, for the acknowledgement of stream management.
+
+mod stanzas;
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +11,8 @@ use crate::generator::blocking::Blocking;
 use crate::generator::message::{Body, Ids, body_index};
 use crate::generator::wire::Packet;
 use crate::measure::disk::sync_times;
-use crate::peers::Peer;
 use crate::peers::server::Server;
+use crate::peers::{Peer, Work};
 use crate::settings::{Count, Settings, WINDOW};
 use crate::workloads::{Case, Workload};
 
@@ -36,7 +39,8 @@ impl Workload for Window1 {
     }
 
     fn cases(&self, _settings: &Settings) -> Vec<Case> {
-        [Peer::Bluetick, Peer::Mosquitto].map(Case::of).into()
+        let peers = [&[Peer::Bluetick][..], &Peer::BROKERS, &Peer::CHAT_SERVERS].concat();
+        peers.into_iter().map(Case::of).collect()
     }
 
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
@@ -44,7 +48,11 @@ impl Workload for Window1 {
         let mut syncs = sync_times(&settings.dir()?, settings.count(SYNCS))?;
         // The receiver's window is not the question: he must never be what the sender waits for.
         let server = Server::start(case.peer, settings, WINDOW)?;
-        let times = drive(&server, case.peer, settings).map_err(|error| server.explain(error))?;
+        let times = match case.peer.work() {
+            Work::Chats | Work::Topics { .. } => drive(&server, case.peer, settings),
+            Work::Stanzas { register } => stanzas::drive(&server, case.peer, register, settings),
+        };
+        let times = times.map_err(|error| server.explain(error))?;
         syncs.extend(sync_times(&settings.dir()?, settings.count(SYNCS))?);
         let figures = Figures::new()
             .with_latency("PUBACK", times)?

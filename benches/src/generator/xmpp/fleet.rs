@@ -35,7 +35,7 @@ pub struct Side<'a> {
 
 /// What one stream has seen since stream management is on.
 #[derive(Debug, Default)]
-struct Stream {
+pub(crate) struct Stream {
     step: Step,
     sent: u32,
     acked: u32,
@@ -61,7 +61,18 @@ enum Step {
     Ready,
 }
 
-impl Side<'_> {
+impl<'a> Side<'a> {
+    #[cfg(test)]
+    pub(crate) fn new(stream: &'a mut Stream, out: &'a mut Vec<u8>) -> Self {
+        Self { stream, out }
+    }
+
+    /// So many were handled; the fleet does it by itself.
+    #[cfg(test)]
+    pub(crate) fn handle_ack(&mut self, handled: u32) {
+        self.stream.acked = handled;
+    }
+
     /// Stanzas that the server has not acknowledged.
     pub fn unacked(&self) -> u32 {
         self.stream.sent - self.stream.acked

@@ -1,20 +1,24 @@
 //! Senders and receivers: `1x1`, `50x50`, `1000x1000` and `fan-in`, at QoS 0, 1 and 2, each sender with a full window.
 //!
 //! A message counts once its receiver has it and its sender knows: has the PUBACK, or at QoS 2 the PUBCOMP. The order
-//! is checked; with bluetick the run ends only when every sender was told that his last message was delivered.
+//! is checked; with bluetick the run ends only when every sender was told that his last message was delivered. With a
+//! chat server, a message counts once its sender has its receipt as well: there each has one.
 
 mod ledger;
+mod stanzas;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use self::ledger::Ledger;
+use self::stanzas::{Conversations, users};
 use crate::error::{Deadline, Error};
 use crate::figures::Figures;
 use crate::generator::fleet::{Client, Fleet};
 use crate::generator::message::BODY_BYTES;
+use crate::generator::xmpp;
 use crate::measure::spent::{Meter, Spent};
-use crate::peers::Peer;
 use crate::peers::server::Server;
+use crate::peers::{Peer, Work};
 use crate::settings::{Count, Settings, WINDOW};
 use crate::workloads::{Case, Workload};
 
@@ -182,12 +186,19 @@ impl Workload for Pairs {
     }
 
     fn cases(&self, _settings: &Settings) -> Vec<Case> {
-        let peers = match self.qos {
-            0 => &[Peer::BluetickPlain, Peer::Mosquitto, Peer::MosquittoNodelay][..],
-            1 => &[Peer::Bluetick, Peer::BluetickPlain, Peer::Mosquitto],
-            _ => &[Peer::BluetickPlain, Peer::Mosquitto],
+        let bluetick = [Peer::Bluetick, Peer::BluetickPlain];
+        let plain = [Peer::BluetickPlain, Peer::Mosquitto, Peer::MosquittoNodelay];
+        let mut peers = match (self.qos, self.senders.full, self.receivers.full) {
+            // Nothing is kept of what nobody acknowledges.
+            (0, ..=50, _) => [&plain[..], &[Peer::Rumqttd, Peer::Rmqtt, Peer::Rabbitmq]].concat(),
+            (0, ..) => plain.into(),
+            (1, ..=50, _) => [&bluetick[..], &Peer::BROKERS, &Peer::CHAT_SERVERS].concat(),
+            (1, ..) => [&bluetick[..], &[Peer::Mosquitto]].concat(),
+            _ => vec![Peer::BluetickPlain, Peer::Mosquitto],
         };
-        peers.iter().copied().map(Case::of).collect()
+        // Its archive syncs every message by itself: full windows of fifty are minutes of work.
+        peers.retain(|&peer| self.senders.full == 1 || peer != Peer::Ejabberd);
+        peers.into_iter().map(Case::of).collect()
     }
 
     fn connections(&self, settings: &Settings) -> u32 {
@@ -204,8 +215,15 @@ impl Workload for Pairs {
             body_bytes: BODY_BYTES,
             messages: settings.count(self.messages),
         };
-        drive(&server, self.name, &shape, case.peer, settings)
-            .map_err(|error| server.explain(error))
+        let figures = match case.peer.work() {
+            Work::Chats | Work::Topics { .. } => {
+                drive(&server, self.name, &shape, case.peer, settings)
+            }
+            Work::Stanzas { register } => {
+                drive_stanzas(&server, self.name, &shape, register, settings)
+            }
+        };
+        figures.map_err(|error| server.explain(error))
     }
 
     fn plots(&self) -> &'static [&'static str] {
@@ -226,12 +244,47 @@ pub(crate) fn drive(
     let mut ledger = Ledger::new(shape, peer, settings);
     let (wall, spent) = ledger.run(&mut fleet, server, settings.time(), &what)?;
     fleet.close()?;
-    let messages = ledger.received as f64;
+    Ok(figures(wall, &spent, ledger.received, ledger.receipts))
+}
+
+/// The same with a chat server, which speaks XMPP.
+fn drive_stanzas(
+    server: &Server,
+    name: &str,
+    shape: &Shape,
+    register: bool,
+    settings: &Settings,
+) -> Result<Figures, Error> {
+    let pairs = shape.senders as usize;
+    let users: Vec<_> = (0..pairs).flat_map(users).collect();
+    let deadline = Deadline::new(name, CONNECT_LIMIT);
+    let mut fleet = xmpp::fleet::Fleet::connect(server.address(), &users, register, &deadline)?;
+    let mut conversations = Conversations::new(pairs, u64::from(shape.messages));
+
+    let deadline = Deadline::new(name, settings.time() + DRAIN_LIMIT);
+    let meter = Meter::start(server.process())?;
+    let start = Instant::now();
+    conversations.prime(&mut fleet)?;
+    while !conversations.counted() {
+        deadline.check(|| conversations.missing())?;
+        fleet.paced_turn(deadline.left(), &mut conversations)?;
+        if start.elapsed() >= settings.time() {
+            conversations.stop();
+        }
+    }
+    let wall = start.elapsed();
+    let spent = meter.read()?;
+    fleet.close()?;
+    Ok(figures(wall, &spent, conversations.received, conversations.receipts))
+}
+
+fn figures(wall: Duration, spent: &Spent, messages: u64, receipts: u64) -> Figures {
+    let messages = messages as f64;
     let figures = Figures::new().with("messages/s", messages / wall.as_secs_f64());
-    Ok(spent
+    spent
         .put(figures, "msg", messages)
-        .with("receipts/msg", ledger.receipts as f64 / messages)
-        .with("messages", messages))
+        .with("receipts/msg", receipts as f64 / messages)
+        .with("messages", messages)
 }
 
 impl Ledger {

@@ -52,6 +52,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error and its causes in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text += &format!(": {cause}");
+            source = cause.source();
+        }
+        text
+    }
+
     /// For `map_err`: the error with what was running.
     pub fn during(what: impl Into<String>) -> impl FnOnce(Error) -> Error {
         let what = what.into();

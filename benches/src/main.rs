@@ -1,6 +1,5 @@
 //! `bench`: prints the load figures of bluetick and other servers on the same work.
 
-use std::error::Error as _;
 use std::process::ExitCode;
 
 use bluetick_benches::error::Error;
@@ -13,13 +12,7 @@ fn main() -> ExitCode {
     match bench(Settings::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("bench: {error}");
-            let mut source = error.source();
-            while let Some(cause) = source {
-                eprint!(": {cause}");
-                source = cause.source();
-            }
-            eprintln!();
+            eprintln!("bench: {}", error.chain());
             ExitCode::FAILURE
         }
     }
@@ -38,24 +31,38 @@ fn bench(settings: Settings) -> Result<(), Error> {
         None => Report::default(),
     };
     if settings.show {
-        print!("{}", results.tables());
-    } else {
-        let report = bluetick_benches::run(&settings, |next| eprintln!("{next}"))?;
-        print!("{}", report.tables());
-        for measured in &report.workloads {
-            eprintln!("{:<18}{:>6.0} s", measured.workload, measured.seconds);
-        }
-        let all: f64 = report.workloads.iter().map(|measured| measured.seconds).sum();
-        eprintln!("{:<18}{all:>6.0} s", "all");
-        for measured in report.workloads {
-            results.put(measured);
-        }
-        if let Some(path) = &settings.results {
-            results.write(path)?;
-        }
+        print!("{}{}", results.tables(), results.targets());
+        return write(&settings, &results);
     }
-    println!("{}", results.targets());
-    let Some(path) = settings.results.filter(|_| !settings.page.is_empty()) else { return Ok(()) };
-    write_plots(&path, &results)?;
-    settings.page.iter().try_for_each(|page| write_page(page, &path, &results))
+    let mut now = Report::default();
+    let ran = bluetick_benches::run(
+        &settings,
+        |next| eprintln!("{next}"),
+        |measured| {
+            print!("{}", measured.text());
+            now.put(measured.clone());
+            results.put(measured);
+            // Each as it comes: what fails or is interrupted later loses none of it.
+            write(&settings, &results)
+        },
+    );
+    for measured in &now.workloads {
+        eprintln!("{:<18}{:>6.0} s", measured.workload, measured.seconds);
+    }
+    let all: f64 = now.workloads.iter().map(|measured| measured.seconds).sum();
+    eprintln!("{:<18}{all:>6.0} s", "all");
+    println!("{}", now.targets());
+    ran
+}
+
+fn write(settings: &Settings, results: &Report) -> Result<(), Error> {
+    let Some(path) = &settings.results else { return Ok(()) };
+    if !settings.show {
+        results.write(path)?;
+    }
+    if settings.page.is_empty() {
+        return Ok(());
+    }
+    write_plots(path, results)?;
+    settings.page.iter().try_for_each(|page| write_page(page, path, results))
 }

@@ -110,6 +110,11 @@ impl Peer {
     pub(crate) const CHAT_SERVERS: [Peer; 3] =
         [Peer::Ejabberd, Peer::EjabberdUnarchived, Peer::Prosody];
 
+    /// Whether it is bluetick.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Peer::Bluetick | Peer::BluetickPlain)
+    }
+
     fn system(self) -> &'static dyn System {
         match self {
             Peer::Bluetick => &Bluetick { plain: false },

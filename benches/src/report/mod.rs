@@ -31,7 +31,7 @@ pub struct Report {
 }
 
 /// One workload as it was measured.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Measured {
     /// Its name.
     pub workload: String,
@@ -50,7 +50,7 @@ pub struct Measured {
 }
 
 /// A server that could not be had.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Absent {
     /// Which one.
     pub peer: Peer,
@@ -59,7 +59,7 @@ pub struct Absent {
 }
 
 /// The runs of one case.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Runs {
     /// Which server, and how much of what the workload compares.
     #[serde(flatten)]
@@ -81,6 +81,11 @@ impl Runs {
 }
 
 impl Measured {
+    /// Its table as text, with where and when.
+    pub fn text(&self) -> String {
+        table::head(self) + &table::table(self) + "\n"
+    }
+
     /// The names of all figures, in order.
     pub fn figures(&self) -> Vec<&str> {
         let mut names = Vec::new();
@@ -146,17 +151,11 @@ impl Report {
 
     /// All tables as text.
     pub fn tables(&self) -> String {
-        let mut text = String::new();
-        for measured in &self.workloads {
-            text += &table::head(measured);
-            text += &table::table(measured);
-            text.push('\n');
-        }
-        text
+        self.workloads.iter().map(Measured::text).collect()
     }
 
-    /// What is aimed at, beside what was measured, as a table.
+    /// What is aimed at with these workloads, beside what was measured, as a table.
     pub fn targets(&self) -> String {
-        targets::table(self)
+        targets::table_of_measured(self)
     }
 }

@@ -212,9 +212,21 @@ const TARGETS: &[Target] = &[
 
 /// The table of all targets.
 pub(super) fn table(report: &Report) -> String {
+    rows(TARGETS.iter(), report)
+}
+
+/// The table of those whose workload is in the report.
+pub(super) fn table_of_measured(report: &Report) -> String {
+    rows(TARGETS.iter().filter(|it| report.measured(it.of.workload).is_some()), report)
+}
+
+fn rows<'a>(targets: impl Iterator<Item = &'a Target>, report: &Report) -> String {
     let head = ["aimed at", "target", "measured", "", "workload"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    rows.extend(TARGETS.iter().map(|target| target.row(report)));
+    rows.extend(targets.map(|target| target.row(report)));
+    if rows.len() == 1 {
+        return String::new();
+    }
     align(&rows) + &others(report)
 }
 

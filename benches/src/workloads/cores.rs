@@ -33,7 +33,7 @@ impl Workload for Cores {
         let sizes: Vec<_> = std::iter::successors(Some(1), |cores| Some(cores * 2))
             .take_while(|&it| it <= cores)
             .collect();
-        Case::each([Peer::Bluetick, Peer::BluetickPlain, Peer::Mosquitto], sizes)
+        Case::each([Peer::Bluetick, Peer::Mosquitto], sizes)
     }
 
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {

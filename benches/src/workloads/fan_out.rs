@@ -58,6 +58,11 @@ impl Workload for FanOut {
         settings.count(largest)
     }
 
+    /// There are many cases.
+    fn runs(&self, settings: &Settings) -> u16 {
+        settings.runs.min(2)
+    }
+
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
         let server = Server::start(case.peer, settings, WINDOW)?;
         drive(&server, case.peer, case.size, settings).map_err(|error| server.explain(error))

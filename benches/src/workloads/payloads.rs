@@ -31,6 +31,11 @@ impl Workload for Payloads {
         Case::each([Peer::Bluetick, Peer::Mosquitto], BYTES)
     }
 
+    /// There are many cases.
+    fn runs(&self, settings: &Settings) -> u16 {
+        settings.runs.min(2)
+    }
+
     fn run(&self, case: Case, settings: &Settings) -> Result<Figures, Error> {
         let server = Server::start(case.peer, settings, WINDOW)?;
         let shape = Shape::pairs(PAIRS, settings);

@@ -159,10 +159,11 @@ impl Traffic for Returned {
     ) -> Result<(), Error> {
         match *packet {
             Packet::Publish { topic, packet_id, .. }
-                if Delivery::of(topic) == Delivery::Message
-                    && self.got.get(conn) == Some(&false) =>
+                if Delivery::of(topic) == Delivery::Message =>
             {
-                self.got[conn] = true;
+                let got = self.got.get_mut(conn).filter(|got| !**got);
+                *got.ok_or_else(|| Error::Wrong(format!("device {conn}: a second message")))? =
+                    true;
                 self.count += 1;
                 acknowledge(packet_id, out)
             }

@@ -62,8 +62,8 @@ impl Shape {
     fn clients(&self, peer: Peer) -> Vec<Client> {
         let senders = (0..self.senders as usize).map(|number| peer.sender(number));
         let receivers = (0..self.receivers as usize).map(|number| peer.receiver(number));
-        // Who subscribes at QoS 1 gets at QoS 0 what is sent at QoS 0.
-        senders.chain(receivers).map(|client| Client { qos: self.qos.max(1), ..client }).collect()
+        // At the QoS of the messages: rumqttd delivers at that of the subscription, also what was sent at less.
+        senders.chain(receivers).map(|client| Client { qos: self.qos, ..client }).collect()
     }
 
     /// Connects everybody: the senders first.

@@ -4,22 +4,26 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::Instant;
+use tokio::task::coop;
+use tokio::time::{Instant, Sleep};
 
 use super::ended::{Ended, is_clients_fault};
 use super::open::Online;
 use super::stall::Stall;
-use super::wire::{READ_BYTES, Wire, count_if_malformed};
-use crate::broker::Shared;
+use super::wire::{Moved, READ_BYTES, Wire, count_if_malformed};
+use crate::broker::{Counted, Shared};
 use crate::codec;
 use crate::host::{self, Host, HostEvent, HostSession, Token};
-use crate::mailbox::{Line, Mailbox, Stop, Word};
+use crate::mailbox::{Line, Stop, Word};
 use crate::packet::Reason;
 use crate::registry::Claim;
 use crate::retained::Cursor;
@@ -39,15 +43,18 @@ thread_local! {
     static TRANSMIT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A connection that was let in, with all that serves it. Boxed, as whatever an `async` function is
-/// given lies in its future twice.
+/// A connection that was let in, with all that serves it.
+///
+/// Most connections have nothing to say most of the time: this and the future of [`Driver::run`]
+/// are the larger part of what one costs. Boxed, as whatever an `async` function is given lies in
+/// its future twice.
 pub(super) struct Driver<H: Host, S> {
     pub(super) shared: Arc<Shared<H>>,
+    address: SocketAddr,
     wire: Wire<S>,
     pub(super) session: Session,
     pub(super) host: H::Session,
-    claim: Claim,
-    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) claim: Claim,
     pub(super) line: Line,
     /// Publishes at QoS 0 that are with the host. MQTT has no window for them, and the host is not
     /// to be given more than it can take.
@@ -67,20 +74,34 @@ pub(super) struct Driver<H: Host, S> {
     load: Load,
     /// Subscriptions that are being stored and want what is retained then.
     pub(super) cursors: Vec<(Token, Cursor)>,
+    /// Counts the connection until nothing is left of it.
+    open: Counted<H>,
+}
+
+/// What a connection with nothing to do waits for.
+enum Event {
+    /// Something was read or written.
+    Moved(Moved),
+    /// Something is in the mailbox.
+    Mail,
+    /// The timer has fired.
+    Timeout,
 }
 
 impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
     pub(super) fn new(
         shared: Arc<Shared<H>>,
+        address: SocketAddr,
         wire: Wire<S>,
         online: Online<H::Session>,
+        open: Counted<H>,
     ) -> Box<Self> {
         let Online { session, host, claim, line } = online;
         Box::new(Self {
+            address,
             wire,
             session,
             host,
-            mailbox: claim.mailbox.clone(),
             claim,
             line,
             unanswered: Vec::new(),
@@ -92,23 +113,34 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
             plain_ready: false,
             stall: Stall::default(),
             load: Load::new(shared.stats.clone()),
+            open,
             shared,
         })
     }
 
-    /// Serves the session until its connection ends, and parks it then.
-    pub(super) async fn run(mut self: Box<Self>, address: SocketAddr) {
-        let ended = match self.drive().await {
-            Ok(never) => match never {},
-            Err(ended) => ended,
-        };
+    /// Serves the session until its connection ends, and parks it then. Nothing but what idles is in
+    /// this future; what is over soon is boxed.
+    pub(super) fn run(self: Box<Self>) -> impl Future<Output = ()> {
+        let mut driver = self;
+        // Not an `async fn`: that has room for its argument, and again for the variable of it.
+        async move {
+            let ended = match driver.drive().await {
+                Ok(never) => match never {},
+                Err(ended) => ended,
+            };
+            Box::pin(driver.end(ended)).await;
+        }
+    }
+
+    /// The connection ends: the last words, and what becomes of the session.
+    async fn end(mut self: Box<Self>, ended: Ended) {
         self.carry_out_rest();
-        let stats = &self.shared.stats;
+        let address = self.address;
         match &ended {
             Ended::Closed(close) => {
                 tracing::debug!(%address, reason = ?close.reason, detail = close.detail, "closed");
                 if !close.by_client && is_clients_fault(close.reason) {
-                    Stats::add(&stats.protocol_errors, 1);
+                    Stats::add(&self.shared.stats.protocol_errors, 1);
                 }
                 self.session.write_disconnect(close);
                 self.count_written();
@@ -116,7 +148,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
             }
             Ended::Lost(error) => {
                 tracing::debug!(%address, %error, "connection lost");
-                count_if_malformed(stats, error);
+                count_if_malformed(&self.shared.stats, error);
             }
         }
         self.park(&ended);
@@ -124,7 +156,8 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
 
     /// The connection has ended: what of its session lives on, and who hears of it.
     fn park(self, ended: &Ended) {
-        let Self { shared, mut session, mut host, claim, mailbox, .. } = self;
+        let Self { shared, mut session, mut host, claim, open, .. } = self;
+        let mailbox = claim.mailbox.clone();
         let key = session.key().clone();
         let plain = session.plain_filters();
         mailbox.set_offline();
@@ -150,6 +183,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         }
         host.close(host::Ended { expiry_s, goodbye, silent_ms });
         shared.registry.release(&key, claim, parked, now);
+        drop(open);
     }
 
     async fn drive(&mut self) -> Result<Infallible, Ended> {
@@ -164,27 +198,26 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
                 if close.reason == Reason::SESSION_TAKEN_OVER
                     || close.reason == self.shared.stop_reason()
                 {
-                    self.hear_out().await?;
+                    Box::pin(self.hear_out()).await?;
                 }
                 return Err(close.into());
             }
-            let looked = self.shared.give_retained(self.session.key(), &self.mailbox);
+            let looked = self.shared.give_retained(self.session.key(), &self.claim.mailbox);
             let stalled = self.handle_inbox()?;
             self.carry_out()?;
             self.count_written();
-            self.write_now().await?;
+            poll_fn(|context| Poll::Ready(self.write_now(context))).await?;
             self.count_load();
             self.return_buffer();
             if self.session.has_more(self.plain_ready) {
                 // What was written has made room, of which nobody else tells.
-                self.mailbox.wake();
+                self.claim.mailbox.wake();
             }
             if looked {
                 // There may be a million topics that one subscription wants looked at.
                 tokio::task::yield_now().await;
             }
-            let wants_read = self.wants_read();
-            if stalled && wants_read {
+            if stalled && self.wants_read() {
                 // What was read waited for room in the window, and there is some again.
                 continue;
             }
@@ -194,24 +227,42 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
                     timer.as_mut().reset(deadline);
                 }
             }
-            let Self { shared, wire, session, mailbox, counted, stall, .. } = self;
-            tokio::select! {
-                biased;
-                moved = wire.wait(wants_read, &mut session.transmit) => {
-                    let moved = moved?;
-                    *counted = session.transmit.len();
-                    stall.sent(*counted > 0, moved.written > 0, shared.now());
-                    Stats::add(&shared.stats.bytes_in, moved.read as u64);
-                    Stats::add(&shared.stats.bytes_out, moved.written as u64);
-                }
-                () = mailbox.wait() => {}
-                () = &mut timer => {
+            match poll_fn(|context| self.poll_event(context, timer.as_mut())).await? {
+                Event::Moved(moved) => self.count_moved(&moved),
+                Event::Mail => {}
+                Event::Timeout => {
                     self.handle_timeout()?;
                     let deadline = self.deadline();
                     timer.as_mut().reset(deadline);
                 }
             }
         }
+    }
+
+    /// What comes first; of several at once, what keeps the client going.
+    fn poll_event(
+        &mut self,
+        context: &mut Context<'_>,
+        timer: Pin<&mut Sleep>,
+    ) -> Poll<io::Result<Event>> {
+        // A connection that always has something to do lets others go on.
+        drop(ready!(coop::poll_proceed(context)));
+        let wants_read = self.wants_read();
+        let moved = self.wire.poll_wait(context, wants_read, &mut self.session.transmit);
+        if let Poll::Ready(moved) = moved {
+            return Poll::Ready(moved.map(Event::Moved));
+        }
+        if self.claim.mailbox.poll_wait(context).is_ready() {
+            return Poll::Ready(Ok(Event::Mail));
+        }
+        timer.poll(context).map(|()| Ok(Event::Timeout))
+    }
+
+    fn count_moved(&mut self, moved: &Moved) {
+        self.counted = self.session.transmit.len();
+        self.stall.sent(self.counted > 0, moved.written > 0, self.shared.now());
+        Stats::add(&self.shared.stats.bytes_in, moved.read as u64);
+        Stats::add(&self.shared.stats.bytes_out, moved.written as u64);
     }
 
     /// A client that says goodbye may be back before that is read, or the server may be stopped. What
@@ -257,7 +308,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
     }
 
     fn handle_mail(&mut self) -> Result<(), Close> {
-        let mail = self.mailbox.take(self.session.plain_room(), self.session.bytes_room());
+        let mail = self.claim.mailbox.take(self.session.plain_room(), self.session.bytes_room());
         for event in mail.events {
             if let HostEvent::Published { token, .. } = &event {
                 self.unanswered.retain(|asked| asked != token);
@@ -308,7 +359,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
                 self.session.handle_subscribed(token, Reason(qos as u8), false);
                 if let Some(at) = self.cursors.iter().position(|(of, _)| *of == token) {
                     let (_, cursor) = self.cursors.swap_remove(at);
-                    self.mailbox.with_queue(|queue| queue.cursors.push_back(cursor));
+                    self.claim.mailbox.with_queue(|queue| queue.cursors.push_back(cursor));
                 }
             }
             Word::Unsubscribed(token) => {
@@ -382,8 +433,8 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
     }
 
     /// Writes what the socket takes at once.
-    async fn write_now(&mut self) -> io::Result<()> {
-        let written = self.wire.write_now(&mut self.session.transmit).await?;
+    fn write_now(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let written = self.wire.write(context, &mut self.session.transmit)?;
         self.counted = self.session.transmit.len();
         self.stall.sent(self.counted > 0, written > 0, self.shared.now());
         Stats::add(&self.shared.stats.bytes_out, written as u64);

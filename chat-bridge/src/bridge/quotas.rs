@@ -103,8 +103,9 @@ pub(super) struct Usage {
 #[derive(Default)]
 struct Rates {
     messages: Rate,
-    chats: HashMap<ChatId, Rate>,
     strangers: Rate,
+    /// Only of who has sent something of late.
+    chats: Option<Box<HashMap<ChatId, Rate>>>,
 }
 
 /// A rate, kept as the time at which all that came would have come had it come evenly: the generic
@@ -154,9 +155,10 @@ impl Usage {
                 return Some(Quota::Rate);
             }
             if quotas.chat_messages_per_s > 0 {
-                let of_chat = match rates.chats.get_mut(chat) {
+                let chats = rates.chats.get_or_insert_default();
+                let of_chat = match chats.get_mut(chat) {
                     Some(rate) => rate,
-                    None => rates.chats.entry(chat.clone()).or_default(),
+                    None => chats.entry(chat.clone()).or_default(),
                 };
                 if !of_chat.take(quotas.chat_messages_per_s, now_us) {
                     return Some(Quota::Rate);
@@ -195,12 +197,12 @@ impl Usage {
     /// Forgets rates that are as good as unused; tells whether all are.
     pub(super) fn forget_idle(&self, now: Millis) -> bool {
         let rates = &mut *self.rates.lock();
-        rates.chats.retain(|_, rate| !rate.is_idle(now * 1000));
-        if rates.chats.is_empty() {
-            rates.chats = HashMap::new();
-        }
+        rates.chats.take_if(|chats| {
+            chats.retain(|_, rate| !rate.is_idle(now * 1000));
+            chats.is_empty()
+        });
         let all = [rates.messages, rates.strangers];
-        rates.chats.is_empty() && all.iter().all(|rate| rate.is_idle(now * 1000))
+        rates.chats.is_none() && all.iter().all(|rate| rate.is_idle(now * 1000))
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -78,14 +77,12 @@ pub(super) struct Driver<H: Host, S> {
     open: Counted<H>,
 }
 
-/// What a connection with nothing to do waits for.
-enum Event {
-    /// Something was read or written.
-    Moved(Moved),
-    /// Something is in the mailbox.
-    Mail,
-    /// The timer has fired.
-    Timeout,
+/// What a connection does next, beside waiting.
+struct Next {
+    /// It has looked at many retained topics: others first.
+    yields: bool,
+    /// There is more to be done at once.
+    again: bool,
 }
 
 impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
@@ -124,16 +121,41 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         let mut driver = self;
         // Not an `async fn`: that has room for its argument, and again for the variable of it.
         async move {
-            let ended = match driver.drive().await {
-                Ok(never) => match never {},
-                Err(ended) => ended,
+            // Only moved when it fires: packets push the real deadline, not the timer.
+            let timer = tokio::time::sleep_until(driver.deadline());
+            tokio::pin!(timer);
+            let ended = loop {
+                let turn = poll_fn(|context| Poll::Ready(driver.turn(context, timer.as_mut())));
+                let next = match turn.await {
+                    Ok(next) => next,
+                    Err(ended) => break ended,
+                };
+                if next.yields {
+                    tokio::task::yield_now().await;
+                }
+                if next.again {
+                    continue;
+                }
+                let event = poll_fn(|context| driver.poll_event(context, timer.as_mut()));
+                if let Err(ended) = event.await {
+                    break ended;
+                }
             };
             Box::pin(driver.end(ended)).await;
         }
     }
 
     /// The connection ends: the last words, and what becomes of the session.
-    async fn end(mut self: Box<Self>, ended: Ended) {
+    async fn end(mut self: Box<Self>, mut ended: Ended) {
+        // Whose session was ended is not heard any more.
+        if let Ended::Closed(close) = &ended
+            && !close.by_client
+            && (close.reason == Reason::SESSION_TAKEN_OVER
+                || close.reason == self.shared.stop_reason())
+            && let Err(close) = self.hear_out().await
+        {
+            ended = close.into();
+        }
         self.carry_out_rest();
         let address = self.address;
         match &ended {
@@ -186,76 +208,58 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         drop(open);
     }
 
-    async fn drive(&mut self) -> Result<Infallible, Ended> {
-        // Only moved when it fires: packets push the real deadline, not the timer.
-        let timer = tokio::time::sleep_until(self.deadline());
-        tokio::pin!(timer);
-        loop {
-            self.lend_buffer();
-            self.session.handle_clock(self.shared.now());
-            if let Err(close) = self.handle_mail() {
-                // Whose session was ended is not heard any more.
-                if close.reason == Reason::SESSION_TAKEN_OVER
-                    || close.reason == self.shared.stop_reason()
-                {
-                    Box::pin(self.hear_out()).await?;
-                }
-                return Err(close.into());
-            }
-            let looked = self.shared.give_retained(self.session.key(), &self.claim.mailbox);
-            let stalled = self.handle_inbox()?;
-            self.carry_out()?;
-            self.count_written();
-            poll_fn(|context| Poll::Ready(self.write_now(context))).await?;
-            self.count_load();
-            self.return_buffer();
-            if self.session.has_more(self.plain_ready) {
-                // What was written has made room, of which nobody else tells.
-                self.claim.mailbox.wake();
-            }
-            if looked {
-                // There may be a million topics that one subscription wants looked at.
-                tokio::task::yield_now().await;
-            }
-            if stalled && self.wants_read() {
-                // What was read waited for room in the window, and there is some again.
-                continue;
-            }
-            if self.stall.due(self.shared.limits.stall_timeout_ms).is_some() {
-                let deadline = self.deadline();
-                if deadline < timer.deadline() {
-                    timer.as_mut().reset(deadline);
-                }
-            }
-            match poll_fn(|context| self.poll_event(context, timer.as_mut())).await? {
-                Event::Moved(moved) => self.count_moved(&moved),
-                Event::Mail => {}
-                Event::Timeout => {
-                    self.handle_timeout()?;
-                    let deadline = self.deadline();
-                    timer.as_mut().reset(deadline);
-                }
+    /// Does what there is to do, and sends what the socket takes at once.
+    fn turn(
+        &mut self,
+        context: &mut Context<'_>,
+        mut timer: Pin<&mut Sleep>,
+    ) -> Result<Next, Ended> {
+        self.lend_buffer();
+        self.session.handle_clock(self.shared.now());
+        self.handle_mail()?;
+        // There may be a million topics that one subscription wants looked at.
+        let yields = self.shared.give_retained(self.session.key(), &self.claim.mailbox);
+        let stalled = self.handle_inbox()?;
+        self.carry_out()?;
+        self.count_written();
+        self.write_now(context)?;
+        self.count_load();
+        self.return_buffer();
+        if self.session.has_more(self.plain_ready) {
+            // What was written has made room, of which nobody else tells.
+            self.claim.mailbox.wake();
+        }
+        if self.stall.due(self.shared.limits.stall_timeout_ms).is_some() {
+            let deadline = self.deadline();
+            if deadline < timer.deadline() {
+                timer.as_mut().reset(deadline);
             }
         }
+        // What was read waited for room in the window, and there may be some again.
+        Ok(Next { yields, again: stalled && self.wants_read() })
     }
 
-    /// What comes first; of several at once, what keeps the client going.
+    /// Waits for what comes first; of several at once, for what keeps the client going.
     fn poll_event(
         &mut self,
         context: &mut Context<'_>,
-        timer: Pin<&mut Sleep>,
-    ) -> Poll<io::Result<Event>> {
+        mut timer: Pin<&mut Sleep>,
+    ) -> Poll<Result<(), Ended>> {
         // A connection that always has something to do lets others go on.
         drop(ready!(coop::poll_proceed(context)));
         let wants_read = self.wants_read();
         let moved = self.wire.poll_wait(context, wants_read, &mut self.session.transmit);
         if let Poll::Ready(moved) = moved {
-            return Poll::Ready(moved.map(Event::Moved));
+            self.count_moved(&moved?);
+            return Poll::Ready(Ok(()));
         }
         if self.claim.mailbox.poll_wait(context).is_ready() {
-            return Poll::Ready(Ok(Event::Mail));
+            return Poll::Ready(Ok(()));
         }
-        timer.poll(context).map(|()| Ok(Event::Timeout))
+        ready!(timer.as_mut().poll(context));
+        self.handle_timeout()?;
+        timer.reset(self.deadline());
+        Poll::Ready(Ok(()))
     }
 
     fn count_moved(&mut self, moved: &Moved) {

@@ -16,9 +16,9 @@ use crate::packet::FilterRequest;
 /// a box that is not there most of the time.
 const DRIVER_BYTES_MAX: usize = 800;
 
-/// The future of its task, bytes; most of it is the timer. tokio has 96 of its own and rounds a task
-/// up to a multiple of 128: the next step down is at 160.
-const FUTURE_BYTES_MAX: usize = 176;
+/// The future of its task, bytes; most of it is the timer. With the 96 of tokio's own it is to fit
+/// into 256: tokio rounds a task up to a multiple of 128.
+const FUTURE_BYTES_MAX: usize = 160;
 
 /// A mailbox, bytes: a session has one, on line or off.
 const MAILBOX_BYTES_MAX: usize = 224;

@@ -1,6 +1,6 @@
 //! How much one user may ask of the server: messages, room in the store, groups, strangers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bluetick_protocol::{ChatId, UserId};
@@ -104,8 +104,8 @@ pub(super) struct Usage {
 struct Rates {
     messages: Rate,
     strangers: Rate,
-    /// Only of who has sent something of late.
-    chats: Option<Box<HashMap<ChatId, Rate>>>,
+    /// Those in which he has sent something of late: of most there are none.
+    chats: BTreeMap<ChatId, Rate>,
 }
 
 /// A rate, kept as the time at which all that came would have come had it come evenly: the generic
@@ -155,10 +155,9 @@ impl Usage {
                 return Some(Quota::Rate);
             }
             if quotas.chat_messages_per_s > 0 {
-                let chats = rates.chats.get_or_insert_default();
-                let of_chat = match chats.get_mut(chat) {
+                let of_chat = match rates.chats.get_mut(chat) {
                     Some(rate) => rate,
-                    None => chats.entry(chat.clone()).or_default(),
+                    None => rates.chats.entry(chat.clone()).or_default(),
                 };
                 if !of_chat.take(quotas.chat_messages_per_s, now_us) {
                     return Some(Quota::Rate);
@@ -197,12 +196,12 @@ impl Usage {
     /// Forgets rates that are as good as unused; tells whether all are.
     pub(super) fn forget_idle(&self, now: Millis) -> bool {
         let rates = &mut *self.rates.lock();
-        rates.chats.take_if(|chats| {
-            chats.retain(|_, rate| !rate.is_idle(now * 1000));
-            chats.is_empty()
-        });
+        rates.chats.retain(|_, rate| !rate.is_idle(now * 1000));
+        if rates.chats.is_empty() {
+            rates.chats = BTreeMap::new();
+        }
         let all = [rates.messages, rates.strangers];
-        rates.chats.is_none() && all.iter().all(|rate| rate.is_idle(now * 1000))
+        rates.chats.is_empty() && all.iter().all(|rate| rate.is_idle(now * 1000))
     }
 }
 

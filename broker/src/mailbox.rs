@@ -6,10 +6,11 @@
 //! messages are queued here within the bounds of `Queues` (`queue.rs`).
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::host::{HostEvent, Token};
 use crate::keep::SessionRef;
@@ -23,16 +24,36 @@ pub use crate::queue::Weight;
 #[derive(Debug)]
 pub struct Mailbox {
     inner: Mutex<Inner>,
-    wake: Notify,
 }
 
 #[derive(Debug)]
 struct Inner {
-    mail: Mail,
+    post: Post,
     queue: Queue,
-    online: bool,
     /// Which connection of the session it is: answers to an earlier one are void.
     line: u64,
+    online: bool,
+    /// Something was put in since the last wait.
+    woken: bool,
+    /// Of the connection, while it waits.
+    waker: Option<Waker>,
+}
+
+/// What is not in the queue.
+#[derive(Debug, Default)]
+struct Post {
+    events: Vec<HostEvent>,
+    words: Vec<Word>,
+    stop: Option<Stop>,
+    news: bool,
+}
+
+impl Inner {
+    /// Something was put in: gives whom to wake, once nothing is locked.
+    fn wake(&mut self) -> Option<Waker> {
+        self.woken = true;
+        self.waker.take()
+    }
 }
 
 /// The host's way to one connection: what is put in after that connection has ended is dropped.
@@ -45,10 +66,10 @@ pub struct Line {
 impl Line {
     /// An answer or word of the host.
     pub fn host(&self, event: HostEvent) {
-        self.put(|mail| match event {
-            HostEvent::News => !std::mem::replace(&mut mail.news, true),
+        self.put(|post| match event {
+            HostEvent::News => !std::mem::replace(&mut post.news, true),
             event => {
-                mail.events.push(event);
+                post.events.push(event);
                 true
             }
         });
@@ -56,20 +77,14 @@ impl Line {
 
     /// Word of what is kept.
     pub(crate) fn kept(&self, word: Word) {
-        self.put(|mail| {
-            mail.words.push(word);
+        self.put(|post| {
+            post.words.push(word);
             true
         });
     }
 
-    fn put(&self, put: impl FnOnce(&mut Mail) -> bool) {
-        let news = {
-            let inner = &mut *self.mailbox.inner.lock();
-            inner.line == self.no && put(&mut inner.mail)
-        };
-        if news {
-            self.mailbox.wake.notify_one();
-        }
+    fn put(&self, put: impl FnOnce(&mut Post) -> bool) {
+        self.mailbox.put(|inner| inner.line == self.no && put(&mut inner.post));
     }
 }
 
@@ -180,39 +195,57 @@ pub(crate) enum Readiness {
 impl Mailbox {
     /// A mailbox whose queue has the bounds of `queues`.
     pub(crate) fn new(queues: Arc<Queues>) -> Self {
-        let (mail, queue) = (Mail::default(), Queue::new(queues));
         Self {
-            inner: Mutex::new(Inner { mail, queue, online: true, line: 0 }),
-            wake: Notify::new(),
+            inner: Mutex::new(Inner {
+                post: Post::default(),
+                queue: Queue::new(queues),
+                line: 0,
+                online: true,
+                woken: false,
+                waker: None,
+            }),
+        }
+    }
+
+    /// Puts something in, and wakes the connection if `put` says that it is to know.
+    fn put(&self, put: impl FnOnce(&mut Inner) -> bool) {
+        let waker = {
+            let inner = &mut *self.inner.lock();
+            if put(inner) { inner.wake() } else { None }
+        };
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
     /// Puts back what was taken too early.
     pub(crate) fn put_back(&self, early: Mail) {
-        {
-            let mail = &mut self.inner.lock().mail;
-            mail.events.extend(early.events);
-            mail.words.extend(early.words);
-            mail.news |= early.news;
+        self.put(|inner| {
+            let post = &mut inner.post;
+            post.events.extend(early.events);
+            post.words.extend(early.words);
+            post.news |= early.news;
             if let Some(stop) = early.stop {
-                mail.stop.get_or_insert(stop);
+                post.stop.get_or_insert(stop);
             }
-        }
-        self.wake.notify_one();
+            true
+        });
     }
 
     /// A message of a plain topic; says what is to be done for it.
     pub(crate) fn offer(&self, delivery: PlainDelivery) -> Offered {
-        let offered = {
+        let (offered, waker) = {
             let inner = &mut *self.inner.lock();
             // A message at QoS 0 is for those who are there (MQTT 5 §4.3.1 leaves it to us).
             if !inner.online && delivery.qos == QoS::AtMostOnce {
                 return Offered::Taken;
             }
-            inner.queue.offer(delivery, inner.online)
+            let offered = inner.queue.offer(delivery, inner.online);
+            let taken = matches!(offered, Offered::Taken);
+            (offered, if taken { inner.wake() } else { None })
         };
-        if matches!(offered, Offered::Taken) {
-            self.wake.notify_one();
+        if let Some(waker) = waker {
+            waker.wake();
         }
         offered
     }
@@ -225,31 +258,34 @@ impl Mailbox {
 
     /// A message that was to be kept is, or is not and is taken out.
     pub(crate) fn settle(&self, seq: u64, kept: bool) {
-        self.inner.lock().queue.settle(seq, kept);
-        self.wake.notify_one();
+        self.put(|inner| {
+            inner.queue.settle(seq, kept);
+            true
+        });
     }
 
     /// Asks the connection to end.
     pub fn stop(&self, stop: Stop) {
-        self.inner.lock().mail.stop.get_or_insert(stop);
-        self.wake.notify_one();
+        self.put(|inner| {
+            inner.post.stop.get_or_insert(stop);
+            true
+        });
     }
 
     /// The connection has ended by itself: whoever has asked it to is content, and the next one is not
     /// meant.
     pub(crate) fn forget_stop(&self) {
-        self.inner.lock().mail.stop = None;
+        self.inner.lock().post.stop = None;
     }
 
     /// Takes all there is, but of plain messages only as many as there is room for: in messages, and
     /// in bytes, which the last of them may exceed.
     pub(crate) fn take(&self, plain_room: usize, bytes: usize) -> Mail {
         let inner = &mut *self.inner.lock();
-        let mut taken = std::mem::take(&mut inner.mail);
-        taken.plain = inner.queue.take(plain_room, bytes);
-        taken.plain_left = inner.queue.len();
-        taken.plain_ready = inner.queue.is_ready();
-        taken
+        let Post { events, words, stop, news } = std::mem::take(&mut inner.post);
+        let plain = inner.queue.take(plain_room, bytes);
+        let (plain_left, plain_ready) = (inner.queue.len(), inner.queue.is_ready());
+        Mail { events, news, words, plain, plain_left, plain_ready, stop }
     }
 
     /// The session goes off line: answers to the connection that ended are void, and messages at
@@ -258,14 +294,16 @@ impl Mailbox {
         let inner = &mut *self.inner.lock();
         inner.online = false;
         inner.line += 1;
-        inner.mail = Mail::default();
+        // It keeps the memory of the connection's task.
+        inner.waker = None;
+        inner.post = Post::default();
         inner.queue.drop_qos0();
     }
 
     /// Throws away all there is.
     pub(crate) fn clear(&self) {
         let inner = &mut *self.inner.lock();
-        inner.mail = Mail::default();
+        inner.post = Post::default();
         inner.queue.clear();
     }
 
@@ -306,14 +344,28 @@ impl Mailbox {
 
     /// Wakes the connection.
     pub(crate) fn wake(&self) {
-        self.wake.notify_one();
+        self.put(|_| true);
     }
 
-    /// Waits until something was put in since the last wait.
+    /// Waits until something was put in since the last wait. For one connection at a time: of several
+    /// who wait, the last is woken.
     ///
     /// # Cancel safety
     /// Nothing is lost: what was put in stays, and the next call returns at once.
     pub async fn wait(&self) {
-        self.wake.notified().await;
+        poll_fn(|context| self.poll_wait(context)).await;
+    }
+
+    /// As [`Mailbox::wait`].
+    pub(crate) fn poll_wait(&self, context: &mut Context<'_>) -> Poll<()> {
+        let inner = &mut *self.inner.lock();
+        if std::mem::take(&mut inner.woken) {
+            return Poll::Ready(());
+        }
+        match &mut inner.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => inner.waker = Some(context.waker().clone()),
+        }
+        Poll::Pending
     }
 }

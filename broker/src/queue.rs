@@ -1,6 +1,6 @@
 //! The plain messages that wait for one session.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -92,7 +92,7 @@ pub(crate) struct Queue {
     /// The session that messages are kept for.
     keep_for: Option<Arc<SessionRef>>,
     /// Packet ids of messages at QoS 2 that are kept, queued or in flight.
-    ids: HashSet<u16>,
+    ids: BTreeSet<u16>,
     last_id: u16,
     /// The session itself is kept, or is about to be.
     pub(crate) recorded: bool,
@@ -131,7 +131,7 @@ impl Queue {
             places: VecDeque::new(),
             next_seq: 1,
             keep_for: None,
-            ids: HashSet::new(),
+            ids: BTreeSet::new(),
             last_id: u16::MAX,
             recorded: false,
             cursors: Cursors::new(),
@@ -294,7 +294,7 @@ impl Queue {
         let places = std::mem::take(&mut self.places);
         self.forget(places.len());
         self.keep_for = None;
-        self.ids = HashSet::new();
+        self.ids = BTreeSet::new();
         self.recorded = false;
         self.cursors = Cursors::new();
     }

@@ -32,8 +32,8 @@ struct Inner {
 pub(crate) struct TooMany;
 
 enum State {
-    /// A connection has it.
-    Online { mailbox: Arc<Mailbox>, ended: Arc<Ended> },
+    /// A connection has it. `ended` is there once somebody waits for its end.
+    Online { mailbox: Arc<Mailbox>, ended: Option<Arc<Ended>> },
     /// Boxed: most sessions are on line, and the table has room for the larger of the two.
     Offline(Box<Offline>),
 }
@@ -71,13 +71,11 @@ impl Ended {
 /// A connection's hold on its session; to be given back with [`Registry::release`].
 pub(crate) struct Claim {
     pub(crate) mailbox: Arc<Mailbox>,
-    pub(crate) parked: Option<Parked>,
-    ended: Arc<Ended>,
 }
 
 impl Registry {
-    /// Takes a session for a new connection. One that is on line is told to let go first (MQTT 5
-    /// §3.1.4); this waits until it has.
+    /// Takes a session for a new connection, with what was kept of it. One that is on line is told
+    /// to let go first (MQTT 5 §3.1.4); this waits until it has.
     ///
     /// # Errors
     /// It would be a new one, and its user has `max` already.
@@ -86,14 +84,14 @@ impl Registry {
         key: &SessionKey,
         max: usize,
         fresh: impl Fn() -> Arc<Mailbox>,
-    ) -> Result<Claim, TooMany> {
+    ) -> Result<(Claim, Option<Parked>), TooMany> {
         loop {
             let ended = {
                 let mut inner = self.inner.lock();
-                match inner.sessions.get(key) {
+                match inner.sessions.get_mut(key) {
                     Some(State::Online { mailbox, ended }) => {
                         mailbox.stop(Stop::TakenOver);
-                        ended.clone()
+                        ended.get_or_insert_default().clone()
                     }
                     Some(State::Offline(_)) | None => {
                         return inner.take(key, max, &fresh);
@@ -113,7 +111,7 @@ impl Registry {
         now: MonotonicMs,
     ) {
         let mut inner = self.inner.lock();
-        match parked {
+        let state = match parked {
             Some(parked) => {
                 let expires_at = match parked.expiry_s() {
                     EXPIRY_NEVER => MonotonicMs::MAX,
@@ -124,14 +122,14 @@ impl Registry {
                 // Locked as who asks is: from here on nobody asks this connection.
                 mailbox.forget_stop();
                 let offline = Box::new(Offline { parked, mailbox, expires_at });
-                inner.sessions.insert(key.clone(), State::Offline(offline));
+                inner.sessions.insert(key.clone(), State::Offline(offline))
             }
-            None => {
-                inner.remove(key);
-            }
-        }
+            None => inner.remove(key),
+        };
         drop(inner);
-        claim.ended.tell();
+        if let Some(State::Online { ended: Some(ended), .. }) = state {
+            ended.tell();
+        }
     }
 
     /// A session that was kept over a restart.
@@ -220,7 +218,7 @@ impl Inner {
         key: &SessionKey,
         max: usize,
         fresh: impl Fn() -> Arc<Mailbox>,
-    ) -> Result<Claim, TooMany> {
+    ) -> Result<(Claim, Option<Parked>), TooMany> {
         let of_user = self.by_user.get(&key.user).copied().unwrap_or(0);
         if of_user >= max && !self.sessions.contains_key(key) {
             return Err(TooMany);
@@ -232,10 +230,8 @@ impl Inner {
             }
             Some(State::Online { .. }) | None => (None, fresh()),
         };
-        let ended = Arc::new(Ended::default());
-        let state = State::Online { mailbox: mailbox.clone(), ended: ended.clone() };
-        self.insert(key.clone(), state);
-        Ok(Claim { mailbox, parked, ended })
+        self.insert(key.clone(), State::Online { mailbox: mailbox.clone(), ended: None });
+        Ok((Claim { mailbox }, parked))
     }
 }
 
@@ -249,7 +245,10 @@ mod tests {
         let registry = Registry::default();
         let key = SessionKey { user: "bob".into(), client_id: "phone".into() };
         let fresh = || Arc::new(Mailbox::new(Arc::default()));
-        let claim = async || registry.claim(&key, 1, fresh).await.unwrap_or_else(|_| panic!("one"));
+        let claim = async || match registry.claim(&key, 1, fresh).await {
+            Ok((claim, _)) => claim,
+            Err(TooMany) => panic!("one"),
+        };
         let first = claim().await;
         let second = async {
             let second = claim().await;

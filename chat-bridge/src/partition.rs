@@ -5,7 +5,7 @@
 //! call, so that it can be a function call (as here) or a request to another machine.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bluetick_protocol::{ChatId, Seq, UserId};
 use parking_lot::Mutex;
@@ -44,7 +44,7 @@ pub trait Outbox: Send + Sync {
     fn typing(&self, typing: IsTyping);
 
     /// The members of a chat of the device's user have changed.
-    fn members_changed(&self);
+    fn members_changed(self: Arc<Self>);
 
     /// The partition has lost its place: the device must connect anew.
     fn lost(&self);
@@ -117,7 +117,7 @@ pub struct Partition {
 struct Core {
     engine: Engine,
     delivery: Delivery,
-    outboxes: BTreeMap<DeviceKey, Arc<dyn Outbox>>,
+    outboxes: BTreeMap<DeviceKey, Weak<dyn Outbox>>,
     /// Entries kept in memory, oldest first, with what they take.
     tail: VecDeque<(ChatNo, Seq, usize)>,
     tail_bytes: usize,
@@ -180,8 +180,8 @@ impl Partition {
         self.no
     }
 
-    /// A device goes on line.
-    pub fn attach(&self, attach: Attach, outbox: Arc<dyn Outbox>) -> DeviceKey {
+    /// A device goes on line. The partition does not own what it tells of it.
+    pub fn attach(&self, attach: Attach, outbox: Weak<dyn Outbox>) -> DeviceKey {
         let mut core = self.core.lock();
         let key = core.delivery.attach(attach);
         core.outboxes.insert(key, outbox);
@@ -295,7 +295,7 @@ impl Partition {
         let (entries_max, bytes_max) = (ENTRIES_PER_READ, BYTES_PER_READ);
         let read = store.entries(self.no, job.chat, job.from, job.to, entries_max, bytes_max);
         let core = &mut *self.core.lock();
-        let outbox = core.outboxes.get(&job.device);
+        let outbox = core.outboxes.get(&job.device).and_then(Weak::upgrade);
         match read {
             Ok(entries) => {
                 if core.delivery.handle_read(job, entries, &mut core.engine)
@@ -405,12 +405,12 @@ impl Partition {
                     observer.erased(self.no, *chat, entry.seq);
                 }
             }
-            let outboxes = &core.outboxes;
+            let outbox = |key: &DeviceKey| core.outboxes.get(key)?.upgrade();
             let typing = typing.into_iter();
             (
-                woken.iter().filter_map(|key| outboxes.get(key).cloned()).collect(),
-                typing.filter_map(|(key, it)| Some((outboxes.get(&key)?.clone(), it))).collect(),
-                members.iter().filter_map(|key| outboxes.get(key).cloned()).collect(),
+                woken.iter().filter_map(outbox).collect(),
+                typing.filter_map(|(key, it)| Some((outbox(&key)?, it))).collect(),
+                members.iter().filter_map(outbox).collect(),
             )
         };
         Replies { partition: self.no, replies: decided.replies, woken, typing, members }
@@ -430,7 +430,8 @@ impl Partition {
         core.delivery.reset();
         core.tail.clear();
         core.tail_bytes = 0;
-        for outbox in std::mem::take(&mut core.outboxes).into_values() {
+        let outboxes = std::mem::take(&mut core.outboxes);
+        for outbox in outboxes.into_values().filter_map(|outbox| outbox.upgrade()) {
             outbox.lost();
         }
     }
@@ -491,7 +492,8 @@ impl Core {
         };
         let news =
             self.delivery.subscribe(subscriber, subscribe.kind, chat, starts, &mut self.engine);
-        if news && let Some(outbox) = self.outboxes.get(&subscriber.device) {
+        if news && let Some(outbox) = self.outboxes.get(&subscriber.device).and_then(Weak::upgrade)
+        {
             outbox.news(no);
         }
     }

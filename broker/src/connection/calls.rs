@@ -64,7 +64,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
                 }
             }
             Call::Finished(finished) => {
-                self.mailbox.with_queue(|queue| {
+                self.claim.mailbox.with_queue(|queue| {
                     finished.iter().for_each(|of| queue.free_id(of.packet_id));
                 });
                 if let Some(of) = self.kept_for() {
@@ -95,7 +95,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
 
     /// The session that is kept, if it is.
     fn kept_for(&self) -> Option<SessionRef> {
-        self.mailbox.with_queue(|queue| queue.kept_for().map(|of| (*of).clone()))
+        self.claim.mailbox.with_queue(|queue| queue.kept_for().map(|of| (*of).clone()))
     }
 
     fn keep(&self, change: Change, word: Word) {
@@ -118,7 +118,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
             let receive = match qos {
                 QoS::ExactlyOnce => {
                     let expiry_s = self.session.expiry_s();
-                    self.shared.receiver(&self.mailbox, expiry_s).zip(Some(packet_id))
+                    self.shared.receiver(&self.claim.mailbox, expiry_s).zip(Some(packet_id))
                 }
                 _ => None,
             };
@@ -162,10 +162,10 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
             self.session.handle_subscribed(token, Reason::NOT_AUTHORIZED, false);
             return;
         }
-        let receiver = self.shared.receiver(&self.mailbox, self.session.expiry_s());
+        let receiver = self.shared.receiver(&self.claim.mailbox, self.session.expiry_s());
         let later = (self.line.clone(), token, receiver);
         let cursor = plain::cursor(&request, subscription_id, renewed);
-        let mailbox = &self.mailbox;
+        let mailbox = &self.claim.mailbox;
         match self.shared.subscribe_plain(&key, &request, subscription_id, mailbox, later) {
             Ok(Subscribed::Later) => self.cursors.extend(cursor.map(|cursor| (token, cursor))),
             Ok(Subscribed::Now) => {
@@ -179,8 +179,8 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
             }
         }
         if is_sys {
-            self.shared.give_sys(&request, subscription_id, &self.mailbox);
+            self.shared.give_sys(&request, subscription_id, &self.claim.mailbox);
         }
-        self.mailbox.wake();
+        self.claim.mailbox.wake();
     }
 }

@@ -3,23 +3,26 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::Instant;
+use tokio::task::coop;
+use tokio::time::{Instant, Sleep};
 
 use super::ended::{Ended, is_clients_fault};
 use super::open::Online;
 use super::stall::Stall;
-use super::wire::{READ_BYTES, Wire, count_if_malformed};
-use crate::broker::Shared;
+use super::wire::{Moved, READ_BYTES, Wire, count_if_malformed};
+use crate::broker::{Counted, Shared};
 use crate::codec;
 use crate::host::{self, Host, HostEvent, HostSession, Token};
-use crate::mailbox::{Line, Mailbox, Stop, Word};
+use crate::mailbox::{Line, Stop, Word};
 use crate::packet::Reason;
 use crate::registry::Claim;
 use crate::retained::Cursor;
@@ -39,15 +42,18 @@ thread_local! {
     static TRANSMIT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A connection that was let in, with all that serves it. Boxed, as whatever an `async` function is
-/// given lies in its future twice.
+/// A connection that was let in, with all that serves it.
+///
+/// Most connections have nothing to say most of the time: this and the future of [`Driver::run`]
+/// are the larger part of what one costs. Boxed, as whatever an `async` function is given lies in
+/// its future twice.
 pub(super) struct Driver<H: Host, S> {
     pub(super) shared: Arc<Shared<H>>,
+    address: SocketAddr,
     wire: Wire<S>,
     pub(super) session: Session,
     pub(super) host: H::Session,
-    claim: Claim,
-    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) claim: Claim,
     pub(super) line: Line,
     /// Publishes at QoS 0 that are with the host. MQTT has no window for them, and the host is not
     /// to be given more than it can take.
@@ -67,20 +73,32 @@ pub(super) struct Driver<H: Host, S> {
     load: Load,
     /// Subscriptions that are being stored and want what is retained then.
     pub(super) cursors: Vec<(Token, Cursor)>,
+    /// Counts the connection until nothing is left of it.
+    open: Counted<H>,
+}
+
+/// What a connection does next, beside waiting.
+struct Next {
+    /// It has looked at many retained topics: others first.
+    yields: bool,
+    /// There is more to be done at once.
+    again: bool,
 }
 
 impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
     pub(super) fn new(
         shared: Arc<Shared<H>>,
+        address: SocketAddr,
         wire: Wire<S>,
         online: Online<H::Session>,
+        open: Counted<H>,
     ) -> Box<Self> {
         let Online { session, host, claim, line } = online;
         Box::new(Self {
+            address,
             wire,
             session,
             host,
-            mailbox: claim.mailbox.clone(),
             claim,
             line,
             unanswered: Vec::new(),
@@ -92,23 +110,59 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
             plain_ready: false,
             stall: Stall::default(),
             load: Load::new(shared.stats.clone()),
+            open,
             shared,
         })
     }
 
-    /// Serves the session until its connection ends, and parks it then.
-    pub(super) async fn run(mut self: Box<Self>, address: SocketAddr) {
-        let ended = match self.drive().await {
-            Ok(never) => match never {},
-            Err(ended) => ended,
-        };
+    /// Serves the session until its connection ends, and parks it then. Nothing but what idles is in
+    /// this future; what is over soon is boxed.
+    pub(super) fn run(self: Box<Self>) -> impl Future<Output = ()> {
+        let mut driver = self;
+        // Not an `async fn`: that has room for its argument, and again for the variable of it.
+        async move {
+            // Only moved when it fires: packets push the real deadline, not the timer.
+            let timer = tokio::time::sleep_until(driver.deadline());
+            tokio::pin!(timer);
+            let ended = loop {
+                let turn = poll_fn(|context| Poll::Ready(driver.turn(context, timer.as_mut())));
+                let next = match turn.await {
+                    Ok(next) => next,
+                    Err(ended) => break ended,
+                };
+                if next.yields {
+                    tokio::task::yield_now().await;
+                }
+                if next.again {
+                    continue;
+                }
+                let event = poll_fn(|context| driver.poll_event(context, timer.as_mut()));
+                if let Err(ended) = event.await {
+                    break ended;
+                }
+            };
+            Box::pin(driver.end(ended)).await;
+        }
+    }
+
+    /// The connection ends: the last words, and what becomes of the session.
+    async fn end(mut self: Box<Self>, mut ended: Ended) {
+        // Whose session was ended is not heard any more.
+        if let Ended::Closed(close) = &ended
+            && !close.by_client
+            && (close.reason == Reason::SESSION_TAKEN_OVER
+                || close.reason == self.shared.stop_reason())
+            && let Err(close) = self.hear_out().await
+        {
+            ended = close.into();
+        }
         self.carry_out_rest();
-        let stats = &self.shared.stats;
+        let address = self.address;
         match &ended {
             Ended::Closed(close) => {
                 tracing::debug!(%address, reason = ?close.reason, detail = close.detail, "closed");
                 if !close.by_client && is_clients_fault(close.reason) {
-                    Stats::add(&stats.protocol_errors, 1);
+                    Stats::add(&self.shared.stats.protocol_errors, 1);
                 }
                 self.session.write_disconnect(close);
                 self.count_written();
@@ -116,7 +170,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
             }
             Ended::Lost(error) => {
                 tracing::debug!(%address, %error, "connection lost");
-                count_if_malformed(stats, error);
+                count_if_malformed(&self.shared.stats, error);
             }
         }
         self.park(&ended);
@@ -124,7 +178,8 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
 
     /// The connection has ended: what of its session lives on, and who hears of it.
     fn park(self, ended: &Ended) {
-        let Self { shared, mut session, mut host, claim, mailbox, .. } = self;
+        let Self { shared, mut session, mut host, claim, open, .. } = self;
+        let mailbox = claim.mailbox.clone();
         let key = session.key().clone();
         let plain = session.plain_filters();
         mailbox.set_offline();
@@ -150,68 +205,68 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         }
         host.close(host::Ended { expiry_s, goodbye, silent_ms });
         shared.registry.release(&key, claim, parked, now);
+        drop(open);
     }
 
-    async fn drive(&mut self) -> Result<Infallible, Ended> {
-        // Only moved when it fires: packets push the real deadline, not the timer.
-        let timer = tokio::time::sleep_until(self.deadline());
-        tokio::pin!(timer);
-        loop {
-            self.lend_buffer();
-            self.session.handle_clock(self.shared.now());
-            if let Err(close) = self.handle_mail() {
-                // Whose session was ended is not heard any more.
-                if close.reason == Reason::SESSION_TAKEN_OVER
-                    || close.reason == self.shared.stop_reason()
-                {
-                    self.hear_out().await?;
-                }
-                return Err(close.into());
-            }
-            let looked = self.shared.give_retained(self.session.key(), &self.mailbox);
-            let stalled = self.handle_inbox()?;
-            self.carry_out()?;
-            self.count_written();
-            self.write_now().await?;
-            self.count_load();
-            self.return_buffer();
-            if self.session.has_more(self.plain_ready) {
-                // What was written has made room, of which nobody else tells.
-                self.mailbox.wake();
-            }
-            if looked {
-                // There may be a million topics that one subscription wants looked at.
-                tokio::task::yield_now().await;
-            }
-            let wants_read = self.wants_read();
-            if stalled && wants_read {
-                // What was read waited for room in the window, and there is some again.
-                continue;
-            }
-            if self.stall.due(self.shared.limits.stall_timeout_ms).is_some() {
-                let deadline = self.deadline();
-                if deadline < timer.deadline() {
-                    timer.as_mut().reset(deadline);
-                }
-            }
-            let Self { shared, wire, session, mailbox, counted, stall, .. } = self;
-            tokio::select! {
-                biased;
-                moved = wire.wait(wants_read, &mut session.transmit) => {
-                    let moved = moved?;
-                    *counted = session.transmit.len();
-                    stall.sent(*counted > 0, moved.written > 0, shared.now());
-                    Stats::add(&shared.stats.bytes_in, moved.read as u64);
-                    Stats::add(&shared.stats.bytes_out, moved.written as u64);
-                }
-                () = mailbox.wait() => {}
-                () = &mut timer => {
-                    self.handle_timeout()?;
-                    let deadline = self.deadline();
-                    timer.as_mut().reset(deadline);
-                }
+    /// Does what there is to do, and sends what the socket takes at once.
+    fn turn(
+        &mut self,
+        context: &mut Context<'_>,
+        mut timer: Pin<&mut Sleep>,
+    ) -> Result<Next, Ended> {
+        self.lend_buffer();
+        self.session.handle_clock(self.shared.now());
+        self.handle_mail()?;
+        // There may be a million topics that one subscription wants looked at.
+        let yields = self.shared.give_retained(self.session.key(), &self.claim.mailbox);
+        let stalled = self.handle_inbox()?;
+        self.carry_out()?;
+        self.count_written();
+        self.write_now(context)?;
+        self.count_load();
+        self.return_buffer();
+        if self.session.has_more(self.plain_ready) {
+            // What was written has made room, of which nobody else tells.
+            self.claim.mailbox.wake();
+        }
+        if self.stall.due(self.shared.limits.stall_timeout_ms).is_some() {
+            let deadline = self.deadline();
+            if deadline < timer.deadline() {
+                timer.as_mut().reset(deadline);
             }
         }
+        // What was read waited for room in the window, and there may be some again.
+        Ok(Next { yields, again: stalled && self.wants_read() })
+    }
+
+    /// Waits for what comes first; of several at once, for what keeps the client going.
+    fn poll_event(
+        &mut self,
+        context: &mut Context<'_>,
+        mut timer: Pin<&mut Sleep>,
+    ) -> Poll<Result<(), Ended>> {
+        // A connection that always has something to do lets others go on.
+        drop(ready!(coop::poll_proceed(context)));
+        let wants_read = self.wants_read();
+        let moved = self.wire.poll_wait(context, wants_read, &mut self.session.transmit);
+        if let Poll::Ready(moved) = moved {
+            self.count_moved(&moved?);
+            return Poll::Ready(Ok(()));
+        }
+        if self.claim.mailbox.poll_wait(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(timer.as_mut().poll(context));
+        self.handle_timeout()?;
+        timer.reset(self.deadline());
+        Poll::Ready(Ok(()))
+    }
+
+    fn count_moved(&mut self, moved: &Moved) {
+        self.counted = self.session.transmit.len();
+        self.stall.sent(self.counted > 0, moved.written > 0, self.shared.now());
+        Stats::add(&self.shared.stats.bytes_in, moved.read as u64);
+        Stats::add(&self.shared.stats.bytes_out, moved.written as u64);
     }
 
     /// A client that says goodbye may be back before that is read, or the server may be stopped. What
@@ -257,7 +312,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
     }
 
     fn handle_mail(&mut self) -> Result<(), Close> {
-        let mail = self.mailbox.take(self.session.plain_room(), self.session.bytes_room());
+        let mail = self.claim.mailbox.take(self.session.plain_room(), self.session.bytes_room());
         for event in mail.events {
             if let HostEvent::Published { token, .. } = &event {
                 self.unanswered.retain(|asked| asked != token);
@@ -308,7 +363,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
                 self.session.handle_subscribed(token, Reason(qos as u8), false);
                 if let Some(at) = self.cursors.iter().position(|(of, _)| *of == token) {
                     let (_, cursor) = self.cursors.swap_remove(at);
-                    self.mailbox.with_queue(|queue| queue.cursors.push_back(cursor));
+                    self.claim.mailbox.with_queue(|queue| queue.cursors.push_back(cursor));
                 }
             }
             Word::Unsubscribed(token) => {
@@ -382,8 +437,8 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
     }
 
     /// Writes what the socket takes at once.
-    async fn write_now(&mut self) -> io::Result<()> {
-        let written = self.wire.write_now(&mut self.session.transmit).await?;
+    fn write_now(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let written = self.wire.write(context, &mut self.session.transmit)?;
         self.counted = self.session.transmit.len();
         self.stall.sent(self.counted > 0, written > 0, self.shared.now());
         Stats::add(&self.shared.stats.bytes_out, written as u64);

@@ -5,6 +5,8 @@ mod admit;
 mod calls;
 mod driver;
 mod ended;
+#[cfg(test)]
+mod memory;
 mod open;
 mod stall;
 mod wire;
@@ -70,9 +72,5 @@ pub(crate) async fn serve<H: Host, S>(
     let Some(online) = opened else { return };
     // In a task of its own: the future of the handshake is large and over soon, the long idle
     // time of the connection should not keep its memory.
-    let driver = Driver::new(shared, wire, online);
-    tokio::spawn(async move {
-        driver.run(address).await;
-        drop(counted);
-    });
+    tokio::spawn(Driver::new(shared, address, wire, online, counted).run());
 }

@@ -35,8 +35,8 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
     let limits = &shared.limits;
     let fresh = || Arc::new(Mailbox::new(shared.queues.clone()));
     let claim = shared.registry.claim(&key, limits.sessions_per_user_max, fresh).await;
-    let mut claim = match claim {
-        Ok(claim) => claim,
+    let (claim, mut parked) = match claim {
+        Ok(claimed) => claimed,
         Err(TooMany) => {
             Stats::add(&shared.stats.sessions_refused, 1);
             let reason = Reason::QUOTA_EXCEEDED;
@@ -45,7 +45,6 @@ pub(super) async fn open<H: Host, S: AsyncRead + AsyncWrite + Unpin>(
             return None;
         }
     };
-    let mut parked = claim.parked.take();
     if connect.clean_start {
         // What was queued belongs to the session that has ended.
         if let Some(mut parked) = parked.take() {

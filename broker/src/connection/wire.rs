@@ -40,38 +40,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         poll_fn(|context| self.poll_read(context)).await
     }
 
-    /// Writes what the socket takes at once, and removes it from `transmit`.
-    pub(super) async fn write_now(&mut self, transmit: &mut Vec<u8>) -> io::Result<usize> {
-        poll_fn(|context| Poll::Ready(self.write(context, transmit))).await
-    }
-
     /// Waits until something was read (if `read`) or written (if there is something to write).
     ///
-    /// # Cancel safety
     /// What was read is in the inbox, what was written is removed from `transmit`.
-    pub(super) async fn wait(&mut self, read: bool, transmit: &mut Vec<u8>) -> io::Result<Moved> {
-        poll_fn(|context| {
-            let mut moved = Moved { read: 0, written: 0 };
-            if !transmit.is_empty() || self.unflushed {
-                moved.written = self.write(context, transmit)?;
-            }
-            if read {
-                match self.poll_read(context) {
-                    Poll::Ready(Ok(0)) => {
-                        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                    }
-                    Poll::Ready(Ok(read)) => moved.read = read,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => {}
+    pub(super) fn poll_wait(
+        &mut self,
+        context: &mut Context<'_>,
+        read: bool,
+        transmit: &mut Vec<u8>,
+    ) -> Poll<io::Result<Moved>> {
+        let mut moved = Moved { read: 0, written: 0 };
+        if !transmit.is_empty() || self.unflushed {
+            moved.written = self.write(context, transmit)?;
+        }
+        if read {
+            match self.poll_read(context) {
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
+                Poll::Ready(Ok(read)) => moved.read = read,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {}
             }
-            if moved.read + moved.written > 0 { Poll::Ready(Ok(moved)) } else { Poll::Pending }
-        })
-        .await
+        }
+        if moved.read + moved.written > 0 { Poll::Ready(Ok(moved)) } else { Poll::Pending }
     }
 
-    /// Writes until the socket takes no more; it wakes the context when it does again.
-    fn write(&mut self, context: &mut Context<'_>, transmit: &mut Vec<u8>) -> io::Result<usize> {
+    /// Writes until the socket takes no more, and removes that from `transmit`; the context is woken
+    /// when it takes more again.
+    pub(super) fn write(
+        &mut self,
+        context: &mut Context<'_>,
+        transmit: &mut Vec<u8>,
+    ) -> io::Result<usize> {
         let mut written = 0;
         while written < transmit.len() {
             let rest = transmit.get(written..).unwrap_or_default();

@@ -24,7 +24,7 @@ pub struct Subscription {
 pub(super) struct Subscriptions {
     granted: Vec<Subscription>,
     /// The SUBSCRIBE or UNSUBSCRIBE that is not answered yet; nothing is read before it is.
-    pending: Option<Pending>,
+    pending: Option<Box<Pending>>,
     /// That were one too many.
     refused: u64,
 }
@@ -163,7 +163,7 @@ impl Session {
         }
         let open = items.iter().filter(|item| item.code.is_none()).count();
         let pending = Pending { packet_id, unsubscribe: false, subscription_id, items, open };
-        self.subscriptions.pending = Some(pending);
+        self.subscriptions.pending = Some(Box::new(pending));
         self.flush_subscriptions();
         Ok(())
     }
@@ -237,7 +237,7 @@ impl Session {
         }
         let open = items.iter().filter(|item| item.code.is_none()).count();
         let pending = Pending { packet_id, unsubscribe: true, subscription_id: None, items, open };
-        self.subscriptions.pending = Some(pending);
+        self.subscriptions.pending = Some(Box::new(pending));
         self.flush_subscriptions();
         Ok(())
     }

@@ -73,7 +73,7 @@ pub(super) fn run(inner: &Inner, open: &Open, opened: impl FnOnce(Opened)) {
         expiry_s: open.expiry_s,
         disconnected_at_ms: None,
         last_seen_ms: now,
-        client: inner.client.clone(),
+        client: inner.client.to_string(),
         subscriptions,
     };
     // Before the client is told that it has a session, the session is stored: what it sends may

@@ -59,7 +59,7 @@ struct State {
 pub(super) struct OnlineDevice {
     pub(super) device: DeviceId,
     /// What it says that it is.
-    pub(super) client: String,
+    pub(super) client: Arc<str>,
 }
 
 /// Who looks at a person.

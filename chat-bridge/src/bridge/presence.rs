@@ -99,7 +99,7 @@ impl Inner {
     }
 
     /// Somebody has joined or left a chat of its user's, or a direct chat has begun.
-    pub(super) fn members_changed(self: &Arc<Self>) {
+    pub(super) fn look_again(self: &Arc<Self>) {
         if self.looker.get().is_some_and(|looker| looker.set_stale()) {
             self.show(Again::Nobody);
         }

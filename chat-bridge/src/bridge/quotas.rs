@@ -1,6 +1,6 @@
 //! How much one user may ask of the server: messages, room in the store, groups, strangers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bluetick_protocol::{ChatId, UserId};
@@ -103,8 +103,9 @@ pub(super) struct Usage {
 #[derive(Default)]
 struct Rates {
     messages: Rate,
-    chats: HashMap<ChatId, Rate>,
     strangers: Rate,
+    /// Those in which he has sent something of late: of most there are none.
+    chats: BTreeMap<ChatId, Rate>,
 }
 
 /// A rate, kept as the time at which all that came would have come had it come evenly: the generic
@@ -197,7 +198,7 @@ impl Usage {
         let rates = &mut *self.rates.lock();
         rates.chats.retain(|_, rate| !rate.is_idle(now * 1000));
         if rates.chats.is_empty() {
-            rates.chats = HashMap::new();
+            rates.chats = BTreeMap::new();
         }
         let all = [rates.messages, rates.strangers];
         rates.chats.is_empty() && all.iter().all(|rate| rate.is_idle(now * 1000))

@@ -1,6 +1,7 @@
 //! The host's side of one session.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock, Weak};
 
 use bluetick_broker::host::{
     Delivery, DeliveryId, Ended, HostEvent, HostPublish, HostSession, Open, Room, Token,
@@ -12,7 +13,6 @@ use parking_lot::Mutex;
 use super::command::origin;
 use super::filter::Wish;
 use super::looker::Looker;
-use super::outbox::SessionOutbox;
 use super::outgoing::parse_id;
 use super::people::Person;
 use super::{Shared, open, session_key};
@@ -37,9 +37,10 @@ pub(super) struct Inner {
     pub(super) max_packet_bytes: usize,
     expiry_s: u32,
     /// What the client says that it is.
-    pub(super) client: String,
+    pub(super) client: Arc<str>,
     pub(super) line: Line,
-    outbox: Arc<SessionOutbox>,
+    /// Partitions with something to pull, a bit each: a server has at most 64.
+    pub(super) news: AtomicU64,
     /// Its user, once the session is open.
     pub(super) person: OnceLock<Arc<Person>>,
     /// Set once it looks at who is there.
@@ -95,13 +96,13 @@ impl ChatSession {
 
 impl Inner {
     fn new(shared: Arc<Shared>, key: SessionKey, open: &Open, line: Line) -> Arc<Self> {
-        Arc::new_cyclic(|inner| Self {
+        Arc::new(Self {
             shared,
             mqtt5: open.mqtt5,
             max_packet_bytes: open.max_packet_bytes,
             expiry_s: open.expiry_s,
-            client: client(open),
-            outbox: Arc::new(SessionOutbox::new(line.clone(), key.user.clone(), inner.clone())),
+            client: client(open).into(),
+            news: AtomicU64::new(0),
             key,
             line,
             person: OnceLock::new(),
@@ -153,7 +154,8 @@ impl Inner {
             let reads = self.person.get().is_none_or(|person| !person.hides_reading());
             let user = self.key.user.clone();
             let attach = Attach { user, session, origin: origin(&self.key), reads };
-            let outbox: Arc<dyn Outbox> = self.outbox.clone();
+            let this = Arc::downgrade(self);
+            let outbox: Weak<dyn Outbox> = this;
             let partitions = self.shared.pipeline.partitions().iter();
             state.devices = partitions
                 .map(|partition| partition.attach(attach.clone(), outbox.clone()))
@@ -168,7 +170,7 @@ impl Inner {
             expiry_s: self.expiry_s,
             disconnected_at_ms: None,
             last_seen_ms: self.shared.now_ms(),
-            client: self.client.clone(),
+            client: self.client.to_string(),
             subscriptions: state.subscriptions.clone(),
         })
     }
@@ -238,11 +240,11 @@ impl HostSession for ChatSession {
             let no = partition.no();
             let messages_left = room.messages - deliveries.len();
             let bytes_left = room.bytes.saturating_sub(bytes);
-            if !inner.outbox.take(no) {
+            if !inner.take_news(no) {
                 continue;
             }
             if messages_left == 0 || bytes_left == 0 {
-                inner.outbox.news(no);
+                inner.news(no);
                 continue;
             }
             let given = partition.pull(device, messages_left, bytes_left, now);
@@ -251,7 +253,7 @@ impl HostSession for ChatSession {
                 bytes += given.body_bytes();
             }
             if given.len() == messages_left || bytes - before >= bytes_left {
-                inner.outbox.news(no);
+                inner.news(no);
             }
             deliveries.extend(given.into_iter().map(|given| inner.delivery(no, given, now)));
         }

@@ -134,7 +134,7 @@ impl Inner {
                 device: device.device.to_string(),
                 online: true,
                 last_seen_ms: None,
-                client: Some(device.client),
+                client: Some(device.client.to_string()),
             })
             .collect();
         for (key, session) in self.shared.store().sessions_of(partition, user)? {

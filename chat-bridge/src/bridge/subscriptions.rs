@@ -252,6 +252,8 @@ impl Inner {
         }
         let wish = Wish::parse(&saved.filter);
         state.subscriptions.retain(|had| had.filter != saved.filter);
+        // Most sessions have few, and a vector takes room for four at once.
+        state.subscriptions.reserve_exact(1);
         state.subscriptions.push(saved);
         let inner = self.clone();
         self.save(&state, move |stored| {

@@ -24,39 +24,41 @@ pub(super) struct Device {
 /// The subscriptions of a device of one kind.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
-    subscriptions: Vec<Subscribed>,
+    /// To all chats, in each dialect: most devices have one of these and no other.
+    all: [Option<Options>; 2],
+    chats: Vec<Subscribed>,
 }
 
+/// A subscription to one chat.
 #[derive(Debug)]
 struct Subscribed {
-    /// `None`: all chats.
-    chat: Option<(ChatNo, ChatId)>,
+    no: ChatNo,
+    id: ChatId,
     options: Options,
-}
-
-impl Subscribed {
-    fn is(&self, chat: Option<&ChatId>, compact: bool) -> bool {
-        self.chat.as_ref().map(|(_, id)| id) == chat && self.options.compact == compact
-    }
 }
 
 impl Scope {
     /// Adds a subscription, or replaces the one for the same in the same dialect.
     pub(super) fn put(&mut self, chat: Option<(ChatNo, ChatId)>, options: Options) {
         self.remove(chat.as_ref().map(|(_, id)| id), options.compact);
-        self.subscriptions.push(Subscribed { chat, options });
+        match chat {
+            Some((no, id)) => self.chats.push(Subscribed { no, id, options }),
+            None => self.all[usize::from(options.compact)] = Some(options),
+        }
     }
 
     pub(super) fn remove(&mut self, chat: Option<&ChatId>, compact: bool) {
-        self.subscriptions.retain(|had| !had.is(chat, compact));
+        match chat {
+            Some(id) => self.chats.retain(|had| had.id != *id || had.options.compact != compact),
+            None => self.all[usize::from(compact)] = None,
+        }
     }
 
     /// The options for a chat: of several subscriptions at once, the higher QoS counts, own
     /// messages come if one of them wants them, and JSON is for all who understand it.
     pub(super) fn options(&self, no: ChatNo) -> Option<Options> {
-        let of_chat = |had: &&Subscribed| had.chat.as_ref().is_none_or(|(of, _)| *of == no);
-        let matching = self.subscriptions.iter().filter(of_chat).map(|had| had.options);
-        matching.reduce(|a, b| Options {
+        let of_chat = self.chats.iter().filter(|had| had.no == no).map(|had| had.options);
+        self.all.into_iter().flatten().chain(of_chat).reduce(|a, b| Options {
             qos: a.qos.max(b.qos),
             no_local: a.no_local && b.no_local,
             compact: a.compact && b.compact,

@@ -302,7 +302,10 @@ impl Chat {
 
     /// Adds members as read from the store, in order.
     pub fn extend_members(&mut self, members: impl IntoIterator<Item = Member>) {
-        self.members.extend(members.into_iter().map(|mut member| {
+        let members = members.into_iter();
+        // Most chats have two, and a vector takes room for four at once.
+        self.members.reserve_exact(members.size_hint().0);
+        self.members.extend(members.map(|mut member| {
             member.visible = member.marks;
             member
         }));

@@ -111,7 +111,7 @@ fn records_keep_their_bytes() {
         loop {
             match engine.decide(&command, &facts, now, &mut batch) {
                 Ok(_) => break,
-                Err(Need::Id(chat, author, id)) => {
+                Err(Need::Id { chat, author, id, .. }) => {
                     facts.ids.insert((chat, author, id), None);
                 }
                 Err(Need::User(id)) => {

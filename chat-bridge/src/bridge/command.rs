@@ -1,5 +1,7 @@
 //! What a publish to the host's topics asks of the engine: topic, properties and body, parsed.
 
+use std::cell::RefCell;
+
 use bluetick_broker::host::HostPublish;
 use bluetick_broker::packet::{PublishProperties, QoS, Reason};
 use bluetick_protocol::{
@@ -33,6 +35,9 @@ pub(super) fn origin(key: &SessionKey) -> u32 {
 
 impl Author<'_> {
     pub(super) fn command(&self, publish: HostPublish) -> Result<(ChatId, Command), Refused> {
+        if let Some((to, id)) = Recent::find(&self.key.user, &publish.topic) {
+            return Ok((to.chat.clone(), self.send(publish, to, id, None)?));
+        }
         if let Ok(topic) = compact::PublishTopic::parse(&publish.topic) {
             return self.compact(publish, topic);
         }
@@ -40,8 +45,9 @@ impl Author<'_> {
             .map_err(|error| Refused(Reason(error.code()), error.to_string()))?;
         match topic {
             PublishTopic::Send { to, id } => {
-                let chat = self.chat(to);
-                Ok((chat.clone(), self.send(publish, chat, id, None)?))
+                let to = self.addressee(self.chat(to));
+                Recent::note(&self.key.user, &publish.topic, id.is_some(), &to);
+                Ok((to.chat.clone(), self.send(publish, to, id, None)?))
             }
             PublishTopic::SendJson { to } => {
                 let chat = self.chat(to);
@@ -59,19 +65,19 @@ impl Author<'_> {
                 ))
             }
             PublishTopic::Edit { chat, seq } => {
-                Ok((chat.clone(), self.send(publish, chat, None, Some(Amends::Edit(seq)))?))
+                Ok((chat.clone(), self.amend(publish, chat, Amends::Edit(seq))?))
             }
             PublishTopic::Delete { chat, seq } => {
                 if !publish.payload.is_empty() {
                     let text = "a deletion has no payload".to_owned();
                     return Err(Refused(Reason::PAYLOAD_FORMAT_INVALID, text));
                 }
-                Ok((chat.clone(), self.send(publish, chat, None, Some(Amends::Delete(seq)))?))
+                Ok((chat.clone(), self.amend(publish, chat, Amends::Delete(seq))?))
             }
             PublishTopic::React { chat, seq } => {
                 parse_reaction(&publish.payload)
                     .map_err(|error| Refused(Reason::PAYLOAD_FORMAT_INVALID, error.to_string()))?;
-                Ok((chat.clone(), self.send(publish, chat, None, Some(Amends::React(seq)))?))
+                Ok((chat.clone(), self.amend(publish, chat, Amends::React(seq))?))
             }
             // A request has answers of its own, and a will that asks has nobody to be answered.
             PublishTopic::Rpc { .. } => Err(not_served()),
@@ -137,10 +143,24 @@ impl Author<'_> {
         }
     }
 
-    fn send(
+    fn addressee(&self, chat: ChatId) -> Addressee {
+        Addressee { exists: self.peer_exists(&chat), chat }
+    }
+
+    fn amend(
         &self,
         publish: HostPublish,
         chat: ChatId,
+        amends: Amends,
+    ) -> Result<Command, Refused> {
+        // It does not begin a chat.
+        self.send(publish, Addressee { chat, exists: false }, None, Some(amends))
+    }
+
+    fn send(
+        &self,
+        publish: HostPublish,
+        to: Addressee,
         id: Option<MessageId>,
         amends: Option<Amends>,
     ) -> Result<Command, Refused> {
@@ -151,10 +171,10 @@ impl Author<'_> {
         let id = id.or(given.id);
         let send = Send {
             from: self.key.user.clone(),
-            peer_exists: self.peer_exists(&chat),
+            peer_exists: to.exists,
             may_begin: self.may_begin(),
-            over: self.over(&chat),
-            chat,
+            over: self.over(&to.chat),
+            chat: to.chat,
             id,
             fingerprint: self.fingerprint(&publish, id),
             dup: publish.dup,
@@ -243,6 +263,50 @@ impl Author<'_> {
         }
         hash.update(&publish.payload);
         Some(hash.digest())
+    }
+}
+
+/// Where a message goes.
+#[derive(Clone)]
+struct Addressee {
+    chat: ChatId,
+    /// Of a direct chat: whether the other user exists.
+    exists: bool,
+}
+
+thread_local! {
+    static RECENT: RefCell<Option<Recent>> = const { RefCell::new(None) };
+}
+
+/// Where this thread's last message went. Who sends many at once sends them to one chat, whose name
+/// need not be read, checked and put together for each; one per thread, so that it costs a
+/// connection that is idle nothing.
+struct Recent {
+    from: UserId,
+    /// The topic without a message's id, up to `/send`.
+    topic: Box<str>,
+    to: Addressee,
+}
+
+impl Recent {
+    /// Notes it; `has_id`: the topic ends with one.
+    fn note(from: &UserId, topic: &str, has_id: bool, to: &Addressee) {
+        let without_id = topic.rsplit_once('/').filter(|_| has_id).map_or(topic, |(rest, _)| rest);
+        let (from, topic, to) = (from.clone(), without_id.into(), to.clone());
+        RECENT.set(Some(Self { from, topic, to }));
+    }
+
+    /// Where `topic` goes, and the id in it, if the last one went there.
+    fn find(from: &UserId, topic: &str) -> Option<(Addressee, Option<MessageId>)> {
+        RECENT.with_borrow(|recent| {
+            let recent = recent.as_ref().filter(|recent| recent.from == *from)?;
+            let id = match topic.strip_prefix(&*recent.topic)? {
+                "" => None,
+                // What is no id is for others to explain.
+                rest => Some(MessageId::try_from(rest.strip_prefix('/')?).ok()?),
+            };
+            Some((recent.to.clone(), id))
+        })
     }
 }
 

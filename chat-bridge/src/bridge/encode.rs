@@ -1,5 +1,6 @@
 //! Entries and watermarks as MQTT messages. An entry is encoded once for all who get it.
 
+use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use bluetick_broker::Message;
@@ -16,6 +17,14 @@ use crate::engine::{Amends, Entry, Millis, Watermarks};
 /// Room that a PUBLISH takes beside topic and payload, at most: header, length, packet id,
 /// properties of ours.
 const PACKET_OVERHEAD_BYTES: usize = 32;
+
+/// What a thread's buffer keeps, bytes.
+const SCRATCH_BYTES_MAX: usize = 64 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static RECENT_TOPIC: RefCell<Option<(ChatId, Arc<str>)>> = const { RefCell::new(None) };
+}
 
 /// An entry as a member's device gets it.
 pub(super) struct Outgoing<'a> {
@@ -70,24 +79,39 @@ impl Outgoing<'_> {
             (payload.body, payload.event) = (None, None);
             payload.omitted_bytes = omitted_bytes;
         }
-        let mut out = Vec::with_capacity(entry.body.len() + 192);
+        // Put together in a buffer that is kept, copied where it has just the room it takes.
+        let bytes = SCRATCH.with_borrow_mut(|out| {
+            out.clear();
+            out.shrink_to(SCRATCH_BYTES_MAX);
+            match self.reader {
+                Some(reader) => payload.write_compact(reader, out),
+                None => payload.write_json(out),
+            }
+            Bytes::copy_from_slice(out)
+        });
         let topic = match self.reader {
-            Some(reader) => {
-                payload.write_compact(reader, &mut out);
-                compact::messages_topic(self.chat)
-            }
-            None => {
-                payload.write_json(&mut out);
-                messages_topic(self.chat)
-            }
+            Some(_) => compact::messages_topic(self.chat).into(),
+            None => recent_messages_topic(self.chat),
         };
         let left_ms = entry.expires_at_ms.map(|at| at.saturating_sub(now));
         let properties = PublishProperties {
             message_expiry_s: left_ms.and_then(|ms| u32::try_from(ms.div_ceil(1000)).ok()),
             ..PublishProperties::default()
         };
-        Message::new(topic.into(), out.into(), &properties, false)
+        Message::new(topic, bytes, &properties, false)
     }
+}
+
+/// The topic of a chat's messages. Whoever encodes many at once mostly has them of one chat.
+fn recent_messages_topic(chat: &ChatId) -> Arc<str> {
+    RECENT_TOPIC.with_borrow_mut(|recent| match recent {
+        Some((of, topic)) if of == chat => topic.clone(),
+        _ => {
+            let topic: Arc<str> = messages_topic(chat).into();
+            *recent = Some((chat.clone(), topic.clone()));
+            topic
+        }
+    })
 }
 
 /// An entry as its payload, as all members but those it is not for get it.

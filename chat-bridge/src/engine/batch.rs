@@ -26,7 +26,7 @@ pub struct Batch {
     #[serde(skip)]
     pub effects: Vec<Effect>,
     #[serde(skip)]
-    pub(super) ids: Vec<(ChatNo, u32, MessageId)>,
+    pub(super) ids: Vec<NewId>,
     #[serde(skip)]
     pub(super) requests: Vec<RequestKey>,
     /// Entries that were deleted, as they are now.
@@ -43,6 +43,16 @@ pub struct Batch {
     pub(super) stored: BTreeMap<(ChatNo, u32), i64>,
     #[serde(skip)]
     pub(super) counters_changed: bool,
+}
+
+/// An id that a batch brings.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct NewId {
+    pub(super) chat: ChatNo,
+    pub(super) author: u32,
+    pub(super) id: MessageId,
+    pub(super) seq: Seq,
+    pub(super) in_order: bool,
 }
 
 impl Batch {
@@ -101,6 +111,8 @@ pub enum Write {
         chat: ChatNo,
         /// By whom.
         author: u32,
+        /// Whether its id came in their order, and others are found from there.
+        in_order: bool,
         /// Its place.
         seq: Seq,
     },
@@ -257,7 +269,17 @@ pub enum Need {
     /// The numbers of all chats of a user: [`Facts::chats_of_user`].
     ChatsOfUser(UserId),
     /// Where the message with this id of this author is: [`Facts::ids`].
-    Id(ChatNo, u32, MessageId),
+    Id {
+        /// In which chat.
+        chat: ChatNo,
+        /// By whom, by his place.
+        author: u32,
+        /// Which.
+        id: MessageId,
+        /// His message with the greatest id that is stored, zero if there is none; `None`: it is known
+        /// that this one is not among those that came in order.
+        newest_named: Option<Seq>,
+    },
     /// An entry: [`Facts::entries`].
     Entry(ChatNo, Seq),
     /// What was done to a message: [`Facts::amendments`].

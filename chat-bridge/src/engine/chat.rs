@@ -18,6 +18,11 @@ pub struct ChatNo(pub u64);
 /// acknowledgement rewrites one page and not a thousand members.
 pub const MEMBERS_PER_PAGE: usize = 16;
 
+/// Of so many messages of a member whose ids came in their order, one has a record that says where it
+/// is. The others are found from there: fewer records for each message sent, more reads for each that
+/// is sent again.
+pub const NAMED_PER_INDEX: u8 = 16;
+
 /// How far a member got, and which receipts there are for him. All only ever rise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Watermarks {
@@ -86,6 +91,12 @@ pub struct Member {
     pub receipts_told: u64,
     /// The greatest version 7 id he ever used here: a greater one is new without a look-up.
     pub newest_id: Option<MessageId>,
+    /// The message that has it. From there [`Entry::previous_named`] leads down through all whose
+    /// ids came in their order, and so they need no record of their own, but every
+    /// [`NAMED_PER_INDEX`]th, from which a search begins.
+    pub newest_named: Seq,
+    /// How many of those there are since the last with a record.
+    pub unindexed: u8,
     /// His newest message here; each names the one before ([`Entry::previous`]).
     pub last_sent: Seq,
     /// His persistent sessions.
@@ -98,6 +109,9 @@ pub struct Member {
     /// How far he got, as committed: see [`Member::told`].
     #[serde(skip)]
     pub visible: Watermarks,
+    /// [`Member::newest_named`], as committed.
+    #[serde(skip)]
+    pub(super) committed_named: Seq,
     /// The batch that last changed `marks`.
     #[serde(skip)]
     marked_in: u64,
@@ -125,6 +139,9 @@ impl Member {
             marks,
             receipts_told: 0,
             newest_id: None,
+            newest_named: Seq::ZERO,
+            unindexed: 0,
+            committed_named: Seq::ZERO,
             last_sent: Seq::ZERO,
             cursors: Vec::new(),
             muted_until_ms: None,
@@ -211,6 +228,22 @@ impl Member {
         self.cursors.iter().find(|cursor| cursor.epoch == epoch && cursor.device == *device)
     }
 
+    /// Notes a message of his with an id; gives the place of the one whose id was the greatest, if
+    /// this one's is greater, and whether this one is to have a record.
+    pub(super) fn name(&mut self, id: MessageId, seq: Seq) -> Named {
+        if !id.is_v7() || self.newest_id.is_some_and(|newest| id <= newest) {
+            return Named::Alone;
+        }
+        self.newest_id = Some(id);
+        let previous = std::mem::replace(&mut self.newest_named, seq);
+        self.unindexed = self.unindexed.saturating_add(1);
+        let indexed = self.unindexed >= NAMED_PER_INDEX;
+        if indexed {
+            self.unindexed = 0;
+        }
+        Named::InOrder { previous, indexed }
+    }
+
     /// Makes or finds the cursor of a session; one of an earlier session of that device goes.
     pub(super) fn cursor_or_insert(&mut self, device: &DeviceId, epoch: u64) -> &mut Cursor {
         let fresh = Cursor { device: device.clone(), epoch, seq: None, receipts: None };
@@ -228,6 +261,20 @@ impl Member {
         };
         &mut self.cursors[at]
     }
+}
+
+/// How the id of a message of a member will be found again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// It is above those before: by way of later ones.
+    InOrder {
+        /// The message whose id was the greatest until now; zero: there is none.
+        previous: Seq,
+        /// It has a record nevertheless, for a search to begin at.
+        indexed: bool,
+    },
+    /// By a record of its own.
+    Alone,
 }
 
 /// What is said of a chat as a whole.
@@ -307,6 +354,7 @@ impl Chat {
         self.members.reserve_exact(members.size_hint().0);
         self.members.extend(members.map(|mut member| {
             member.visible = member.marks;
+            member.committed_named = member.newest_named;
             member
         }));
         self.count_members();

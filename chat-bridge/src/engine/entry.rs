@@ -27,6 +27,9 @@ pub struct Entry {
     pub author: u32,
     /// The author's entry before this one; zero for his first.
     pub previous: Seq,
+    /// Set where its id is above all that its author had used here before: the place of the message
+    /// that has the greatest of those, zero for the first. See [`Member::newest_id`](super::Member).
+    pub previous_named: Seq,
     /// When the server took it; never falls within a chat.
     pub at_ms: Millis,
     /// What the body is.

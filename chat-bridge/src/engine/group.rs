@@ -272,6 +272,7 @@ impl Engine {
             id: act.id,
             author: act.by,
             previous: Seq::ZERO,
+            previous_named: Seq::ZERO,
             at_ms: act.now.max(chat.last_at_ms),
             content_type: ContentType::Text,
             body: bytes::Bytes::new(),

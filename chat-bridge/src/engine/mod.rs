@@ -25,7 +25,7 @@ mod subscribe;
 mod user;
 
 pub use batch::{Batch, Effect, Facts, Need, SubscriptionStart, Write};
-pub use chat::{Chat, ChatNo, Cursor, Info, MEMBERS_PER_PAGE, Member, Watermarks};
+pub use chat::{Chat, ChatNo, Cursor, Info, MEMBERS_PER_PAGE, Member, NAMED_PER_INDEX, Watermarks};
 pub use command::{
     Advance, Answer, Change, ChangeChat, ChangeUser, Command, CreateChat, DeviceId, Outcome,
     Prefer, Preference, Quota, Read, Refused, RequestKey, SavedSession, SavedSubscription, Send,
@@ -39,6 +39,7 @@ use std::sync::Arc;
 
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 
+use batch::NewId;
 use residents::Residents;
 
 /// Milliseconds since the Unix epoch; always an argument, never read from a clock in here.
@@ -204,8 +205,14 @@ impl Engine {
                 }
             }
         }
-        for id in &batch.ids {
-            self.uncommitted_ids.remove(id);
+        for NewId { chat, author, id, seq, in_order } in &batch.ids {
+            self.uncommitted_ids.remove(&(*chat, *author, *id));
+            if *in_order
+                && let Some(member) =
+                    self.chats.get_mut(*chat).and_then(|chat| chat.member_mut(*author))
+            {
+                member.committed_named = *seq;
+            }
         }
         for (no, entry) in &batch.erased {
             if let Some(chat) = self.chats.get_mut(*no) {

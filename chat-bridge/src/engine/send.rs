@@ -1,12 +1,13 @@
 //! Storing a message: membership, idempotency, order.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use bluetick_protocol::{ChatId, ChatKind, Event, MessageId, Role, Seq, UserId};
 use uuid::{Builder, Uuid, Variant};
 
-use super::batch::{Batch, Effect, Facts, Need, Write};
-use super::chat::{Chat, ChatNo, Member};
+use super::batch::{Batch, Effect, Facts, Need, NewId, Write};
+use super::chat::{Chat, ChatNo, Member, Named};
 use super::command::{Outcome, Quota, Refused, Send};
 use super::entry::{Amends, Derived, Entry};
 use super::{Engine, Millis};
@@ -15,6 +16,19 @@ use super::{Engine, Millis};
 /// can only retransmit what the server had not acknowledged to it, at most the receive maximum of
 /// one session; the rest is room for his other devices.
 const RETRANSMISSION_LOOKBACK: usize = 512;
+
+/// How many of an author's newest messages are looked through in memory for one that has an id already:
+/// whoever makes ids out of order mostly does so within a millisecond.
+const NEWEST_LOOKBACK: usize = 32;
+
+/// Whether an id is among those of an author's messages that came in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Among {
+    Found(Seq),
+    No,
+    /// It may be further down.
+    Unknown,
+}
 
 impl Engine {
     pub(super) fn decide_send(
@@ -109,7 +123,15 @@ impl Engine {
             };
             let seq = match seq {
                 Some(seq) => Some(seq),
-                None => *facts.ids.get(&(no, author, id)).ok_or(Need::Id(no, author, id))?,
+                None => match self.among_newest(no, member, id) {
+                    Among::Found(seq) => Some(seq),
+                    missed => *facts.ids.get(&(no, author, id)).ok_or(Need::Id {
+                        chat: no,
+                        author,
+                        id,
+                        newest_named: (missed == Among::Unknown).then_some(member.committed_named),
+                    })?,
+                },
             };
             let Some(seq) = seq else { return Ok(None) };
             return Ok(self.entry(no, seq, facts)?.map(|entry| (seq, entry)));
@@ -128,6 +150,24 @@ impl Engine {
             }
         }
         Ok(None)
+    }
+
+    /// Looks for an id among a member's newest messages, as far as they are in memory.
+    fn among_newest(&self, no: ChatNo, member: &Member, id: MessageId) -> Among {
+        let Some(chat) = self.chats.get(no).filter(|_| id.is_v7()) else { return Among::No };
+        let mut seq = member.newest_named;
+        for _ in 0..NEWEST_LOOKBACK {
+            if seq == Seq::ZERO {
+                return Among::No;
+            }
+            let Some(entry) = chat.tail_entry(seq) else { return Among::Unknown };
+            match entry.id.cmp(&id) {
+                Ordering::Equal => return Among::Found(seq),
+                Ordering::Less => return Among::No,
+                Ordering::Greater => seq = entry.previous_named,
+            }
+        }
+        Among::Unknown
     }
 
     fn entry_up_to_head(
@@ -158,13 +198,17 @@ impl Engine {
         let seq = chat.head.next();
         let at_ms = now.max(chat.last_at_ms);
         let id = send.id.unwrap_or_else(|| server_id(at_ms, author, seq));
-        let mut previous = Seq::ZERO;
+        let (mut previous, mut named) = (Seq::ZERO, Named::Alone);
         if let Some(member) = chat.member_mut(author) {
             previous = std::mem::replace(&mut member.last_sent, seq);
-            if id.is_v7() && member.newest_id.is_none_or(|newest| id > newest) {
-                member.newest_id = Some(id);
+            if send.id.is_some() {
+                named = member.name(id, seq);
             }
         }
+        let (previous_named, in_order, recorded) = match named {
+            Named::InOrder { previous, indexed } => (previous, true, indexed),
+            Named::Alone => (Seq::ZERO, false, true),
+        };
         chat.mark_dirty(author);
         // The shorter of two lifetimes counts.
         let ttl_s = send.ttl_s.into_iter().chain(Some(chat.info.ttl_s).filter(|ttl_s| *ttl_s > 0));
@@ -175,6 +219,7 @@ impl Engine {
             id,
             author,
             previous,
+            previous_named,
             at_ms,
             content_type: send.content_type.clone(),
             body: send.body.clone(),
@@ -191,8 +236,10 @@ impl Engine {
         });
         append_entry(chat, entry, batch);
         if send.id.is_some() {
-            batch.push(Write::Id { id, chat: no, author, seq });
-            batch.ids.push((no, author, id));
+            if recorded {
+                batch.push(Write::Id { id, chat: no, author, in_order, seq });
+            }
+            batch.ids.push(NewId { chat: no, author, id, seq, in_order });
             self.uncommitted_ids.insert((no, author, id), seq);
         }
         Outcome::Sent { id, seq, at_ms, duplicate: false }

@@ -31,8 +31,8 @@ pub(super) fn write(partition: PartitionNo, write: &Write, batch: &mut KvBatch) 
                 batch.put(Table::State, &key, |out| records::encode_amendments(amendments, out));
             }
         }
-        Write::Id { id, chat, author, seq } => {
-            let key = keys::id(partition, *id, *chat, *author);
+        Write::Id { id, chat, author, in_order, seq } => {
+            let key = keys::id(partition, *chat, *author, *in_order, *id);
             batch.put(Table::Ids, &key, |out| records::encode_id(*seq, out));
         }
         Write::ChatName { id, no } => {

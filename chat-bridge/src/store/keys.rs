@@ -18,7 +18,8 @@
 //! | state | `x` chat(8) seq(8) | what was done to a message |
 //! | state | `y` user | what his messages take |
 //! | log | chat(8) seq(8) | entry |
-//! | ids | id(16) chat(8) author(4) | seq |
+//! | ids | chat(8) author(4) `a` id(16) | seq: a message whose id came out of order |
+//! | ids | chat(8) author(4) `o` id(16) | seq: one of those whose ids came in order |
 //!
 //! Plain topics have a table of their own, without partitions: `plain.rs`.
 //!
@@ -46,6 +47,10 @@ const SESSION: u8 = b's';
 const CHAT_OF_USER: u8 = b'u';
 const AMENDMENTS: u8 = b'x';
 const STORED: u8 = b'y';
+
+/// In the table of ids.
+const ID_ALONE: u8 = b'a';
+const ID_IN_ORDER: u8 = b'o';
 
 const TRUNCATED: StoreError = StoreError::Corrupt("a key is too short");
 
@@ -188,15 +193,35 @@ pub(super) fn entry(partition: PartitionNo, chat: ChatNo, seq: Seq) -> [u8; 18] 
     key
 }
 
-/// Ids come first: version 7 ids rise with time, so that new keys land side by side, which
-/// makes them cheap to insert and to compact.
-pub(super) fn id(partition: PartitionNo, id: MessageId, chat: ChatNo, author: u32) -> [u8; 30] {
-    let mut key = [0; 30];
+/// Of a message of its own, or of one among those of an author whose ids came in order.
+pub(super) fn id(
+    partition: PartitionNo,
+    chat: ChatNo,
+    author: u32,
+    in_order: bool,
+    id: MessageId,
+) -> [u8; 31] {
+    let mut key = [0; 31];
     key[..2].copy_from_slice(&partition.0.to_be_bytes());
-    key[2..18].copy_from_slice(id.as_bytes());
-    key[18..26].copy_from_slice(&chat.0.to_be_bytes());
-    key[26..].copy_from_slice(&author.to_be_bytes());
+    key[2..10].copy_from_slice(&chat.0.to_be_bytes());
+    key[10..14].copy_from_slice(&author.to_be_bytes());
+    key[14] = if in_order { ID_IN_ORDER } else { ID_ALONE };
+    key[15..].copy_from_slice(id.as_bytes());
     key
+}
+
+/// Those of an author whose ids came in order, from `id` on.
+pub(super) fn ids_in_order(
+    partition: PartitionNo,
+    chat: ChatNo,
+    author: u32,
+    from: MessageId,
+) -> ([u8; 31], [u8; 15]) {
+    let start = id(partition, chat, author, true, from);
+    let mut end = [0; 15];
+    end.copy_from_slice(&start[..15]);
+    end[14] += 1;
+    (start, end)
 }
 
 pub(super) fn trailing_chat_no(key: &[u8]) -> Result<ChatNo, StoreError> {

@@ -12,7 +12,7 @@ pub enum Table {
     State,
     /// The logs: written once, read forward.
     Log,
-    /// Ids of messages: written once, nearly in the order of time, hardly ever read.
+    /// Ids of messages: written once, hardly ever read.
     Ids,
     /// Plain topics: retained messages, and queues that come and go.
     Plain,

@@ -20,14 +20,15 @@ pub use plain::{PlainStore, PlainWriter};
 pub use records::SCHEMA_VERSION;
 pub use rocks::{RocksKv, RocksOptions};
 
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 
 use crate::engine::{
-    Amendments, Answer, Batch, Chat, ChatNo, Counters, Entry, Facts, Member, Need, PartitionNo,
-    RequestKey, SavedSession, Seen, SessionKey, User,
+    Amendments, Answer, Batch, Chat, ChatNo, Counters, Entry, Facts, Member, NAMED_PER_INDEX, Need,
+    PartitionNo, RequestKey, SavedSession, Seen, SessionKey, User,
 };
 
 /// How many chats a page of [`Store::chats`] holds at most.
@@ -150,8 +151,8 @@ impl Store {
             Need::ChatsOfUser(user) => {
                 facts.chats_of_user = Some(self.chats_of_user(partition, &user)?);
             }
-            Need::Id(chat, author, id) => {
-                let seq = self.find_id(partition, chat, author, id)?;
+            Need::Id { chat, author, id, newest_named } => {
+                let seq = self.find_id(partition, chat, author, id, newest_named)?;
                 facts.ids.insert((chat, author, id), seq);
             }
             Need::Amendments(chat, seq) => {
@@ -289,7 +290,9 @@ impl Store {
         })
     }
 
-    /// Where the message with this id of the author at `author` is.
+    /// Where the message with this id of the author at `author` is. `newest_named`: his message with
+    /// the greatest id of those that came in order, zero if there is none; `None`: this one is not
+    /// among those.
     ///
     /// # Errors
     /// As [`Store::supply`].
@@ -299,9 +302,31 @@ impl Store {
         chat: ChatNo,
         author: u32,
         id: MessageId,
+        newest_named: Option<Seq>,
     ) -> Result<Option<Seq>, StoreError> {
-        let bytes = self.kv.get(Table::Ids, &keys::id(partition, id, chat, author))?;
-        bytes.map(|bytes| records::decode_id(&bytes)).transpose()
+        let key = keys::id(partition, chat, author, false, id);
+        if let Some(bytes) = self.kv.get(Table::Ids, &key)? {
+            return records::decode_id(&bytes).map(Some);
+        }
+        let Some(newest_named) = newest_named.filter(|_| id.is_v7()) else { return Ok(None) };
+        // The first of those with a record that is not below it, or the newest: down from there.
+        let (from, to) = keys::ids_in_order(partition, chat, author, id);
+        let at_or_above = self.page(Table::Ids, &from, &to, 1, |_, seq| records::decode_id(seq))?;
+        let mut seq = at_or_above.first().copied().unwrap_or(newest_named);
+        for _ in 0..=NAMED_PER_INDEX {
+            if seq == Seq::ZERO {
+                return Ok(None);
+            }
+            let bytes = self.kv.get(Table::Log, &keys::entry(partition, chat, seq))?;
+            let bytes = bytes.ok_or(StoreError::Corrupt("a message that has an id is missing"))?;
+            let entry = records::decode_entry_head(seq, &bytes)?;
+            match entry.id.cmp(&id) {
+                Ordering::Equal => return Ok(Some(seq)),
+                Ordering::Less => return Ok(None),
+                Ordering::Greater => seq = entry.previous_named,
+            }
+        }
+        Err(StoreError::Corrupt("ids that came in order have too few records"))
     }
 
     /// What is kept of a user.

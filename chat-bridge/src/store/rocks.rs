@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily,
-    ColumnFamilyDescriptor, CompactOptions, DB, DBCompressionType, IteratorMode, MemtableFactory,
-    Options, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
+    ColumnFamilyDescriptor, CompactOptions, DB, DBCompressionType, IteratorMode, Options,
+    ReadOptions, WriteBatch, WriteOptions,
 };
 
 use super::figures::{self, StoreFigures};
@@ -17,14 +17,6 @@ use super::kv::{Kv, KvBatch, StoreError, Table, Visit};
 /// Room that a commit must leave on the disk: to flush a write buffer, for the new log that RocksDB
 /// then sets room aside for, and as much again for its housekeeping.
 const ROOM_IN_WRITE_BUFFERS: usize = 3;
-
-/// Bytes of the write buffer per bucket of the hash table of ids: about what an id takes, so that
-/// a full buffer has one id in each. A bucket is a pointer, which counts against the buffer.
-const WRITE_BUFFER_PER_ID_BUCKET: usize = 128;
-
-/// No more than these: they are there from the start, also where the buffer is never filled. A
-/// bucket with many ids is made a skip list by RocksDB.
-const ID_BUCKETS_MAX: usize = 1 << 20;
 
 /// Bytes of a piece of an index or filter: as RocksDB's documentation has it.
 const METADATA_BLOCK_BYTES: usize = 4096;
@@ -143,8 +135,6 @@ impl Kv for RocksKv {
         let db = self.db()?;
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(to.to_vec());
-        // Also where the table is hashed by a prefix of its keys.
-        options.set_total_order_seek(true);
         let start = IteratorMode::From(from, rocksdb::Direction::Forward);
         for item in db.iterator_cf_opt(family(&db, table)?, options, start) {
             let (key, value) = item.map_err(|error| store_error(&error))?;
@@ -252,7 +242,7 @@ fn database_options(settings: &RocksOptions) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
-    // There is one writer at a time, and the hash table of ids takes no others.
+    // There is one writer at a time.
     options.set_allow_concurrent_memtable_write(false);
     options.set_keep_log_file_num(4);
     options.set_max_background_jobs(2);
@@ -293,19 +283,7 @@ fn table_options(table: Table, settings: &RocksOptions, cache: &Cache) -> Option
     options.set_bottommost_compression_type(DBCompressionType::Zstd);
     match table {
         // Point look-ups, many of them for what is not there.
-        Table::State | Table::Plain => blocks.set_bloom_filter(10.0, false),
-        // Point look-ups only, and every message puts one: a hash table, where the skip list took
-        // 2 of the 13 us of a message.
-        Table::Ids => {
-            blocks.set_bloom_filter(10.0, false);
-            // The whole key is hashed, and not twice for the filter.
-            options.set_prefix_extractor(SliceTransform::create_noop());
-            blocks.set_whole_key_filtering(false);
-            options.set_memtable_factory(MemtableFactory::HashLinkList {
-                bucket_count: (settings.write_buffer_bytes / WRITE_BUFFER_PER_ID_BUCKET)
-                    .clamp(1, ID_BUCKETS_MAX),
-            });
-        }
+        Table::State | Table::Ids | Table::Plain => blocks.set_bloom_filter(10.0, false),
         // Read by range: larger blocks compress better.
         Table::Log => blocks.set_block_size(16 << 10),
     }

@@ -167,7 +167,7 @@ impl Model {
             7 => {
                 let (id, author, seq) = (random_id(random), random.u32(..3), Seq(number(random)));
                 self.ids.insert((p, no, author, id), seq);
-                vec![Write::Id { id, chat: no, author, seq }]
+                vec![Write::Id { id, chat: no, author, in_order: false, seq }]
             }
             _ => {
                 let key = random_session_key(random);
@@ -206,7 +206,7 @@ impl Model {
         let expected = self.chats_of_users.get(&(p, user)).cloned().unwrap_or_default();
         assert!(of_user.into_iter().eq(expected));
         let (id, author) = (random_id(random), random.u32(..3));
-        let found = store.find_id(p, no, author, id).expect("readable");
+        let found = store.find_id(p, no, author, id, Some(Seq::ZERO)).expect("readable");
         assert_eq!(found, self.ids.get(&(p, no, author, id)).copied());
         self.compare_entries(store, p, random);
         self.compare_sessions(store, p, random);

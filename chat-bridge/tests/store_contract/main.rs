@@ -121,6 +121,7 @@ rules! {
         every_field_of_a_chat_comes_back,
         every_field_of_an_entry_comes_back,
         an_id_is_of_a_chat_and_an_author,
+        ids_in_order_are_found_from_a_few,
         needs_are_supplied,
         a_commit_tells_what_it_wrote,
         partitions_are_committed_together_and_kept_apart;

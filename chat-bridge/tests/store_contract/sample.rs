@@ -24,6 +24,11 @@ pub(crate) fn id(number: u128) -> MessageId {
     MessageId::from_bytes(number.to_be_bytes()).expect("not nil")
 }
 
+/// Of version 7: greater numbers are later.
+pub(crate) fn id_v7(number: u64) -> MessageId {
+    id(0x0193_a5f0_1c2b_7000_8000_0000_0000_0000 | u128::from(number))
+}
+
 pub(crate) fn key(name: &str, device: &str) -> SessionKey {
     SessionKey { user: user(name), device: device.into() }
 }
@@ -88,6 +93,8 @@ pub(crate) fn member(random: &mut Rng, name: &str) -> Member {
     member.visible = member.marks;
     member.receipts_told = number(random);
     member.newest_id = maybe(random, |random| id(random.u128(1..)));
+    member.newest_named = Seq(number(random));
+    member.unindexed = random.u8(..16);
     member.last_sent = Seq(number(random));
     let cursors = random.usize(..3);
     member.cursors = (0..cursors).map(|_| cursor(random)).collect();
@@ -124,6 +131,7 @@ pub(crate) fn entry(seq: u64, body: &[u8]) -> Entry {
         id: id(u128::from(seq) + 1),
         author: 0,
         previous: Seq(seq.saturating_sub(1)),
+        previous_named: Seq(seq.saturating_sub(1)),
         at_ms: seq,
         content_type: ContentType::Text,
         body: body.to_vec().into(),
@@ -147,7 +155,8 @@ pub(crate) fn any_entry(random: &mut Rng, seq: Seq) -> Entry {
         seq,
         id: id(random.u128(1..)),
         author: random.u32(..),
-        previous: Seq(number(random)),
+        previous: Seq(random.u64(..seq.0)),
+        previous_named: Seq(random.u64(..seq.0)),
         at_ms: number(random),
         content_type: match random.u8(..3) {
             0 => ContentType::Text,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bluetick_bridge::engine::{
-    ChatNo, Counters, Facts, Member, Need, PartitionNo, SessionKey, Write,
+    ChatNo, Counters, Entry, Facts, Member, NAMED_PER_INDEX, Need, PartitionNo, SessionKey, Write,
 };
 use bluetick_bridge::store::{
     CommitStats, KvBatch, SCHEMA_VERSION, Store, StoreError, Supplied, Table,
@@ -14,8 +14,8 @@ use fastrand::Rng;
 use crate::Subject;
 use crate::kv_rules::{END, get, put, scan};
 use crate::sample::{
-    P, any_entry, assert_chat, batch, chat_writes, commit, entry, entry_write, group, id, member,
-    members, session, user,
+    P, any_entry, assert_chat, batch, chat_writes, commit, entry, entry_write, group, id, id_v7,
+    member, members, session, user,
 };
 
 /// Where the schema is (docs/storage.md).
@@ -64,7 +64,7 @@ pub(crate) fn damaged_records_are_told(subject: &mut dyn Subject) {
         Write::ChatName { id: group(1), no },
         Write::Counters(Counters { next_chat: 4, tick: 5 }),
         Write::Session { key: of.clone(), session: Some(session(&mut random)) },
-        Write::Id { id: id(1), chat: no, author: 0, seq: Seq(1) },
+        Write::Id { id: id(1), chat: no, author: 0, in_order: false, seq: Seq(1) },
         entry_write(no, entry(1, b"body")),
     ]);
     commit(&store, writes);
@@ -76,7 +76,7 @@ pub(crate) fn damaged_records_are_told(subject: &mut dyn Subject) {
             store.counters(P).map(|_| ()),
             store.session(P, &of).map(|session| assert!(session.is_some())),
             store.sessions(P, None, 9).map(|sessions| assert_eq!(sessions.len(), 1)),
-            store.find_id(P, no, 0, id(1)).map(|seq| assert!(seq.is_some())),
+            store.find_id(P, no, 0, id(1), Some(Seq::ZERO)).map(|seq| assert!(seq.is_some())),
             entries.map(|entries| assert_eq!(entries.len(), 1)),
         ]
     };
@@ -178,19 +178,66 @@ pub(crate) fn an_id_is_of_a_chat_and_an_author(subject: &mut dyn Subject) {
         (id(2), ChatNo(1), 0, Seq(u64::MAX)),
         (id(u128::MAX), ChatNo(u64::MAX), u32::MAX, Seq(1)),
     ];
-    let find = |id, chat, author| store.find_id(P, chat, author, id).expect("readable");
+    let find =
+        |id, chat, author| store.find_id(P, chat, author, id, Some(Seq::ZERO)).expect("readable");
     for (id, chat, author, seq) in places {
         assert_eq!(find(id, chat, author), None);
-        commit(&store, [Write::Id { id, chat, author, seq }]);
+        commit(&store, [Write::Id { id, chat, author, in_order: false, seq }]);
         assert_eq!(find(id, chat, author), Some(seq));
     }
     for (id, chat, author, seq) in places {
         assert_eq!(find(id, chat, author), Some(seq), "the later ones are others");
-        let elsewhere = store.find_id(PartitionNo(0), chat, author, id).expect("readable");
+        let elsewhere =
+            store.find_id(PartitionNo(0), chat, author, id, Some(Seq::ZERO)).expect("readable");
         assert_eq!(elsewhere, None);
     }
     assert_eq!(find(id(2), ChatNo(1), 1), None);
     assert_eq!(find(id(2), ChatNo(2), 0), None);
+}
+
+/// Every message of an author whose ids came in order is found, though only some have a record, and
+/// what was never sent is not.
+pub(crate) fn ids_in_order_are_found_from_a_few(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (chat, author) = (ChatNo(3), 1);
+    // Between his, as in a group, there are those of others.
+    let (places, per_index) = (100_u64, u64::from(NAMED_PER_INDEX));
+    let seq = |place: u64| Seq(place * 3);
+    for place in 1..=places {
+        let previous_named = seq(place - 1);
+        let of_his =
+            Entry { id: id_v7(2 * place), author, previous_named, ..entry(3 * place, b"") };
+        let mut writes =
+            vec![entry_write(chat, of_his), entry_write(chat, entry(3 * place + 1, b""))];
+        if place % per_index == 0 {
+            let id = id_v7(2 * place);
+            writes.push(Write::Id { id, chat, author, in_order: true, seq: seq(place) });
+        }
+        commit(&store, writes);
+        // Whichever is the newest: from it down, or from the next that has a record.
+        let find = |id| store.find_id(P, chat, author, id, Some(seq(place))).expect("readable");
+        for of in 1..=place {
+            assert_eq!(find(id_v7(2 * of)), Some(seq(of)), "{of} of {place}");
+            assert_eq!(find(id_v7(2 * of - 1)), None, "between, {of} of {place}");
+        }
+        assert_eq!(find(id_v7(2 * place + 1)), None);
+        // Another author's, and another chat's.
+        let of_others = store.find_id(P, chat, 0, id_v7(2), Some(Seq::ZERO)).expect("readable");
+        assert_eq!(of_others, None);
+        let elsewhere = store.find_id(P, ChatNo(4), author, id_v7(2), Some(Seq::ZERO));
+        assert_eq!(elsewhere.expect("readable"), None);
+    }
+    // A record that is lost is told, not taken for an id that was never used.
+    let far = seq(places);
+    let lost = batch((1..=per_index * 2).map(|place| {
+        let previous_named = if place == 1 { Seq::ZERO } else { Seq(place - 1) };
+        entry_write(ChatNo(5), Entry { id: id_v7(place + 9), previous_named, ..entry(place, b"") })
+    }));
+    store.commit([(P, &lost)]).expect("committed");
+    let found = store.find_id(P, ChatNo(5), 0, id_v7(1), Some(Seq(per_index * 2)));
+    assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
+    let found = store.find_id(P, ChatNo(5), 0, id_v7(1), Some(far));
+    assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
 }
 
 pub(crate) fn needs_are_supplied(subject: &mut dyn Subject) {
@@ -203,7 +250,7 @@ pub(crate) fn needs_are_supplied(subject: &mut dyn Subject) {
         [
             Write::ChatName { id: group(1), no },
             Write::ChatOfUser { user: user("a"), no },
-            Write::Id { id: id(9), chat: no, author: 0, seq: Seq(2) },
+            Write::Id { id: id(9), chat: no, author: 0, in_order: false, seq: Seq(2) },
             entry_write(no, entry(2, b"two")),
         ],
     );
@@ -215,11 +262,12 @@ pub(crate) fn needs_are_supplied(subject: &mut dyn Subject) {
         assert!(facts.is_empty());
     }
     let mut facts = Facts::default();
+    let need_id = |of| Need::Id { chat: no, author: 0, id: id(of), newest_named: Some(Seq::ZERO) };
     for need in [
         Need::Chat(group(2)),
         Need::ChatsOfUser(user("a")),
-        Need::Id(no, 0, id(9)),
-        Need::Id(no, 0, id(8)),
+        need_id(9),
+        need_id(8),
         Need::Entry(no, Seq(1)),
         Need::Entry(no, Seq(2)),
     ] {
@@ -280,7 +328,7 @@ pub(crate) fn partitions_are_committed_together_and_kept_apart(subject: &mut dyn
                 Write::ChatOfUser { user: user("a"), no },
                 Write::Counters(Counters { next_chat: number, tick: 1 }),
                 Write::Session { key: of.clone(), session: Some(session.clone()) },
-                Write::Id { id: id(1), chat: no, author: 0, seq: Seq(number) },
+                Write::Id { id: id(1), chat: no, author: 0, in_order: false, seq: Seq(number) },
                 entry_write(no, entry(number, b"x")),
             ]);
             batch(writes)
@@ -299,7 +347,7 @@ pub(crate) fn partitions_are_committed_together_and_kept_apart(subject: &mut dyn
         assert_eq!(store.counters(partition).expect("readable").next_chat, number);
         let all = store.sessions(partition, None, 9).expect("readable");
         assert_eq!(all, [(of.clone(), session.clone())]);
-        let seq = store.find_id(partition, no, 0, id(1)).expect("readable");
+        let seq = store.find_id(partition, no, 0, id(1), Some(Seq::ZERO)).expect("readable");
         assert_eq!(seq, Some(Seq(number)));
         let found = store.entries(partition, no, Seq(0), Seq(u64::MAX), 9, 99).expect("readable");
         assert_eq!(found.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [Seq(number)]);

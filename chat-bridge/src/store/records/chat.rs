@@ -38,6 +38,8 @@ struct MemberRecord {
     marks: MarksRecord,
     receipts_told: u64,
     newest_id: Option<[u8; 16]>,
+    newest_named: u64,
+    unindexed: u8,
     last_sent: u64,
     cursors: Vec<CursorRecord>,
     muted_until_ms: Option<u64>,
@@ -138,6 +140,8 @@ fn member_record(member: &Member) -> MemberRecord {
         marks: marks_record(&member.marks),
         receipts_told: member.receipts_told,
         newest_id: member.newest_id.map(|id| *id.as_bytes()),
+        newest_named: member.newest_named.0,
+        unindexed: member.unindexed,
         last_sent: member.last_sent.0,
         cursors: member.cursors.iter().map(cursor_record).collect(),
         muted_until_ms: member.muted_until_ms,
@@ -159,6 +163,8 @@ fn member(record: MemberRecord) -> Result<Member, StoreError> {
     member.blocks = record.blocks.as_ref().map(|blocks| Box::new(marks(blocks)));
     member.receipts_told = record.receipts_told;
     member.newest_id = record.newest_id.map(message_id).transpose()?;
+    member.newest_named = Seq(record.newest_named);
+    member.unindexed = record.unindexed;
     member.last_sent = Seq(record.last_sent);
     member.cursors = record
         .cursors

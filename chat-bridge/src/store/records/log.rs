@@ -12,7 +12,10 @@ use crate::store::kv::StoreError;
 struct EntryRecord<'a> {
     id: [u8; 16],
     author: u32,
-    previous: u64,
+    /// How far back it is, which is short; zero: there is none.
+    previous_behind: u64,
+    /// Likewise.
+    previous_named_behind: u64,
     at_ms: u64,
     content_type: TypeRecord<'a>,
     body: &'a [u8],
@@ -81,7 +84,8 @@ pub(in crate::store) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
     let record = EntryRecord {
         id: *entry.id.as_bytes(),
         author: entry.author,
-        previous: entry.previous.0,
+        previous_behind: behind(entry.seq, entry.previous),
+        previous_named_behind: behind(entry.seq, entry.previous_named),
         at_ms: entry.at_ms,
         content_type: match &entry.content_type {
             ContentType::Text => TypeRecord::Text,
@@ -116,12 +120,29 @@ pub(in crate::store) fn decode_entry_head(seq: Seq, bytes: &[u8]) -> Result<Entr
     entry(seq, EntryRecord { body: &[], ..record })
 }
 
+/// How far `earlier` is behind `seq`; zero where there is none.
+fn behind(seq: Seq, earlier: Seq) -> u64 {
+    if earlier == Seq::ZERO { 0 } else { seq.0.saturating_sub(earlier.0) }
+}
+
+fn before(seq: Seq, behind: u64) -> Result<Seq, StoreError> {
+    match behind {
+        0 => Ok(Seq::ZERO),
+        _ => seq
+            .0
+            .checked_sub(behind)
+            .map(Seq)
+            .ok_or(StoreError::Corrupt("an entry refers to one before the first")),
+    }
+}
+
 fn entry(seq: Seq, record: EntryRecord<'_>) -> Result<Entry, StoreError> {
     Ok(Entry {
         seq,
         id: message_id(record.id)?,
         author: record.author,
-        previous: Seq(record.previous),
+        previous: before(seq, record.previous_behind)?,
+        previous_named: before(seq, record.previous_named_behind)?,
         at_ms: record.at_ms,
         content_type: match record.content_type {
             TypeRecord::Text => ContentType::Text,

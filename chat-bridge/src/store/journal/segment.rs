@@ -114,7 +114,7 @@ impl Segment {
 }
 
 fn fill(file: &File, from: u64, to: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut at = from;
     while at < to {
         let count = (to - at).min(ZEROS.len() as u64);

@@ -204,7 +204,7 @@ fn what_happens_is_counted() {
         ("bluetick_puback_seconds_count", 5.0, 5.0),
         ("bluetick_rocksdb_records{table=\"log\"}", 5.0, 5.0),
         ("bluetick_rocksdb_batch_bytes_total", 500.0, 50_000.0),
-        ("bluetick_rocksdb_log_bytes_total", 500.0, 50_000.0),
+        ("bluetick_journal_bytes_total", 500.0, 50_000.0),
         ("bluetick_rocksdb_stall_microseconds_total", 0.0, 0.0),
         ("process_open_fds", 10.0, 1000.0),
     ] {
@@ -283,8 +283,9 @@ fn a_store_without_room_is_not_ready() {
     };
     let mut command = bluetick();
     command.args(["serve", "--log", "off", "--data-dir"]).arg(disk.path().join("data")).args(FLAGS);
-    // Three of them are the reserve.
+    // Three of these and the journal are the reserve.
     command.env("BLUETICK_STORE__WRITE_BUFFER_BYTES", "4194304");
+    command.env("BLUETICK_STORE__LOG_BYTES", "4194304");
     let server = Server::spawn(&mut command, 2);
     let ready = get(&server, "/readyz");
     assert_eq!(ready.status, 200, "{}", ready.body);

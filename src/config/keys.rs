@@ -563,7 +563,8 @@ pub(super) const KEYS: &[Key] = &[
         "store.log_bytes",
         number(1_048_576, 17_179_869_184),
         &["67108864"],
-        "Bytes of RocksDB's log, of which all is read at the start after a crash; beyond, what is in
-         memory goes to files. 64 MiB: about a second of start; more writes fewer files.",
+        "Bytes of the journal, of which all is read at the start after a crash. It is four files; with
+         two of them full, what is in memory goes to RocksDB's files. 64 MiB: about a second of start;
+         more writes fewer files.",
     ),
 ];

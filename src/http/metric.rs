@@ -137,9 +137,9 @@ pub(super) const ROCKSDB_BATCH_BYTES: Metric = counter(
     "bluetick_rocksdb_batch_bytes_total",
     "Bytes of batches given to RocksDB since the database was opened.",
 );
-pub(super) const ROCKSDB_LOG_BYTES: Metric = counter(
-    "bluetick_rocksdb_log_bytes_total",
-    "Bytes that RocksDB wrote to its log since the database was opened.",
+pub(super) const JOURNAL_BYTES: Metric = counter(
+    "bluetick_journal_bytes_total",
+    "Bytes of records appended to the journal since the database was opened.",
 );
 pub(super) const ROCKSDB_FLUSH_BYTES: Metric = counter(
     "bluetick_rocksdb_flush_bytes_total",

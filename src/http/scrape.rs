@@ -187,7 +187,7 @@ impl Page<'_> {
             (&metric::ROCKSDB_DELAYED_WRITE_RATE, figures.delayed_write_bytes_per_s),
             (&metric::ROCKSDB_WRITES_STOPPED, figures.writes_stopped.into()),
             (&metric::ROCKSDB_BATCH_BYTES, figures.written.batch_bytes),
-            (&metric::ROCKSDB_LOG_BYTES, figures.written.log_bytes),
+            (&metric::JOURNAL_BYTES, figures.written.log_bytes),
             (&metric::ROCKSDB_FLUSH_BYTES, figures.written.flush_bytes),
             (&metric::ROCKSDB_COMPACTION_BYTES, figures.written.compaction_bytes),
             (&metric::ROCKSDB_STALL_MICROSECONDS, figures.written.stall_us),

@@ -107,8 +107,10 @@ fn drive(server: &mut Server, case: Case, settings: &Settings) -> Result<Figures
     Ok(figures)
 }
 
-/// What RocksDB wrote, log and files, by what it was given to write: its own figures.
+/// What was written, journal and RocksDB's files, by what RocksDB was given: the server's figures.
 fn amplification(server: &Server) -> Result<f64, Error> {
-    let metric = |name: &str| server.metric(&format!("bluetick_rocksdb_{name}_bytes_total"));
-    Ok((metric("log")? + metric("flush")? + metric("compaction")?) / metric("batch")?)
+    let metric = |name: &str| server.metric(&format!("bluetick_{name}_bytes_total"));
+    let [journal, flush] = ["journal", "rocksdb_flush"].map(metric);
+    let [compaction, batch] = ["rocksdb_compaction", "rocksdb_batch"].map(metric);
+    Ok((journal? + flush? + compaction?) / batch?)
 }

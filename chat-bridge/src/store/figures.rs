@@ -38,7 +38,7 @@ pub struct StoreFigures {
 pub struct WrittenFigures {
     /// Batches, as the store was given them.
     pub batch_bytes: u64,
-    /// The log that is synced.
+    /// The journal: all records of it, without the zeros that make its files.
     pub log_bytes: u64,
     /// Write buffers that became files.
     pub flush_bytes: u64,
@@ -57,7 +57,7 @@ pub struct TableFigures {
     pub records: u64,
     /// Its files, bytes.
     pub file_bytes: u64,
-    /// Writes that are in memory and the log only, bytes.
+    /// Writes that are in memory and the journal only, bytes.
     pub write_buffer_bytes: u64,
     /// Full write buffers that wait to be written to a file.
     pub full_write_buffers: u64,
@@ -106,17 +106,17 @@ pub(super) fn read(db: &DB) -> Result<StoreFigures, StoreError> {
     })
 }
 
-/// Reads what RocksDB counts of its writes since it was opened.
-pub(super) fn written(options: &Options) -> WrittenFigures {
+/// Reads what RocksDB counts of its writes since it was opened, beside the journal's.
+pub(super) fn written(options: &Options, journal_bytes: u64) -> WrittenFigures {
     let text = options.get_statistics().unwrap_or_default();
-    // Lines such as `rocksdb.wal.bytes COUNT : 1234`. A counter that there is not is zero.
+    // Lines such as `rocksdb.bytes.written COUNT : 1234`. A counter that there is not is zero.
     let count = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" COUNT : "));
         line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
     };
     WrittenFigures {
         batch_bytes: count("rocksdb.bytes.written"),
-        log_bytes: count("rocksdb.wal.bytes"),
+        log_bytes: journal_bytes,
         flush_bytes: count("rocksdb.flush.write.bytes"),
         compaction_bytes: count("rocksdb.compact.write.bytes"),
         stall_us: count("rocksdb.stall.micros"),

@@ -164,6 +164,11 @@ impl KvBatch {
         })
     }
 
+    /// The bytes of all keys and values, in the order of the writes.
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// How many writes.
     #[must_use]
     pub fn len(&self) -> usize {

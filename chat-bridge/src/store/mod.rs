@@ -5,7 +5,10 @@
 //! all records is docs/storage.md.
 
 mod apply;
+mod database;
 mod figures;
+mod flusher;
+mod journal;
 mod keys;
 mod kv;
 mod memory;

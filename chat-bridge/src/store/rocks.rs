@@ -1,21 +1,22 @@
-//! The store on RocksDB: one database, a column family per table.
+//! The store on RocksDB: one database, a column family per table, and a journal before it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily,
     ColumnFamilyDescriptor, CompactOptions, DB, DBCompressionType, IteratorMode, Options,
-    ReadOptions, WriteBatch, WriteOptions,
+    ReadOptions,
 };
 
+use super::database::Database;
 use super::figures::{self, StoreFigures};
+use super::flusher::Flusher;
 use super::kv::{Kv, KvBatch, StoreError, Table, Visit};
 
-/// Room that a commit must leave on the disk: to flush a write buffer, for the new log that RocksDB
-/// then sets room aside for, and as much again for its housekeeping.
+/// Room that a commit must leave on the disk, beside what the journal will still take: to flush
+/// write buffers, and as much again for RocksDB's housekeeping.
 const ROOM_IN_WRITE_BUFFERS: usize = 3;
 
 /// Bytes of a piece of an index or filter: as RocksDB's documentation has it.
@@ -28,8 +29,8 @@ pub struct RocksOptions {
     pub write_buffer_bytes: usize,
     /// Memory for blocks that were read.
     pub block_cache_bytes: usize,
-    /// The log that is synced: beyond, what it is for is written to files. The start after a crash
-    /// reads all of it.
+    /// The journal. When half of it is full, what it is for is written to files; the start after a
+    /// crash reads all of it.
     pub log_bytes: usize,
 }
 
@@ -44,29 +45,26 @@ impl Default for RocksOptions {
 pub struct RocksKv {
     path: PathBuf,
     options: RocksOptions,
-    /// `None` only while a failed database is being opened again.
-    db: RwLock<Option<Arc<DB>>>,
-    /// What the database counts, it counts here.
-    opened_with: RwLock<Options>,
-    /// A write has failed: the database refuses more until it is opened again.
-    broken: AtomicBool,
+    /// `None` only after a failed database could not be opened again.
+    opened: RwLock<Option<Opened>>,
+}
+
+struct Opened {
+    database: Arc<Database>,
+    /// `None` only after a failure, while somebody still reads.
+    flusher: Option<Flusher>,
 }
 
 impl RocksKv {
-    /// Opens or makes the database in the folder `path`.
+    /// Opens or makes the database in the folder `path`. After a crash, what its journal has is
+    /// replayed: about a second for 64 MiB.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] if another process has it open, else [`StoreError::Io`].
+    /// [`StoreError::Locked`] if another process has it open, [`StoreError::Corrupt`] if records
+    /// that were acknowledged are not there any more, else [`StoreError::Io`].
     pub fn open(path: &Path, options: RocksOptions) -> Result<Self, StoreError> {
-        let opened_with = database_options(&options);
-        let db = open(path, &options, &opened_with)?;
-        Ok(Self {
-            path: path.to_owned(),
-            options,
-            db: RwLock::new(Some(Arc::new(db))),
-            opened_with: RwLock::new(opened_with),
-            broken: AtomicBool::new(false),
-        })
+        let opened = RwLock::new(Some(open(path, &options)?));
+        Ok(Self { path: path.to_owned(), options, opened })
     }
 
     /// Sorts a whole table into its last level: nothing overwritten or removed is left in it, and
@@ -75,14 +73,15 @@ impl RocksKv {
     /// # Errors
     /// The disk or the database says no; what was there is there.
     pub fn compact(&self, table: Table) -> Result<(), StoreError> {
-        let db = self.db()?;
-        let family = family(&db, table)?;
+        let database = self.database()?;
+        let db = database.db();
+        let family = family(db, table)?;
         db.flush_cf(family).map_err(|error| store_error(&error))?;
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         db.compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
         // A compaction that failed says so nowhere else.
-        match figures::read(&db)?.background_errors {
+        match figures::read(db)?.background_errors {
             0 => Ok(()),
             _ => Err(StoreError::Io("RocksDB could not write a file".to_owned())),
         }
@@ -90,10 +89,10 @@ impl RocksKv {
 
     /// Refuses a commit that would leave less room on the disk than what is in memory takes when
     /// it is flushed. RocksDB itself must not meet a full disk: the distribution's is built with
-    /// its assertions, and a failed append to its log was seen to end the process.
-    fn check_room(&self, bytes: usize) -> Result<(), StoreError> {
+    /// its assertions, and a failed append to one of its files was seen to end the process.
+    fn check_room(&self, database: Option<&Database>, bytes: usize) -> Result<(), StoreError> {
         let free_bytes = self.free_bytes()?;
-        let needed_bytes = self.reserve_bytes() + bytes as u64;
+        let needed_bytes = self.reserve_bytes(database) + bytes as u64;
         if free_bytes < needed_bytes {
             let (free, needed) = (free_bytes >> 20, needed_bytes >> 20);
             return Err(StoreError::Io(format!(
@@ -109,20 +108,36 @@ impl RocksKv {
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
-    fn reserve_bytes(&self) -> u64 {
-        (ROOM_IN_WRITE_BUFFERS * self.options.write_buffer_bytes) as u64
+    fn reserve_bytes(&self, database: Option<&Database>) -> u64 {
+        let journal_bytes = database.map_or(0, Database::to_make_bytes);
+        (ROOM_IN_WRITE_BUFFERS * self.options.write_buffer_bytes) as u64 + journal_bytes
     }
 
-    fn db(&self) -> Result<Arc<DB>, StoreError> {
-        let db = self.db.read();
-        db.clone().ok_or_else(|| StoreError::Io("the database is being opened again".to_owned()))
+    fn database(&self) -> Result<Arc<Database>, StoreError> {
+        let opened = self.opened.read();
+        let database = opened.as_ref().map(|opened| opened.database.clone());
+        database.ok_or_else(|| StoreError::Io("the database could not be opened again".to_owned()))
+    }
+}
+
+impl Drop for RocksKv {
+    /// Leaves nothing for the next start to replay.
+    fn drop(&mut self) {
+        let Some(Opened { database, flusher }) = self.opened.get_mut().take() else { return };
+        drop(flusher);
+        if database.check().is_ok()
+            && let Err(error) = database.flush()
+        {
+            tracing::warn!(%error, "the next start replays the journal");
+        }
     }
 }
 
 impl Kv for RocksKv {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let db = self.db()?;
-        db.get_cf(family(&db, table)?, key).map_err(|error| store_error(&error))
+        let database = self.database()?;
+        let db = database.db();
+        db.get_cf(family(db, table)?, key).map_err(|error| store_error(&error))
     }
 
     fn scan(
@@ -132,11 +147,12 @@ impl Kv for RocksKv {
         to: &[u8],
         each: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
-        let db = self.db()?;
+        let database = self.database()?;
+        let db = database.db();
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(to.to_vec());
         let start = IteratorMode::From(from, rocksdb::Direction::Forward);
-        for item in db.iterator_cf_opt(family(&db, table)?, options, start) {
+        for item in db.iterator_cf_opt(family(db, table)?, options, start) {
             let (key, value) = item.map_err(|error| store_error(&error))?;
             if each(&key, &value).is_break() {
                 break;
@@ -146,41 +162,20 @@ impl Kv for RocksKv {
     }
 
     fn commit(&self, batch: &KvBatch) -> Result<(), StoreError> {
-        self.check_room(batch.bytes())?;
-        let db = self.db()?;
-        let mut writes = WriteBatch::default();
-        let [state, log, ids, plain] = Table::ALL.map(|table| family(&db, table));
-        let (state, log, ids, plain) = (state?, log?, ids?, plain?);
-        for (table, key, value) in batch.iter() {
-            let family = match table {
-                Table::State => state,
-                Table::Log => log,
-                Table::Ids => ids,
-                Table::Plain => plain,
-            };
-            match value {
-                Some(value) => writes.put_cf(family, key, value),
-                None => writes.delete_cf(family, key),
-            }
-        }
-        let mut options = WriteOptions::default();
-        options.set_sync(true);
-        db.write_opt(writes, &options).map_err(|error| {
-            self.broken.store(true, Ordering::Release);
-            store_error(&error)
-        })
+        let database = self.database()?;
+        database.check()?;
+        self.check_room(Some(&database), batch.bytes())?;
+        database.commit(batch)
     }
 
     fn drop_overwritten(&self, ranges: &[(Table, Vec<u8>, Vec<u8>)]) -> Result<(), StoreError> {
-        let db = self.db()?;
-        // The log goes once all tables are written out that it is for.
-        for table in Table::ALL {
-            db.flush_cf(family(&db, table)?).map_err(|error| store_error(&error))?;
-        }
+        let database = self.database()?;
+        let db = database.db();
+        database.erase_journal()?;
         let mut options = CompactOptions::default();
         options.set_exclusive_manual_compaction(false);
         for (table, from, to) in ranges {
-            let family = family(&db, *table)?;
+            let family = family(db, *table)?;
             // The first moves what is new down to what is old; others in the same files find
             // nothing left to do.
             db.compact_range_cf_opt(family, Some(from), Some(to), &options);
@@ -189,56 +184,59 @@ impl Kv for RocksKv {
     }
 
     fn check(&self) -> Result<(), StoreError> {
-        if self.broken.load(Ordering::Acquire) {
-            return Err(StoreError::Io("a write has failed".to_owned()));
-        }
-        self.check_room(0)
+        let database = self.database()?;
+        database.check()?;
+        self.check_room(Some(&database), 0)
     }
 
     fn figures(&self) -> Result<Option<StoreFigures>, StoreError> {
-        let db = self.db()?;
+        let database = self.database()?;
         Ok(Some(StoreFigures {
             disk_free_bytes: self.free_bytes()?,
-            disk_reserve_bytes: self.reserve_bytes(),
-            written: figures::written(&self.opened_with.read()),
-            ..figures::read(&db)?
+            disk_reserve_bytes: self.reserve_bytes(Some(&database)),
+            written: figures::written(database.opened_with(), database.journal_bytes()),
+            ..figures::read(database.db())?
         }))
     }
 
-    /// RocksDB refuses writes after a failed one. Opening the database again replays its log
-    /// and writes what that held into new files, so that nothing rests on a page that the
-    /// failed sync may have lost.
+    /// Opening the database again replays the journal and writes what that held into new files, so
+    /// that nothing rests on a page that a failed sync may have lost.
     fn recover(&self) -> Result<(), StoreError> {
-        self.check_room(0)?;
-        if !self.broken.load(Ordering::Acquire) {
+        let mut slot = self.opened.write();
+        let database = slot.as_ref().map(|opened| &*opened.database);
+        self.check_room(database, 0)?;
+        if database.is_some_and(|database| database.check().is_ok()) {
             // It was only the room that was missing: the database never saw a failure.
             return Ok(());
         }
-        let mut slot = self.db.write();
-        if let Some(db) = slot.take()
-            && let Err(db) = Arc::try_unwrap(db)
-        {
-            *slot = Some(db);
-            return Err(StoreError::Io("the database is still being read".to_owned()));
+        if let Some(Opened { database, flusher }) = slot.take() {
+            drop(flusher);
+            if let Err(database) = Arc::try_unwrap(database) {
+                *slot = Some(Opened { database, flusher: None });
+                return Err(StoreError::Io("the database is still being read".to_owned()));
+            }
         }
-        let opened_with = database_options(&self.options);
-        *slot = Some(Arc::new(open(&self.path, &self.options, &opened_with)?));
-        *self.opened_with.write() = opened_with;
-        self.broken.store(false, Ordering::Release);
+        *slot = Some(open(&self.path, &self.options)?);
         Ok(())
     }
 }
 
-fn open(path: &Path, settings: &RocksOptions, opened_with: &Options) -> Result<DB, StoreError> {
+fn open(path: &Path, settings: &RocksOptions) -> Result<Opened, StoreError> {
     let cache =
         Cache::new_lru_cache(settings.block_cache_bytes).map_err(|error| store_error(&error))?;
     let families = Table::ALL.map(|table| {
         ColumnFamilyDescriptor::new(table.name(), table_options(table, settings, &cache))
     });
-    DB::open_cf_descriptors(opened_with, path, families).map_err(|error| store_error(&error))
+    let options = database_options();
+    let db =
+        DB::open_cf_descriptors(&options, path, families).map_err(|error| store_error(&error))?;
+    let database = Arc::new(Database::open(path, db, options, settings.log_bytes)?);
+    let flusher = Flusher::start(database.clone());
+    let flusher = flusher.map(Some).map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(Opened { database, flusher })
 }
 
-fn database_options(settings: &RocksOptions) -> Options {
+fn database_options() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
@@ -246,12 +244,6 @@ fn database_options(settings: &RocksOptions) -> Options {
     options.set_allow_concurrent_memtable_write(false);
     options.set_keep_log_file_num(4);
     options.set_max_background_jobs(2);
-    // Tables fill at different rates; without a bound, the slowest keeps old logs on the disk, and
-    // the start after a crash reads them all, at about 60 MiB a second.
-    options.set_max_total_wal_size(settings.log_bytes as u64);
-    // A power cut may leave a torn record at the end of the log: that batch was not synced, was
-    // not acknowledged, and ends the replay. Anything else wrong with the log is damage.
-    options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::TolerateCorruptedTailRecords);
     // Large writes go out as they come, not in one burst at the end of a file.
     options.set_bytes_per_sync(1 << 20);
     // Counters by processor: what a batch adds to them was not to be measured.

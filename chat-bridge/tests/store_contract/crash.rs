@@ -18,8 +18,9 @@ use crate::{open_rocks, small};
 /// Where the child finds the database; without it, a process is nobody's child.
 const DIR: &str = "BLUETICK_STORE_CONTRACT_DIR";
 const ROUNDS: usize = 10;
-/// The parent waits for at most that many commits before it kills.
-const COMMITS_MAX: usize = 40;
+/// The parent waits for at most that many commits before it kills: the journal's files are written
+/// over several times meanwhile.
+const COMMITS_MAX: usize = 100;
 /// A child ends by itself after so many: far more than a parent waits for.
 const BATCHES_MAX: u64 = 20_000;
 const COMMITTED: &str = "committed ";

@@ -2,13 +2,14 @@
 //!
 //! A rule is a function that is given a [`Subject`]; the table below makes a test of it for each
 //! store, `memory::…` and `rocks::…`. What holds for one of them only, or needs both, is a test of
-//! its own in `faults`, `failing_disk`, `files`, `differential` and `crash`.
+//! its own in `faults`, `failing_disk`, `files`, `journal`, `differential` and `crash`.
 
 mod crash;
 mod differential;
 mod failing_disk;
 mod faults;
 mod files;
+mod journal;
 mod kv_rules;
 mod sample;
 mod store_paging;

@@ -79,7 +79,6 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
-    allocator::bound_arenas();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

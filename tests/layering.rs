@@ -78,11 +78,6 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
         &["broker/src/codec/", "benches/"],
         "the codec has traps (ARCHITECTURE.md): one module knows and guards them",
     ),
-    (
-        "unsafe {",
-        &["src/allocator.rs"],
-        "what the compiler does not check is for one place to get right",
-    ),
 ];
 
 /// State machines: everything they know comes in as an argument, so that one seed repeats a run.

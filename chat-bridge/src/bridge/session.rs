@@ -1,7 +1,7 @@
 //! The host's side of one session.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, LazyLock, OnceLock, Weak};
 
 use bluetick_broker::host::{
     Delivery, DeliveryId, Ended, HostEvent, HostPublish, HostSession, Open, Room, Token,
@@ -16,11 +16,11 @@ use super::looker::Looker;
 use super::outgoing::parse_id;
 use super::people::Person;
 use super::{Shared, open, session_key};
-use crate::delivery::{Acked, Attach, DeviceKey};
+use crate::delivery::{Acked, Attach, DeviceKey, Outbox};
 use crate::engine::{
     DeviceId, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey, SubscriptionKind,
 };
-use crate::partition::{Outbox, Unavailable};
+use crate::partition::Unavailable;
 
 /// How much is kept of what a client says that it is, characters.
 const CLIENT_CHARS_MAX: usize = 64;
@@ -101,7 +101,7 @@ impl Inner {
             mqtt5: open.mqtt5,
             max_packet_bytes: open.max_packet_bytes,
             expiry_s: open.expiry_s,
-            client: client(open).into(),
+            client: client(open),
             news: AtomicU64::new(0),
             key,
             line,
@@ -204,11 +204,14 @@ impl Inner {
 }
 
 /// What a client says that it is: a name, if it gave one, and the protocol.
-fn client(open: &Open) -> String {
-    let protocol = if open.mqtt5 { "MQTT 5" } else { "MQTT 3.1.1" };
+fn client(open: &Open) -> Arc<str> {
+    // Most say nothing: then all share the text.
+    static PROTOCOLS: LazyLock<[Arc<str>; 2]> =
+        LazyLock::new(|| ["MQTT 3.1.1".into(), "MQTT 5".into()]);
+    let protocol = &PROTOCOLS[usize::from(open.mqtt5)];
     let said = open.client.as_deref().unwrap_or_default();
     let said: String = said.chars().filter(|c| !c.is_control()).take(CLIENT_CHARS_MAX).collect();
-    if said.is_empty() { protocol.to_owned() } else { format!("{said}, {protocol}") }
+    if said.is_empty() { protocol.clone() } else { format!("{said}, {protocol}").into() }
 }
 
 impl HostSession for ChatSession {

@@ -54,8 +54,8 @@ pub(super) struct State {
     /// Its record is in the store.
     recorded: bool,
     pub(super) subscriptions: Vec<SavedSubscription>,
-    /// By partition, once it has subscribed to something.
-    devices: Vec<DeviceKey>,
+    /// By partition, once it has subscribed to something. Shared with who pulls or acknowledges.
+    devices: Arc<[DeviceKey]>,
     /// What an earlier connection was given and has not acknowledged; the broker sends it again.
     pub(super) inflight: Vec<DeliveryId>,
     pub(super) closed: bool,
@@ -239,7 +239,7 @@ impl HostSession for ChatSession {
         let devices = inner.state.lock().devices.clone();
         let mut deliveries = Vec::new();
         let mut bytes = 0;
-        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(devices) {
+        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(&*devices) {
             let no = partition.no();
             let messages_left = room.messages - deliveries.len();
             let bytes_left = room.bytes.saturating_sub(bytes);
@@ -250,7 +250,7 @@ impl HostSession for ChatSession {
                 inner.news(no);
                 continue;
             }
-            let given = partition.pull(device, messages_left, bytes_left, now);
+            let given = partition.pull(*device, messages_left, bytes_left, now);
             let before = bytes;
             for given in &given {
                 bytes += given.body_bytes();
@@ -271,12 +271,12 @@ impl HostSession for ChatSession {
             state.inflight.retain(|id| !ids.contains(id));
             state.devices.clone()
         };
-        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(devices) {
+        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(&*devices) {
             let mine = ids.iter().filter_map(|id| parse_id(*id));
             let mine = mine.filter(|(no, _)| *no == partition.no());
             let mine: Vec<Acked> = mine.map(|(_, acked)| acked).collect();
             if !mine.is_empty() {
-                partition.acked(device, &mine, now);
+                partition.acked(*device, &mine, now);
             }
         }
     }
@@ -300,8 +300,8 @@ impl HostSession for ChatSession {
         state.closed = true;
         inner.depart(ended);
         let devices = std::mem::take(&mut state.devices);
-        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(devices) {
-            partition.detach(device);
+        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(&*devices) {
+            partition.detach(*device);
         }
         let key = inner.key.clone();
         let record = match inner.record(&state) {

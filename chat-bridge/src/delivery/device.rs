@@ -36,6 +36,7 @@ pub(super) struct Behind {
 /// Boxes that are not used at the moment: whoever falls behind by a message has caught up before
 /// long, and the next one takes what he leaves, tables and all.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is kept, and go back and forth whole")]
 pub(super) struct Spare(Vec<Box<Behind>>);
 
 /// How many of them are kept: about 200 KB.

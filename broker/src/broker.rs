@@ -186,7 +186,13 @@ impl<H: Host> Broker<H> {
 impl<H: Host> Shared<H> {
     /// Milliseconds since the broker was made.
     pub(crate) fn now(&self) -> MonotonicMs {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.at(Instant::now())
+    }
+
+    /// The same of a moment that was read off the clock already.
+    pub(crate) fn at(&self, moment: Instant) -> MonotonicMs {
+        let since = moment.saturating_duration_since(self.started);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Unix milliseconds of such a time.

@@ -103,6 +103,8 @@ pub struct Mail {
     pub plain_left: usize,
     /// And the next of them is not being stored: more room is all it needs.
     pub plain_ready: bool,
+    /// Subscriptions are still being given what is retained.
+    pub(crate) retained: bool,
     /// The broker wants the connection to end.
     pub stop: Option<Stop>,
 }
@@ -285,7 +287,8 @@ impl Mailbox {
         let Post { events, words, stop, news } = std::mem::take(&mut inner.post);
         let plain = inner.queue.take(plain_room, bytes);
         let (plain_left, plain_ready) = (inner.queue.len(), inner.queue.is_ready());
-        Mail { events, news, words, plain, plain_left, plain_ready, stop }
+        let retained = inner.queue.has_cursors();
+        Mail { events, news, words, plain, plain_left, plain_ready, retained, stop }
     }
 
     /// The session goes off line: answers to the connection that ended are void, and messages at

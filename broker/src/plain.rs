@@ -1,7 +1,7 @@
 //! What the broker does for plain topics: publishing, subscribing, and keeping what outlives a
 //! connection or the process.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -241,11 +241,7 @@ impl<H: Host> Shared<H> {
             if queue.len() >= RETAINED_AHEAD_MAX {
                 return None;
             }
-            let next = queue.cursors.pop_front()?;
-            if queue.cursors.is_empty() {
-                queue.cursors = VecDeque::new();
-            }
-            Some(next)
+            queue.next_cursor()
         };
         let Some(mut cursor) = mailbox.with_queue(next) else { return false };
         let (request, id) = (cursor.request.clone(), cursor.subscription_id);
@@ -272,7 +268,7 @@ impl<H: Host> Shared<H> {
         });
         drop(retained);
         if !done {
-            mailbox.with_queue(|queue| queue.cursors.push_front(cursor));
+            mailbox.with_queue(|queue| queue.cursors_mut().push_front(cursor));
         }
         self.keep(to_keep);
         if !refused {

@@ -8,7 +8,7 @@ use crate::keep::SessionRef;
 use crate::limits::Limits;
 use crate::mailbox::PlainDelivery;
 use crate::packet::QoS;
-use crate::retained::Cursors;
+use crate::retained::{Cursor, Cursors};
 
 /// Packet ids from here on are those of messages at QoS 2 that are kept: they have theirs from the
 /// start, so that it is the same after a restart and a client knows the message again. Others take
@@ -86,18 +86,26 @@ impl Queues {
 /// overtakes (MQTT 5 §4.6).
 #[derive(Debug)]
 pub(crate) struct Queue {
-    account: Arc<Account>,
+    queues: Arc<Queues>,
+    /// Made with the first message: who has only chats never has one here.
+    account: Option<Arc<Account>>,
     places: VecDeque<Place>,
     next_seq: u64,
     /// The session that messages are kept for.
     keep_for: Option<Arc<SessionRef>>,
-    /// Packet ids of messages at QoS 2 that are kept, queued or in flight.
-    ids: BTreeSet<u16>,
+    /// Boxed: most sessions have none of it.
+    rare: Option<Box<Rare>>,
     last_id: u16,
     /// The session itself is kept, or is about to be.
     pub(crate) recorded: bool,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
+    /// Packet ids of messages at QoS 2 that are kept, queued or in flight.
+    ids: BTreeSet<u16>,
     /// Subscriptions that are still being given what is retained.
-    pub(crate) cursors: Cursors,
+    cursors: Cursors,
 }
 
 #[derive(Debug)]
@@ -127,15 +135,33 @@ pub(crate) struct Ticket {
 impl Queue {
     pub(crate) fn new(queues: Arc<Queues>) -> Self {
         Self {
-            account: Arc::new(Account { queues, bytes: AtomicUsize::new(0) }),
+            queues,
+            account: None,
             places: VecDeque::new(),
             next_seq: 1,
             keep_for: None,
-            ids: BTreeSet::new(),
+            rare: None,
             last_id: u16::MAX,
             recorded: false,
-            cursors: Cursors::new(),
         }
+    }
+
+    /// Subscriptions that are still being given what is retained.
+    pub(crate) fn cursors_mut(&mut self) -> &mut Cursors {
+        &mut self.rare.get_or_insert_default().cursors
+    }
+
+    /// The next of them.
+    pub(crate) fn next_cursor(&mut self) -> Option<Cursor> {
+        let rare = self.rare.as_mut()?;
+        let next = rare.cursors.pop_front();
+        self.rare.take_if(|rare| rare.cursors.is_empty() && rare.ids.is_empty());
+        next
+    }
+
+    /// Whether there is one.
+    pub(crate) fn has_cursors(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.cursors.is_empty())
     }
 
     /// Whether there is one that can be taken.
@@ -151,8 +177,9 @@ impl Queue {
     /// that those who do not read cannot use up what one who reads needs for a moment: a dynamic
     /// threshold (Choudhury and Hahne, IEEE/ACM ToN 6, 1998) with the factor 1.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        let queues = &self.account.queues;
-        let own = self.account.bytes.load(Ordering::Relaxed) + bytes;
+        let queues = &self.queues;
+        let had = self.account.as_ref().map_or(0, |had| had.bytes.load(Ordering::Relaxed));
+        let own = had + bytes;
         let left =
             queues.total_bytes_max.saturating_sub(queues.total_bytes.load(Ordering::Relaxed));
         self.places.len() < queues.messages_max && own <= queues.bytes_max && own <= left
@@ -209,7 +236,7 @@ impl Queue {
     /// A packet id that is in use since before the server was restarted.
     pub(crate) fn use_id(&mut self, packet_id: u16) {
         if packet_id >= KEPT_ID_MIN {
-            self.ids.insert(packet_id);
+            self.rare.get_or_insert_default().ids.insert(packet_id);
             self.last_id = packet_id;
         }
     }
@@ -221,7 +248,9 @@ impl Queue {
 
     /// The client is done with a message that had this packet id.
     pub(crate) fn free_id(&mut self, packet_id: u16) {
-        self.ids.remove(&packet_id);
+        if let Some(rare) = &mut self.rare {
+            rare.ids.remove(&packet_id);
+        }
     }
 
     pub(crate) fn settle(&mut self, seq: u64, kept: bool) {
@@ -294,29 +323,32 @@ impl Queue {
         let places = std::mem::take(&mut self.places);
         self.forget(places.len());
         self.keep_for = None;
-        self.ids = BTreeSet::new();
+        self.rare = None;
         self.recorded = false;
-        self.cursors = Cursors::new();
     }
 
     fn push(&mut self, mut delivery: PlainDelivery, ready: bool) {
-        delivery.weight = Weight::new(&self.account, delivery.message.bytes());
-        self.account.queues.messages.fetch_add(1, Ordering::Relaxed);
+        let account = self.account.get_or_insert_with(|| {
+            Arc::new(Account { queues: self.queues.clone(), bytes: AtomicUsize::new(0) })
+        });
+        delivery.weight = Weight::new(account, delivery.message.bytes());
+        self.queues.messages.fetch_add(1, Ordering::Relaxed);
         self.places.push_back(Place { delivery, ready });
     }
 
     /// So many messages are not queued any more; their bytes count for as long as they live.
     fn forget(&self, messages: usize) {
-        self.account.queues.messages.fetch_sub(messages, Ordering::Relaxed);
+        self.queues.messages.fetch_sub(messages, Ordering::Relaxed);
     }
 
     fn take_id(&mut self) -> Option<u16> {
-        if self.ids.len() >= KEPT_IDS_MAX {
+        let ids = &mut self.rare.get_or_insert_default().ids;
+        if ids.len() >= KEPT_IDS_MAX {
             return None;
         }
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(KEPT_ID_MIN);
-            if self.ids.insert(self.last_id) {
+            if ids.insert(self.last_id) {
                 return Some(self.last_id);
             }
         }

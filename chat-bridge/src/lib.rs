@@ -8,6 +8,7 @@
 pub mod bridge;
 pub mod delivery;
 pub mod engine;
+mod numbers;
 pub mod partition;
 pub mod store;
 pub mod writer;

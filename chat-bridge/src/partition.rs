@@ -4,15 +4,15 @@
 //! told its outcome, pull after a cursor. Only owned values cross it and nothing is held across a
 //! call, so that it can be a function call (as here) or a request to another machine.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 
 use bluetick_protocol::{ChatId, Seq, UserId};
 use parking_lot::Mutex;
 
 use crate::delivery::{
-    Acked, Attach, BYTES_PER_READ, Delivery, DeviceKey, ENTRIES_PER_READ, Given, IsTyping, ReadJob,
-    Subscriber,
+    Acked, Attach, BYTES_PER_READ, Delivery, DeviceKey, ENTRIES_PER_READ, Given, IsTyping, Outbox,
+    ReadJob, Subscriber,
 };
 use crate::engine::{
     Advance, Batch, ChatNo, Command, Counters, Engine, Facts, Millis, Outcome, PartitionNo,
@@ -34,21 +34,6 @@ pub struct Unavailable;
 
 /// Called with the outcome of a command, once, after its commit. Must not block.
 pub type Reply = Box<dyn FnOnce(Result<Outcome, Unavailable>) + Send>;
-
-/// Told about what happens to an attached device. Must not block.
-pub trait Outbox: Send + Sync {
-    /// There is something to pull from this partition.
-    fn news(&self, partition: PartitionNo);
-
-    /// A member of a chat is typing, or no longer.
-    fn typing(&self, typing: IsTyping);
-
-    /// The members of a chat of the device's user have changed.
-    fn members_changed(self: Arc<Self>);
-
-    /// The partition has lost its place: the device must connect anew.
-    fn lost(&self);
-}
 
 /// Told what commits have come to.
 pub trait Observer: Send + Sync {
@@ -117,7 +102,6 @@ pub struct Partition {
 struct Core {
     engine: Engine,
     delivery: Delivery,
-    outboxes: BTreeMap<DeviceKey, Weak<dyn Outbox>>,
     /// Entries kept in memory, oldest first, with what they take.
     tail: VecDeque<(ChatNo, Seq, usize)>,
     tail_bytes: usize,
@@ -158,7 +142,6 @@ impl Partition {
         let core = Core {
             engine: Engine::new(no, counters, RESIDENT_CHATS_MAX),
             delivery: Delivery::new(options.receipts_members_max as usize),
-            outboxes: BTreeMap::new(),
             tail: VecDeque::new(),
             tail_bytes: 0,
             tail_bytes_max: options.tail_bytes_max,
@@ -182,17 +165,13 @@ impl Partition {
 
     /// A device goes on line. The partition does not own what it tells of it.
     pub fn attach(&self, attach: Attach, outbox: Weak<dyn Outbox>) -> DeviceKey {
-        let mut core = self.core.lock();
-        let key = core.delivery.attach(attach);
-        core.outboxes.insert(key, outbox);
-        key
+        self.core.lock().delivery.attach(attach, outbox)
     }
 
     /// A device goes off line.
     pub fn detach(&self, key: DeviceKey) {
         let core = &mut *self.core.lock();
         core.delivery.detach(key, &mut core.engine);
-        core.outboxes.remove(&key);
     }
 
     /// Submits a command; commands are decided in the order they were submitted.
@@ -295,7 +274,7 @@ impl Partition {
         let (entries_max, bytes_max) = (ENTRIES_PER_READ, BYTES_PER_READ);
         let read = store.entries(self.no, job.chat, job.from, job.to, entries_max, bytes_max);
         let core = &mut *self.core.lock();
-        let outbox = core.outboxes.get(&job.device).and_then(Weak::upgrade);
+        let outbox = core.delivery.outbox(job.device);
         match read {
             Ok(entries) => {
                 if core.delivery.handle_read(job, entries, &mut core.engine)
@@ -354,7 +333,7 @@ impl Partition {
             let supplied = store.supply(self.no, need, &mut facts);
             core = self.core.lock();
             match supplied {
-                Ok(Supplied::Chat(chat)) => core.engine.supply_chat(*chat),
+                Ok(Supplied::Chat(chat)) => core.engine.supply_chat(chat),
                 Ok(Supplied::Noted) => {}
                 Err(error) => {
                     tracing::error!(%error, "the store cannot be read");
@@ -405,7 +384,7 @@ impl Partition {
                     observer.erased(self.no, *chat, entry.seq);
                 }
             }
-            let outbox = |key: &DeviceKey| core.outboxes.get(key)?.upgrade();
+            let outbox = |key: &DeviceKey| core.delivery.outbox(*key);
             let typing = typing.into_iter();
             (
                 woken.iter().filter_map(outbox).collect(),
@@ -427,11 +406,9 @@ impl Partition {
     pub fn reset(&self, counters: Counters) {
         let core = &mut *self.core.lock();
         core.engine.reset(counters);
-        core.delivery.reset();
         core.tail.clear();
         core.tail_bytes = 0;
-        let outboxes = std::mem::take(&mut core.outboxes);
-        for outbox in outboxes.into_values().filter_map(|outbox| outbox.upgrade()) {
+        for outbox in core.delivery.reset() {
             outbox.lost();
         }
     }
@@ -492,8 +469,7 @@ impl Core {
         };
         let news =
             self.delivery.subscribe(subscriber, subscribe.kind, chat, starts, &mut self.engine);
-        if news && let Some(outbox) = self.outboxes.get(&subscriber.device).and_then(Weak::upgrade)
-        {
+        if news && let Some(outbox) = self.delivery.outbox(subscriber.device) {
             outbox.news(no);
         }
     }

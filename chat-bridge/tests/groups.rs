@@ -65,7 +65,7 @@ impl World {
             match self.engine.decide(command, &facts, self.now, &mut batch) {
                 Ok(outcome) => break outcome,
                 Err(need) => match self.store.supply(P, need, &mut facts).expect("readable") {
-                    Supplied::Chat(chat) => self.engine.supply_chat(*chat),
+                    Supplied::Chat(chat) => self.engine.supply_chat(chat),
                     Supplied::Noted => {}
                 },
             }

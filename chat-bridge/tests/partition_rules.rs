@@ -62,7 +62,7 @@ impl Driven {
                 Err(need) => {
                     let no = self.engine.partition();
                     match self.store.supply(no, need, &mut facts).expect("readable") {
-                        Supplied::Chat(chat) => self.engine.supply_chat(*chat),
+                        Supplied::Chat(chat) => self.engine.supply_chat(chat),
                         Supplied::Noted => {}
                     }
                 }

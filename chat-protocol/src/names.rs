@@ -191,6 +191,22 @@ macro_rules! text_name {
             }
         }
 
+        /// Shares the text.
+        impl TryFrom<Arc<str>> for $name {
+            type Error = NameError;
+
+            fn try_from(name: Arc<str>) -> Result<Self, NameError> {
+                Self::check(&name).map(|()| Self(name))
+            }
+        }
+
+        /// Shares the text.
+        impl From<$name> for Arc<str> {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
         impl TryFrom<String> for $name {
             type Error = NameError;
 

@@ -40,9 +40,10 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         match call {
             Call::Publish(publish) if self.shared.host.owns(&publish.topic) => {
                 if publish.qos == QoS::AtMostOnce {
-                    self.unanswered.push(publish.token);
+                    self.asked().unanswered.push(publish.token);
                 } else if self.shared.host.is_timed(&publish.topic) {
-                    self.timed.push_back((publish.packet_id, self.read_at));
+                    let timed = (publish.packet_id, self.turn_at);
+                    self.asked().timed.push_back(timed);
                 }
                 self.host.publish(publish);
             }
@@ -167,9 +168,12 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         let cursor = plain::cursor(&request, subscription_id, renewed);
         let mailbox = &self.claim.mailbox;
         match self.shared.subscribe_plain(&key, &request, subscription_id, mailbox, later) {
-            Ok(Subscribed::Later) => self.cursors.extend(cursor.map(|cursor| (token, cursor))),
+            Ok(Subscribed::Later) => {
+                let cursor = cursor.map(|cursor| (token, cursor));
+                self.asked().cursors.extend(cursor);
+            }
             Ok(Subscribed::Now) => {
-                mailbox.with_queue(|queue| queue.cursors.extend(cursor));
+                mailbox.with_queue(|queue| queue.cursors_mut().extend(cursor));
                 self.session.handle_subscribed(token, Reason(request.qos as u8), false);
             }
             Err(TooMany) => {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep};
 use super::ended::{Ended, is_clients_fault};
 use super::open::Online;
 use super::stall::Stall;
-use super::wire::{Moved, READ_BYTES, Wire, count_if_malformed};
+use super::wire::{Moved, Wire, count_if_malformed};
 use crate::broker::{Counted, Shared};
 use crate::codec;
 use crate::host::{self, Host, HostEvent, HostSession, Token};
@@ -26,7 +26,7 @@ use crate::mailbox::{Line, Stop, Word};
 use crate::packet::Reason;
 use crate::registry::Claim;
 use crate::retained::Cursor;
-use crate::session::{Close, Parked, Session};
+use crate::session::{Close, Lent, Parked, Session};
 use crate::stats::{Load, LoadOf, Stats};
 
 /// How long a last word to a client may take.
@@ -37,9 +37,38 @@ const PUBACK: u8 = 4 << 4;
 const PUBREC: u8 = 5 << 4;
 
 thread_local! {
-    /// What is to be sent is put together in: one per thread, so that an idle connection owns no
-    /// buffer.
-    static TRANSMIT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// What sessions work with: one per thread, so that an idle connection owns no buffer.
+    static LENT: Cell<Lent> = const { Cell::new(Lent::new()) };
+
+    /// An [`Asked`] that nobody needs at the moment, for the same reason.
+    static ASKED: Cell<Option<Box<Asked>>> = const { Cell::new(None) };
+}
+
+/// How much room of a list in [`Asked`] is kept for the next connection.
+const ASKED_MAX: usize = 1024;
+
+/// What a connection has asked others and waits for. Most have asked nothing most of the time.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// Publishes at QoS 0 that are with the host. MQTT has no window for them, and the host is not
+    /// to be given more than it can take.
+    pub(super) unanswered: Vec<Token>,
+    /// Publishes whose acknowledgements are timed: packet id and when they were read, in their
+    /// order, which is that of the acknowledgements. The window bounds them.
+    pub(super) timed: VecDeque<(u16, Instant)>,
+    /// Subscriptions that are being stored and want what is retained then.
+    pub(super) cursors: Vec<(Token, Cursor)>,
+}
+
+impl Asked {
+    fn is_empty(&self) -> bool {
+        self.unanswered.is_empty() && self.timed.is_empty() && self.cursors.is_empty()
+    }
+
+    fn is_small(&self) -> bool {
+        let rooms = [self.unanswered.capacity(), self.timed.capacity(), self.cursors.capacity()];
+        rooms.iter().all(|room| *room <= ASKED_MAX)
+    }
 }
 
 /// A connection that was let in, with all that serves it.
@@ -55,24 +84,17 @@ pub(super) struct Driver<H: Host, S> {
     pub(super) host: H::Session,
     pub(super) claim: Claim,
     pub(super) line: Line,
-    /// Publishes at QoS 0 that are with the host. MQTT has no window for them, and the host is not
-    /// to be given more than it can take.
-    pub(super) unanswered: Vec<Token>,
+    asked: Option<Box<Asked>>,
     /// How many bytes of the session's `transmit` are of packets that are counted.
     counted: usize,
-    /// Publishes whose acknowledgements are timed: packet id and when they were read, in their
-    /// order, which is that of the acknowledgements. The window bounds them.
-    pub(super) timed: VecDeque<(u16, Instant)>,
-    /// When the session was last given packets.
-    pub(super) read_at: Instant,
+    /// When its present turn began: the clock is read once for all that is done in it.
+    pub(super) turn_at: Instant,
     /// Messages of plain topics that the mailbox still has.
     plain_left: usize,
     /// The next of them can be taken.
     plain_ready: bool,
     stall: Stall,
     load: Load,
-    /// Subscriptions that are being stored and want what is retained then.
-    pub(super) cursors: Vec<(Token, Cursor)>,
     /// Counts the connection until nothing is left of it.
     open: Counted<H>,
 }
@@ -101,11 +123,9 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
             host,
             claim,
             line,
-            unanswered: Vec::new(),
-            cursors: Vec::new(),
+            asked: None,
             counted: 0,
-            timed: VecDeque::new(),
-            read_at: Instant::now(),
+            turn_at: Instant::now(),
             plain_left: 0,
             plain_ready: false,
             stall: Stall::default(),
@@ -214,17 +234,19 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         context: &mut Context<'_>,
         mut timer: Pin<&mut Sleep>,
     ) -> Result<Next, Ended> {
-        self.lend_buffer();
-        self.session.handle_clock(self.shared.now());
-        self.handle_mail()?;
+        self.turn_at = Instant::now();
+        let now = self.shared.at(self.turn_at);
+        self.session.lend(LENT.take());
+        self.session.handle_clock(now);
+        let retained = self.handle_mail()?;
         // There may be a million topics that one subscription wants looked at.
-        let yields = self.shared.give_retained(self.session.key(), &self.claim.mailbox);
+        let yields = retained && self.shared.give_retained(self.session.key(), &self.claim.mailbox);
         let stalled = self.handle_inbox()?;
         self.carry_out()?;
         self.count_written();
         self.write_now(context)?;
         self.count_load();
-        self.return_buffer();
+        self.rest();
         if self.session.has_more(self.plain_ready) {
             // What was written has made room, of which nobody else tells.
             self.claim.mailbox.wake();
@@ -264,7 +286,9 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
 
     fn count_moved(&mut self, moved: &Moved) {
         self.counted = self.session.transmit.len();
-        self.stall.sent(self.counted > 0, moved.written > 0, self.shared.now());
+        if moved.written > 0 {
+            self.stall.sent(self.counted > 0, true, self.shared.now());
+        }
         Stats::add(&self.shared.stats.bytes_in, moved.read as u64);
         Stats::add(&self.shared.stats.bytes_out, moved.written as u64);
     }
@@ -308,14 +332,25 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
     /// Whether to read on: as the session says, and not while too much at QoS 0 is with the host.
     fn wants_read(&self) -> bool {
         self.session.wants_read()
-            && self.unanswered.len() <= usize::from(self.shared.limits.inflight_in_max)
+            && self.unanswered() <= usize::from(self.shared.limits.inflight_in_max)
     }
 
-    fn handle_mail(&mut self) -> Result<(), Close> {
+    /// How many publishes at QoS 0 are with the host.
+    fn unanswered(&self) -> usize {
+        self.asked.as_ref().map_or(0, |asked| asked.unanswered.len())
+    }
+
+    /// What it has asked others, to add to it.
+    pub(super) fn asked(&mut self) -> &mut Asked {
+        self.asked.get_or_insert_with(|| ASKED.take().unwrap_or_default())
+    }
+
+    /// Takes what others have for it; tells whether a subscription is to be given what is retained.
+    fn handle_mail(&mut self) -> Result<bool, Close> {
         let mail = self.claim.mailbox.take(self.session.plain_room(), self.session.bytes_room());
         for event in mail.events {
-            if let HostEvent::Published { token, .. } = &event {
-                self.unanswered.retain(|asked| asked != token);
+            if let (HostEvent::Published { token, .. }, Some(asked)) = (&event, &mut self.asked) {
+                asked.unanswered.retain(|asked| asked != token);
             }
             self.session.handle_event(event)?;
         }
@@ -331,15 +366,16 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         if notices_dropped > 0 {
             Stats::add(&self.shared.stats.notices_dropped, notices_dropped);
         }
+        let mut retained = mail.retained;
         for word in mail.words {
-            self.handle_word(word)?;
+            retained |= self.handle_word(word)?;
         }
         if !mail.plain.is_empty() {
             self.shared.count_out(mail.plain.iter());
             self.session.handle_plain(mail.plain);
         }
         match mail.stop {
-            None => Ok(()),
+            None => Ok(retained),
             Some(Stop::TakenOver) => Err(Close {
                 reason: Reason::SESSION_TAKEN_OVER,
                 detail: "another connection has taken the session over",
@@ -355,15 +391,18 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         }
     }
 
-    /// Something is stored that the session waits for.
-    fn handle_word(&mut self, word: Word) -> Result<(), Close> {
+    /// Something is stored that the session waits for; tells whether a subscription is to be given
+    /// what is retained.
+    fn handle_word(&mut self, word: Word) -> Result<bool, Close> {
         match word {
             Word::Published(token, reason) => self.session.handle_published(token, reason, None),
             Word::Subscribed(token, qos) => {
                 self.session.handle_subscribed(token, Reason(qos as u8), false);
-                if let Some(at) = self.cursors.iter().position(|(of, _)| *of == token) {
-                    let (_, cursor) = self.cursors.swap_remove(at);
-                    self.claim.mailbox.with_queue(|queue| queue.cursors.push_back(cursor));
+                let Some(asked) = &mut self.asked else { return Ok(false) };
+                if let Some(at) = asked.cursors.iter().position(|(of, _)| *of == token) {
+                    let (_, cursor) = asked.cursors.swap_remove(at);
+                    self.claim.mailbox.with_queue(|queue| queue.cursors_mut().push_back(cursor));
+                    return Ok(true);
                 }
             }
             Word::Unsubscribed(token) => {
@@ -379,7 +418,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
                 });
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Hands the session the packets that are complete; tells whether it wants no more for now.
@@ -389,12 +428,11 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         let mut at = 0;
         let mut stalled = false;
         let window = usize::from(self.shared.limits.inflight_in_max);
-        if !self.wire.inbox.is_empty() {
-            self.read_at = Instant::now();
-        }
+        let unanswered = self.unanswered();
+        let now = self.shared.at(self.turn_at);
         let inbox = &mut self.wire.inbox;
         while at < inbox.len() {
-            if !self.session.wants_read() || self.unanswered.len() > window {
+            if !self.session.wants_read() || unanswered > window {
                 stalled = true;
                 break;
             }
@@ -414,7 +452,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
             };
             at += length;
             self.shared.stats.packets_in.count(rest.first().copied().unwrap_or_default());
-            self.session.handle_packet(packet, self.shared.now())?;
+            self.session.handle_packet(packet, now)?;
         }
         if at == inbox.len() {
             *inbox = Vec::new();
@@ -423,7 +461,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         }
         // Nobody owes what is not read.
         let partial = !inbox.is_empty() && !stalled && self.session.wants_read();
-        self.stall.heard(partial, at > 0, self.shared.now());
+        self.stall.heard(partial, at > 0, now);
         Ok(stalled)
     }
 
@@ -440,7 +478,7 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
     fn write_now(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let written = self.wire.write(context, &mut self.session.transmit)?;
         self.counted = self.session.transmit.len();
-        self.stall.sent(self.counted > 0, written > 0, self.shared.now());
+        self.stall.sent(self.counted > 0, written > 0, self.shared.at(self.turn_at));
         Stats::add(&self.shared.stats.bytes_out, written as u64);
         Ok(())
     }
@@ -454,19 +492,16 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
             stats.packets_out.count(first_byte);
             // Packet ids of open publishes are all different: no other acknowledgement has it.
             if matches!(first_byte, PUBACK | PUBREC)
-                && let Some(&(packet_id, read_at)) = self.timed.front()
+                && let Some(timed) = self.asked.as_mut().map(|asked| &mut asked.timed)
+                && let Some(&(packet_id, read_at)) = timed.front()
                 && body.starts_with(&packet_id.to_be_bytes())
             {
-                self.timed.pop_front();
+                timed.pop_front();
                 let now = *now.get_or_insert_with(Instant::now);
                 stats.publish_acks.record_duration(now.duration_since(read_at));
             }
         }
         self.counted = self.session.transmit.len();
-        if self.timed.is_empty() {
-            // So that an idle connection owns no buffer.
-            self.timed = VecDeque::new();
-        }
     }
 
     fn count_load(&mut self) {
@@ -493,21 +528,15 @@ impl<H: Host, S: AsyncRead + AsyncWrite + Unpin> Driver<H, S> {
         session.transmit = Vec::new();
     }
 
-    /// Gives the session a buffer that has its size already.
-    fn lend_buffer(&mut self) {
-        if self.session.transmit.capacity() == 0 {
-            self.session.transmit = TRANSMIT.take();
+    /// Lets go of what an idle connection does not need: the next one on this thread takes it.
+    fn rest(&mut self) {
+        let lent = self.session.give_back();
+        if lent.is_of_use() {
+            LENT.set(lent);
         }
-    }
-
-    /// Takes it back if all was sent, so that an idle connection owns none.
-    fn return_buffer(&mut self) {
-        self.session.rest();
-        if self.session.transmit.is_empty() {
-            let buffer = std::mem::take(&mut self.session.transmit);
-            if buffer.capacity() <= READ_BYTES * 4 {
-                TRANSMIT.set(buffer);
-            }
+        if let Some(asked) = self.asked.take_if(|asked| asked.is_empty()).filter(|it| it.is_small())
+        {
+            ASKED.set(Some(asked));
         }
     }
 }

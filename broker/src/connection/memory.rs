@@ -14,14 +14,14 @@ use crate::packet::FilterRequest;
 
 /// What serves a connection over TCP, beside the host's session, bytes. Whatever is rare belongs in
 /// a box that is not there most of the time.
-const DRIVER_BYTES_MAX: usize = 800;
+const DRIVER_BYTES_MAX: usize = 656;
 
 /// The future of its task, bytes; most of it is the timer. With the 96 of tokio's own it is to fit
 /// into 256: tokio rounds a task up to a multiple of 128.
 const FUTURE_BYTES_MAX: usize = 160;
 
 /// A mailbox, bytes: a session has one, on line or off.
-const MAILBOX_BYTES_MAX: usize = 224;
+const MAILBOX_BYTES_MAX: usize = 192;
 
 /// Sizes of types are known without a value of them.
 enum Nobody {}

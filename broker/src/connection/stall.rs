@@ -10,9 +10,28 @@ use crate::session::{Close, MonotonicMs};
 #[derive(Debug, Default)]
 pub(super) struct Stall {
     /// The rest of a packet.
-    packet: Option<MonotonicMs>,
+    packet: Since,
     /// That it takes what is there for it, or some of it.
-    taking: Option<MonotonicMs>,
+    taking: Since,
+}
+
+/// A time, or none: all bits set, which no clock reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Since(MonotonicMs);
+
+impl Since {
+    const NEVER: Self = Self(MonotonicMs::MAX);
+
+    /// The earlier of what it is and now.
+    fn begin(&mut self, now: MonotonicMs) {
+        *self = Self(now).min(*self);
+    }
+}
+
+impl Default for Since {
+    fn default() -> Self {
+        Self::NEVER
+    }
 }
 
 impl Stall {
@@ -20,27 +39,27 @@ impl Stall {
     /// were others before it.
     pub(super) fn heard(&mut self, partial: bool, whole: bool, now: MonotonicMs) {
         if whole || !partial {
-            self.packet = None;
+            self.packet = Since::NEVER;
         }
         if partial {
-            self.packet.get_or_insert(now);
+            self.packet.begin(now);
         }
     }
 
     /// Something was written, perhaps: `left`, there is more; `some`, the client has made room.
     pub(super) fn sent(&mut self, left: bool, some: bool, now: MonotonicMs) {
         if some || !left {
-            self.taking = None;
+            self.taking = Since::NEVER;
         }
         if left {
-            self.taking.get_or_insert(now);
+            self.taking.begin(now);
         }
     }
 
     /// When it is enough, if anything is owed.
     pub(super) fn due(&self, timeout_ms: u64) -> Option<MonotonicMs> {
-        let since = self.packet.into_iter().chain(self.taking).min()?;
-        (timeout_ms > 0).then(|| since.saturating_add(timeout_ms))
+        let since = self.packet.min(self.taking);
+        (timeout_ms > 0 && since != Since::NEVER).then(|| since.0.saturating_add(timeout_ms))
     }
 
     /// Why the connection is to be closed, if it is enough.

@@ -15,6 +15,12 @@ use crate::topic;
 pub(super) struct Inbound {
     /// In the order they came: acknowledgements go out in this order (MQTT 5 §4.6).
     waiting: VecDeque<Waiting>,
+    /// Boxed: most clients use neither QoS 2 nor aliases.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
     /// QoS 2: acknowledged with PUBREC, not yet released.
     received: Vec<Received>,
     aliases: Vec<Option<Arc<str>>>,
@@ -43,7 +49,7 @@ impl Inbound {
     /// How many publishes count against the receive maximum.
     fn open(&self) -> usize {
         let fresh = self.waiting.iter().filter(|waiting| !waiting.repeated);
-        fresh.count() + self.received.len()
+        fresh.count() + self.rare.as_ref().map_or(0, |rare| rare.received.len())
     }
 
     /// How many publishes wait for us: for an answer of the host, or behind one that does.
@@ -55,18 +61,32 @@ impl Inbound {
     /// client will send those again.
     pub(super) fn disconnect(&mut self) {
         self.waiting = VecDeque::new();
-        self.aliases = Vec::new();
-        self.received.shrink_to_fit();
+        if let Some(rare) = &mut self.rare {
+            rare.aliases = Vec::new();
+            rare.received.shrink_to_fit();
+        }
+        self.rare.take_if(|rare| rare.received.is_empty());
     }
 
     /// Packet ids that were kept before the server was restarted.
     pub(super) fn restore(&mut self, packet_ids: Vec<u16>) {
         let kept = |packet_id| Received { packet_id, kept: true };
-        self.received = packet_ids.into_iter().map(kept).collect();
+        let received: Vec<_> = packet_ids.into_iter().map(kept).collect();
+        if !received.is_empty() {
+            self.rare.get_or_insert_default().received = received;
+        }
     }
 
-    fn received(&self, packet_id: u16) -> Option<usize> {
-        self.received.iter().position(|received| received.packet_id == packet_id)
+    fn received(&self, packet_id: u16) -> Option<Received> {
+        let received = &self.rare.as_ref()?.received;
+        received.iter().find(|received| received.packet_id == packet_id).copied()
+    }
+
+    /// The client has released a packet id; `false`: it is not among the received ones.
+    fn release(&mut self, packet_id: u16) -> bool {
+        let Some(rare) = &mut self.rare else { return false };
+        let at = rare.received.iter().position(|received| received.packet_id == packet_id);
+        at.map(|at| rare.received.swap_remove(at)).is_some()
     }
 }
 
@@ -155,7 +175,7 @@ impl Session {
                 "a topic alias above the maximum",
             ));
         }
-        let aliases = &mut self.inbound.aliases;
+        let aliases = &mut self.inbound.rare.get_or_insert_default().aliases;
         let at = usize::from(alias) - 1;
         if publish.topic.is_empty() {
             let known = aliases.get(at).and_then(Clone::clone);
@@ -201,7 +221,8 @@ impl Session {
             // 3.1.1 has no way to refuse: the acknowledgement only ends the exchange.
             let reason = if version == Version::V4 { Reason::SUCCESS } else { reason };
             if qos == QoS::ExactlyOnce && !reason.is_error() && !repeated {
-                self.inbound.received.push(Received { packet_id, kept });
+                let rare = self.inbound.rare.get_or_insert_default();
+                rare.received.push(Received { packet_id, kept });
             }
             let start = self.transmit.len();
             codec::write_ack(&mut self.transmit, version, kind, packet_id, reason, properties);
@@ -218,13 +239,13 @@ impl Session {
 
     pub(super) fn handle_pubrel(&mut self, ack: Ack) {
         let reason = match self.inbound.received(ack.packet_id) {
-            Some(at) if self.inbound.received[at].kept => {
+            Some(received) if received.kept => {
                 // Kept on, it would be taken for a repeat when the client uses it again.
                 self.calls.push_back(Call::Unreceive { packet_id: ack.packet_id });
                 return;
             }
-            Some(at) => {
-                self.inbound.received.swap_remove(at);
+            Some(_) => {
+                self.inbound.release(ack.packet_id);
                 Reason::SUCCESS
             }
             // Also after a restart of the server: the message is stored, the exchange ends.
@@ -235,8 +256,7 @@ impl Session {
 
     /// A packet id is kept no more: the client may use it again.
     pub fn handle_unreceived(&mut self, packet_id: u16) {
-        if let Some(at) = self.inbound.received(packet_id) {
-            self.inbound.received.swap_remove(at);
+        if self.inbound.release(packet_id) {
             self.write_pubcomp(packet_id, Reason::SUCCESS);
         }
     }

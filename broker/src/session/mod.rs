@@ -13,6 +13,7 @@
 mod aliases;
 mod connack;
 mod inbound;
+mod lent;
 mod outbound;
 mod parked;
 mod subscriptions;
@@ -30,6 +31,7 @@ use aliases::Aliases;
 pub(crate) use connack::{connack, connack_fits};
 use connack::{effective_keep_alive_s, granted_expiry_s};
 use inbound::Inbound;
+pub use lent::Lent;
 use outbound::Outbound;
 pub use parked::Parked;
 pub use subscriptions::Subscription;
@@ -309,11 +311,26 @@ impl Session {
         Ok(())
     }
 
-    /// Lets go of memory that a session with nothing to do does not need.
-    pub fn rest(&mut self) {
-        if self.calls.is_empty() {
-            self.calls = VecDeque::new();
+    /// Lends what a session has only while it has something to do; it may go on without.
+    pub fn lend(&mut self, lent: Lent) {
+        if self.transmit.capacity() == 0 {
+            self.transmit = lent.transmit;
         }
+        if self.calls.capacity() == 0 {
+            self.calls = lent.calls;
+        }
+    }
+
+    /// Takes it back, as far as it is not in use.
+    pub fn give_back(&mut self) -> Lent {
+        let mut lent = Lent::default();
+        if self.calls.is_empty() {
+            lent.calls = std::mem::take(&mut self.calls);
+        }
+        if self.transmit.is_empty() {
+            lent.transmit = std::mem::take(&mut self.transmit);
+        }
+        lent
     }
 
     /// The next thing to be done by host or router.

@@ -20,15 +20,21 @@ pub(super) struct Outbound {
     sent: usize,
     queue: VecDeque<PlainDelivery>,
     acked: Vec<DeliveryId>,
-    /// Kept plain messages that the client is done with.
-    finished: Vec<Finished>,
-    notices_dropped: u64,
+    /// Boxed: most clients have none of it.
+    rare: Option<Box<Rare>>,
     window: usize,
     last_packet_id: u16,
     /// The host has something to pull.
     news: bool,
     /// Messages to be sent again are being fetched; nothing may overtake them.
     fetching: bool,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
+    /// Kept plain messages that the client is done with.
+    finished: Vec<Finished>,
+    notices_dropped: u64,
 }
 
 #[derive(Debug)]
@@ -65,7 +71,7 @@ impl Outbound {
     }
 
     pub(super) fn take_notices_dropped(&mut self) -> u64 {
-        std::mem::take(&mut self.notices_dropped)
+        self.rare.as_mut().map_or(0, |rare| std::mem::take(&mut rare.notices_dropped))
     }
 
     pub(super) fn inflight(&self) -> usize {
@@ -93,7 +99,11 @@ impl Outbound {
     }
 
     pub(super) fn take_finished(&mut self) -> Vec<Finished> {
-        std::mem::take(&mut self.finished)
+        self.rare.as_mut().map(|rare| std::mem::take(&mut rare.finished)).unwrap_or_default()
+    }
+
+    fn finished(&mut self, finished: Finished) {
+        self.rare.get_or_insert_default().finished.push(finished);
     }
 
     /// A delivery at QoS 2 that was released before the server was restarted.
@@ -224,7 +234,7 @@ impl Session {
     /// than may be queued is dropped: its client publishes and does not acknowledge.
     pub(super) fn handle_notice(&mut self, message: Arc<Message>, qos_max: QoS) {
         if self.outbound.queue.len() >= self.limits.queued_messages_max {
-            self.outbound.notices_dropped += 1;
+            self.outbound.rare.get_or_insert_default().notices_dropped += 1;
             return;
         }
         let Some(granted) = self.subscriptions.host_qos(message.topic()) else { return };
@@ -416,7 +426,7 @@ impl Session {
     /// The client is done with a plain message, which need not be kept any more.
     fn finished(&mut self, plain: &PlainDelivery) {
         if plain.kept {
-            self.outbound.finished.push(Finished { seq: plain.seq, packet_id: plain.packet_id });
+            self.outbound.finished(Finished { seq: plain.seq, packet_id: plain.packet_id });
         }
     }
 
@@ -483,7 +493,7 @@ impl Session {
         match (inflight.source, inflight.step) {
             (Source::Host { id, .. }, Step::Published) => self.outbound.acked.push(id),
             (Source::Plain(plain), _) => self.finished(&plain),
-            (Source::Gone(seq), _) => self.outbound.finished.push(Finished { seq, packet_id }),
+            (Source::Gone(seq), _) => self.outbound.finished(Finished { seq, packet_id }),
             (Source::Host { .. }, _) => {}
         }
         self.flush_outbound();

@@ -5,6 +5,8 @@ mod encode;
 mod environment;
 mod filter;
 mod looker;
+#[cfg(test)]
+mod memory;
 mod open;
 mod outbox;
 mod outgoing;
@@ -441,7 +443,7 @@ impl Host for Bridge {
 
     fn authenticate(&self, attempt: Attempt, line: Line) {
         let done = move |answer: Result<UserId, Reason>| {
-            let answer = answer.map(|user| user.as_str().into());
+            let answer = answer.map(Arc::from);
             line.host(HostEvent::Authenticated(answer));
         };
         self.shared.directory.authenticate(attempt, Box::new(done));
@@ -496,6 +498,6 @@ impl Host for Bridge {
 
 /// The engine's name of a session. `None` cannot be for a user that the directory let in.
 fn session_key(key: &BrokerKey) -> Option<SessionKey> {
-    let user = UserId::try_from(&*key.user).ok()?;
+    let user = UserId::try_from(key.user.clone()).ok()?;
     Some(SessionKey { user, device: key.client_id.clone() })
 }

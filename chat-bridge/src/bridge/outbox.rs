@@ -8,9 +8,8 @@ use bluetick_broker::packet::Reason;
 
 use super::encode;
 use super::session::Inner;
-use crate::delivery::IsTyping;
+use crate::delivery::{IsTyping, Outbox};
 use crate::engine::PartitionNo;
-use crate::partition::Outbox;
 
 impl Inner {
     /// Takes note that a partition is being pulled from; tells whether it had news.

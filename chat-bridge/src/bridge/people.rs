@@ -49,6 +49,13 @@ struct State {
     devices: Vec<OnlineDevice>,
     /// His last connection is lost: until then he counts as on line.
     leaves_at: Option<Millis>,
+    /// Who looks at whom. Boxed: of most users there is nobody.
+    looks: Option<Box<Looks>>,
+}
+
+#[derive(Default)]
+struct Looks {
+    /// Who looks at him.
     watchers: Vec<Watcher>,
     /// His own sessions that look at others.
     lookers: Vec<Arc<Looker>>,
@@ -113,6 +120,8 @@ impl People {
         }
         if first {
             self.online.fetch_add(1, Ordering::AcqRel);
+            // Until his last device is gone he need not be looked at.
+            self.forgettable.lock().remove(&person.user);
         }
         first.then_some(Seen { at_ms: now, online: true })
     }
@@ -219,8 +228,7 @@ impl Person {
                 seen_ms: known.seen_ms,
                 devices: Vec::new(),
                 leaves_at: None,
-                watchers: Vec::new(),
-                lookers: Vec::new(),
+                looks: None,
             }),
         }
     }
@@ -239,10 +247,10 @@ impl Person {
         {
             return Vec::new();
         }
-        for watcher in state.watchers.iter().filter(|watcher| watcher.may_know()) {
+        for watcher in state.watchers().filter(|watcher| watcher.may_know()) {
             self.tell_one(&state, watcher);
         }
-        state.lookers.clone()
+        state.looks.as_ref().map(|looks| looks.lookers.clone()).unwrap_or_default()
     }
 
     /// The devices that are connected.
@@ -253,17 +261,20 @@ impl Person {
     /// A session of his looks at others, or no longer.
     pub(super) fn looks(&self, looker: &Arc<Looker>, looks: bool) {
         let mut state = self.state.lock();
-        state.lookers.retain(|had| !Arc::ptr_eq(had, looker));
-        if looks {
-            state.lookers.push(looker.clone());
-        }
+        state.change_looks(|all| {
+            all.lookers.retain(|had| !Arc::ptr_eq(had, looker));
+            if looks {
+                all.lookers.push(looker.clone());
+            }
+        });
     }
 
     /// Somebody looks at him. He is told nothing before [`Person::watched`].
     pub(super) fn watch(&self, looker: &Arc<Looker>) {
         let mut state = self.state.lock();
-        if !state.watchers.iter().any(|had| Arc::ptr_eq(&had.looker, looker)) {
-            state.watchers.push(Watcher { looker: looker.clone(), blocked: None });
+        if !state.watchers().any(|had| Arc::ptr_eq(&had.looker, looker)) {
+            let watcher = Watcher { looker: looker.clone(), blocked: None };
+            state.change_looks(|looks| looks.watchers.push(watcher));
         }
     }
 
@@ -271,7 +282,7 @@ impl Person {
     /// meanwhile is newer. Tells how it is.
     pub(super) fn watched(&self, looker: &Arc<Looker>, blocked: bool) {
         let mut state = self.state.lock();
-        let found = state.watchers.iter_mut().find(|had| Arc::ptr_eq(&had.looker, looker));
+        let found = state.watchers_mut().find(|had| Arc::ptr_eq(&had.looker, looker));
         if let Some(watcher) = found {
             watcher.blocked.get_or_insert(blocked);
         }
@@ -284,14 +295,16 @@ impl Person {
     }
 
     fn unwatch(&self, looker: &Arc<Looker>) {
-        self.state.lock().watchers.retain(|had| !Arc::ptr_eq(&had.looker, looker));
+        self.state.lock().change_looks(|looks| {
+            looks.watchers.retain(|had| !Arc::ptr_eq(&had.looker, looker));
+        });
     }
 
     /// He has blocked a user, or no longer.
     pub(super) fn set_blocked(&self, user: &UserId, blocked: bool) {
         let mut state = self.state.lock();
         let mut changed = Vec::new();
-        for watcher in state.watchers.iter_mut().filter(|had| had.looker.me.user == *user) {
+        for watcher in state.watchers_mut().filter(|had| had.looker.me.user == *user) {
             if watcher.blocked != Some(blocked) {
                 watcher.blocked = Some(blocked);
                 changed.push(watcher.looker.clone());
@@ -304,7 +317,7 @@ impl Person {
     }
 
     fn tell_looker(&self, state: &State, looker: &Arc<Looker>) {
-        let found = state.watchers.iter().find(|had| Arc::ptr_eq(&had.looker, looker));
+        let found = state.watchers().find(|had| Arc::ptr_eq(&had.looker, looker));
         if let Some(watcher) = found.filter(|watcher| watcher.blocked.is_some()) {
             self.tell_one(state, watcher);
         }
@@ -312,7 +325,7 @@ impl Person {
 
     /// Tells all who look at him and may know.
     fn tell(&self, state: &State) {
-        for watcher in state.watchers.iter().filter(|watcher| self.shows(watcher)) {
+        for watcher in state.watchers().filter(|watcher| self.shows(watcher)) {
             self.tell_one(state, watcher);
         }
     }
@@ -355,6 +368,23 @@ impl State {
     }
 
     fn is_idle(&self) -> bool {
-        !self.is_online() && self.watchers.is_empty() && self.lookers.is_empty()
+        !self.is_online() && self.looks.is_none()
+    }
+
+    fn watchers(&self) -> impl Iterator<Item = &Watcher> {
+        self.looks.iter().flat_map(|looks| &looks.watchers)
+    }
+
+    fn watchers_mut(&mut self) -> impl Iterator<Item = &mut Watcher> {
+        self.looks.iter_mut().flat_map(|looks| &mut looks.watchers)
+    }
+
+    /// Changes who looks at whom, and gives the box back if nobody is left.
+    fn change_looks(&mut self, change: impl FnOnce(&mut Looks)) {
+        let looks = self.looks.get_or_insert_default();
+        change(looks);
+        if looks.watchers.is_empty() && looks.lookers.is_empty() {
+            self.looks = None;
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The host's side of one session.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, LazyLock, OnceLock, Weak};
 
 use bluetick_broker::host::{
     Delivery, DeliveryId, Ended, HostEvent, HostPublish, HostSession, Open, Room, Token,
@@ -16,11 +16,11 @@ use super::looker::Looker;
 use super::outgoing::parse_id;
 use super::people::Person;
 use super::{Shared, open, session_key};
-use crate::delivery::{Acked, Attach, DeviceKey};
+use crate::delivery::{Acked, Attach, DeviceKey, Outbox};
 use crate::engine::{
     DeviceId, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey, SubscriptionKind,
 };
-use crate::partition::{Outbox, Unavailable};
+use crate::partition::Unavailable;
 
 /// How much is kept of what a client says that it is, characters.
 const CLIENT_CHARS_MAX: usize = 64;
@@ -54,8 +54,8 @@ pub(super) struct State {
     /// Its record is in the store.
     recorded: bool,
     pub(super) subscriptions: Vec<SavedSubscription>,
-    /// By partition, once it has subscribed to something.
-    devices: Vec<DeviceKey>,
+    /// By partition, once it has subscribed to something. Shared with who pulls or acknowledges.
+    devices: Arc<[DeviceKey]>,
     /// What an earlier connection was given and has not acknowledged; the broker sends it again.
     pub(super) inflight: Vec<DeliveryId>,
     pub(super) closed: bool,
@@ -101,7 +101,7 @@ impl Inner {
             mqtt5: open.mqtt5,
             max_packet_bytes: open.max_packet_bytes,
             expiry_s: open.expiry_s,
-            client: client(open).into(),
+            client: client(open),
             news: AtomicU64::new(0),
             key,
             line,
@@ -204,11 +204,14 @@ impl Inner {
 }
 
 /// What a client says that it is: a name, if it gave one, and the protocol.
-fn client(open: &Open) -> String {
-    let protocol = if open.mqtt5 { "MQTT 5" } else { "MQTT 3.1.1" };
+fn client(open: &Open) -> Arc<str> {
+    // Most say nothing: then all share the text.
+    static PROTOCOLS: LazyLock<[Arc<str>; 2]> =
+        LazyLock::new(|| ["MQTT 3.1.1".into(), "MQTT 5".into()]);
+    let protocol = &PROTOCOLS[usize::from(open.mqtt5)];
     let said = open.client.as_deref().unwrap_or_default();
     let said: String = said.chars().filter(|c| !c.is_control()).take(CLIENT_CHARS_MAX).collect();
-    if said.is_empty() { protocol.to_owned() } else { format!("{said}, {protocol}") }
+    if said.is_empty() { protocol.clone() } else { format!("{said}, {protocol}").into() }
 }
 
 impl HostSession for ChatSession {
@@ -236,7 +239,7 @@ impl HostSession for ChatSession {
         let devices = inner.state.lock().devices.clone();
         let mut deliveries = Vec::new();
         let mut bytes = 0;
-        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(devices) {
+        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(&*devices) {
             let no = partition.no();
             let messages_left = room.messages - deliveries.len();
             let bytes_left = room.bytes.saturating_sub(bytes);
@@ -247,7 +250,7 @@ impl HostSession for ChatSession {
                 inner.news(no);
                 continue;
             }
-            let given = partition.pull(device, messages_left, bytes_left, now);
+            let given = partition.pull(*device, messages_left, bytes_left, now);
             let before = bytes;
             for given in &given {
                 bytes += given.body_bytes();
@@ -268,12 +271,12 @@ impl HostSession for ChatSession {
             state.inflight.retain(|id| !ids.contains(id));
             state.devices.clone()
         };
-        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(devices) {
+        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(&*devices) {
             let mine = ids.iter().filter_map(|id| parse_id(*id));
             let mine = mine.filter(|(no, _)| *no == partition.no());
             let mine: Vec<Acked> = mine.map(|(_, acked)| acked).collect();
             if !mine.is_empty() {
-                partition.acked(device, &mine, now);
+                partition.acked(*device, &mine, now);
             }
         }
     }
@@ -297,8 +300,8 @@ impl HostSession for ChatSession {
         state.closed = true;
         inner.depart(ended);
         let devices = std::mem::take(&mut state.devices);
-        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(devices) {
-            partition.detach(device);
+        for (partition, device) in inner.shared.pipeline.partitions().iter().zip(&*devices) {
+            partition.detach(*device);
         }
         let key = inner.key.clone();
         let record = match inner.record(&state) {

@@ -1,24 +1,61 @@
 //! An attached device: what it has subscribed to, and its flows.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Weak;
 
 use bluetick_protocol::{ChatId, Seq};
 
 use super::flow::Flow;
 use super::turn::{Wants, has_news, next_receipt};
-use super::{Attach, Options};
+use super::{Attach, Options, Outbox};
 use crate::engine::{Chat, ChatNo, Engine, Member, SubscriptionKind, SubscriptionStart};
+use crate::numbers::NumberMap;
 
-#[derive(Debug)]
+/// One of these in each partition for every device that is there, most of which have nothing to come:
+/// what is rare lies in a box that is not there most of the time.
 pub(super) struct Device {
     pub(super) attach: Attach,
+    pub(super) outbox: Weak<dyn Outbox>,
     pub(super) messages: Scope,
     pub(super) receipts: Scope,
     pub(super) typing: Scope,
-    pub(super) flows: HashMap<ChatNo, Flow>,
-    pub(super) ready: VecDeque<ChatNo>,
+    /// While it is not up to date everywhere.
+    pub(super) behind: Option<Box<Behind>>,
     /// It wants to know when the members of its user's chats change.
     pub(super) watches_members: bool,
+}
+
+/// The chats in which a device is not up to date.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    pub(super) flows: NumberMap<ChatNo, Flow>,
+    /// Those with something for it, in the order of their turns.
+    pub(super) ready: VecDeque<ChatNo>,
+}
+
+/// Boxes that are not used at the moment: whoever falls behind by a message has caught up before
+/// long, and the next one takes what he leaves, tables and all.
+#[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is kept, and go back and forth whole")]
+pub(super) struct Spare(Vec<Box<Behind>>);
+
+/// How many of them are kept: about 200 KB.
+const SPARE_MAX: usize = 256;
+
+/// Tables with room for more chats than this are not kept.
+const SPARE_FLOWS_MAX: usize = 8;
+
+impl Spare {
+    fn take(&mut self) -> Box<Behind> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    fn put(&mut self, behind: Box<Behind>) {
+        let small = behind.flows.capacity().max(behind.ready.capacity()) <= SPARE_FLOWS_MAX;
+        if small && self.0.len() < SPARE_MAX {
+            self.0.push(behind);
+        }
+    }
 }
 
 /// The subscriptions of a device of one kind.
@@ -26,6 +63,12 @@ pub(super) struct Device {
 pub(super) struct Scope {
     /// To all chats, in each dialect: most devices have one of these and no other.
     all: [Option<Options>; 2],
+    single: Option<Box<Single>>,
+}
+
+/// Subscriptions to single chats.
+#[derive(Debug, Default)]
+struct Single {
     chats: Vec<Subscribed>,
 }
 
@@ -42,14 +85,23 @@ impl Scope {
     pub(super) fn put(&mut self, chat: Option<(ChatNo, ChatId)>, options: Options) {
         self.remove(chat.as_ref().map(|(_, id)| id), options.compact);
         match chat {
-            Some((no, id)) => self.chats.push(Subscribed { no, id, options }),
+            Some((no, id)) => {
+                let single = self.single.get_or_insert_default();
+                single.chats.push(Subscribed { no, id, options });
+            }
             None => self.all[usize::from(options.compact)] = Some(options),
         }
     }
 
     pub(super) fn remove(&mut self, chat: Option<&ChatId>, compact: bool) {
         match chat {
-            Some(id) => self.chats.retain(|had| had.id != *id || had.options.compact != compact),
+            Some(id) => {
+                let Some(single) = &mut self.single else { return };
+                single.chats.retain(|had| had.id != *id || had.options.compact != compact);
+                if single.chats.is_empty() {
+                    self.single = None;
+                }
+            }
             None => self.all[usize::from(compact)] = None,
         }
     }
@@ -57,7 +109,8 @@ impl Scope {
     /// The options for a chat: of several subscriptions at once, the higher QoS counts, own
     /// messages come if one of them wants them, and JSON is for all who understand it.
     pub(super) fn options(&self, no: ChatNo) -> Option<Options> {
-        let of_chat = self.chats.iter().filter(|had| had.no == no).map(|had| had.options);
+        let single = self.single.iter().flat_map(|single| &single.chats);
+        let of_chat = single.filter(|had| had.no == no).map(|had| had.options);
         self.all.into_iter().flatten().chain(of_chat).reduce(|a, b| Options {
             qos: a.qos.max(b.qos),
             no_local: a.no_local && b.no_local,
@@ -72,14 +125,14 @@ impl Scope {
 
 impl Device {
     /// A device without subscriptions.
-    pub(super) fn new(attach: Attach) -> Self {
+    pub(super) fn new(attach: Attach, outbox: Weak<dyn Outbox>) -> Self {
         Self {
             attach,
+            outbox,
             messages: Scope::default(),
             receipts: Scope::default(),
             typing: Scope::default(),
-            flows: HashMap::new(),
-            ready: VecDeque::new(),
+            behind: None,
             watches_members: false,
         }
     }
@@ -91,6 +144,7 @@ impl Device {
         start: &SubscriptionStart,
         inflight: &[(ChatNo, Seq)],
         engine: &mut Engine,
+        spare: &mut Spare,
     ) {
         let no = start.chat;
         let Some(chat) = engine.chat_mut(no) else { return };
@@ -112,7 +166,8 @@ impl Device {
         }
         let visible = chat.visible_version;
         let mut fresh = 0;
-        let flow = self.flows.entry(no).or_insert_with(|| {
+        let behind = self.behind.get_or_insert_with(|| spare.take());
+        let flow = behind.flows.entry(no).or_insert_with(|| {
             fresh = 1;
             Flow::new(start.member, place, visible)
         });
@@ -128,15 +183,22 @@ impl Device {
             SubscriptionKind::Receipts => flow.receipts_given = start.receipts,
         }
         chat.flows += fresh;
-        self.queue(no);
+        behind.queue(no);
     }
 
     /// There is news in a chat: makes sure of a flow. If there is none, the device has all that is
     /// committed. Gives the number of flows made.
-    pub(super) fn ready_in(&mut self, chat: &Chat, index: u32, member: &Member) -> u32 {
+    pub(super) fn ready_in(
+        &mut self,
+        chat: &Chat,
+        index: u32,
+        member: &Member,
+        spare: &mut Spare,
+    ) -> u32 {
         let mut fresh = 0;
         let session = self.attach.session.as_ref();
-        self.flows.entry(chat.no).or_insert_with(|| {
+        let behind = self.behind.get_or_insert_with(|| spare.take());
+        behind.flows.entry(chat.no).or_insert_with(|| {
             fresh = 1;
             // Who is about to be a member has not been told of receipts since he last was one.
             let receipts = match member.since > chat.committed {
@@ -147,16 +209,20 @@ impl Device {
             };
             Flow::new(index, member.place_at(chat.committed), receipts)
         });
-        self.queue(chat.no);
+        behind.queue(chat.no);
         fresh
     }
 
-    pub(super) fn queue(&mut self, no: ChatNo) {
-        if let Some(flow) = self.flows.get_mut(&no)
-            && !flow.queued
-        {
-            flow.queued = true;
-            self.ready.push_back(no);
+    /// Its place in a chat, if it is not up to date there.
+    pub(super) fn flow_mut(&mut self, no: ChatNo) -> Option<&mut Flow> {
+        self.behind.as_mut()?.flows.get_mut(&no)
+    }
+
+    /// Gives back what one that is up to date does not need.
+    pub(super) fn rest(&mut self, spare: &mut Spare) {
+        if let Some(mut behind) = self.behind.take_if(|behind| behind.flows.is_empty()) {
+            behind.ready.clear();
+            spare.put(behind);
         }
     }
 
@@ -167,7 +233,8 @@ impl Device {
         engine: &mut Engine,
     ) {
         let Some(chat) = engine.chat(no) else { return };
-        let Some(flow) = self.flows.get(&no) else { return };
+        let Some(behind) = &mut self.behind else { return };
+        let Some(flow) = behind.flows.get(&no) else { return };
         let until = chat.member(flow.member).and_then(|member| member.until);
         let last = until.map_or(chat.head, |until| until.min(chat.head));
         let head = self.messages.options(no).map(|_| last);
@@ -178,11 +245,20 @@ impl Device {
             && (next_receipt(chat, flow, wants).is_some()
                 || until.is_some() && has_news(chat, flow, wants));
         if !untold && flow.is_done(head) {
-            self.flows.remove(&no);
+            behind.flows.remove(&no);
             release(engine, no);
-            if self.flows.is_empty() {
-                self.flows = HashMap::new();
-            }
+        }
+    }
+}
+
+impl Behind {
+    /// Gives a chat its turn, if it is not waiting for it already.
+    pub(super) fn queue(&mut self, no: ChatNo) {
+        if let Some(flow) = self.flows.get_mut(&no)
+            && !flow.queued
+        {
+            flow.queued = true;
+            self.ready.push_back(no);
         }
     }
 }

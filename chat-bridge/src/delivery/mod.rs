@@ -6,20 +6,29 @@
 
 mod device;
 mod flow;
+mod keys;
 mod turn;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
 use bluetick_protocol::{ChatId, ReceiptCount, Seq, UserId};
 
 use crate::engine::{
-    Advance, Batch, ChatNo, DeviceId, Effect, Engine, Entry, Millis, SubscriptionKind,
+    Advance, Batch, ChatNo, DeviceId, Effect, Engine, Entry, Millis, PartitionNo, SubscriptionKind,
     SubscriptionStart, Watermarks,
 };
-use device::{Device, release};
+use crate::numbers::NumberMap;
+use device::{Device, Spare, release};
+use keys::Keys;
 pub(crate) use turn::is_for;
 use turn::{Turn, Wants};
+
+/// What an attached device takes while nothing comes for it, bytes.
+#[cfg(test)]
+pub(crate) const fn device_bytes() -> usize {
+    size_of::<Device>()
+}
 
 /// How many messages of one chat a device is given before its next chat has its turn.
 const TURN: usize = 32;
@@ -33,6 +42,21 @@ pub const BYTES_PER_READ: usize = 1 << 20;
 /// Names an attached device within a partition; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceKey(pub u64);
+
+/// Told about what happens to an attached device. Must not block.
+pub trait Outbox: Send + Sync {
+    /// There is something to pull from this partition.
+    fn news(&self, partition: PartitionNo);
+
+    /// A member of a chat is typing, or no longer.
+    fn typing(&self, typing: IsTyping);
+
+    /// The members of a chat of the device's user have changed.
+    fn members_changed(self: Arc<Self>);
+
+    /// The partition has lost its place: the device must connect anew.
+    fn lost(&self);
+}
 
 /// What a session says of itself when it attaches.
 #[derive(Debug, Clone)]
@@ -180,11 +204,12 @@ pub enum Acked {
 }
 
 /// All attached devices of a partition.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Delivery {
-    /// Boxed: a node of the tree has room for eleven, about half of which is used.
-    devices: BTreeMap<DeviceKey, Box<Device>>,
-    users: HashMap<UserId, Vec<DeviceKey>>,
+    /// Boxed: a table is half empty after it has grown.
+    devices: NumberMap<DeviceKey, Box<Device>>,
+    users: HashMap<UserId, Keys>,
+    spare: Spare,
     last_key: u64,
     /// In chats with more members than this, authors are told counts in place of receipts.
     receipts_members_max: usize,
@@ -198,38 +223,50 @@ impl Delivery {
         Self { receipts_members_max, ..Self::default() }
     }
 
-    /// A device goes on line; it is given nothing before it subscribes.
-    pub fn attach(&mut self, attach: Attach) -> DeviceKey {
+    /// A device goes on line; it is given nothing before it subscribes. What it is told of is not
+    /// owned.
+    pub fn attach(&mut self, attach: Attach, outbox: Weak<dyn Outbox>) -> DeviceKey {
         self.last_key += 1;
         let key = DeviceKey(self.last_key);
-        let devices = self.users.entry(attach.user.clone()).or_default();
-        // Most users have one, and a vector takes room for four at once.
-        if devices.is_empty() {
-            devices.reserve_exact(1);
+        let had = self.users.get(&attach.user).map_or(&[][..], Keys::as_slice);
+        if let Some(keys) = Keys::of(&[had, &[key]].concat()) {
+            self.users.insert(attach.user.clone(), keys);
         }
-        devices.push(key);
-        self.devices.insert(key, Box::new(Device::new(attach)));
+        self.devices.insert(key, Box::new(Device::new(attach, outbox)));
         key
+    }
+
+    /// Where a device is told, if it is still there.
+    #[must_use]
+    pub fn outbox(&self, key: DeviceKey) -> Option<Arc<dyn Outbox>> {
+        self.devices.get(&key)?.outbox.upgrade()
     }
 
     /// A device goes off line.
     pub fn detach(&mut self, key: DeviceKey, engine: &mut Engine) {
         let Some(device) = self.devices.remove(&key) else { return };
-        for no in device.flows.into_keys() {
+        for no in device.behind.into_iter().flat_map(|behind| behind.flows.into_keys()) {
             release(engine, no);
         }
-        if let Some(keys) = self.users.get_mut(&device.attach.user) {
-            keys.retain(|other| *other != key);
-            if keys.is_empty() {
-                self.users.remove(&device.attach.user);
-            }
-        }
+        let user = &device.attach.user;
+        let others = self.keys_of(user).iter().filter(|other| **other != key);
+        match Keys::of(&others.copied().collect::<Vec<_>>()) {
+            Some(keys) => self.users.insert(user.clone(), keys),
+            None => self.users.remove(user),
+        };
     }
 
-    /// All devices lose their place: the store has failed and they must start anew.
-    pub fn reset(&mut self) {
+    /// All devices lose their place: the store has failed and they must start anew. Gives where they
+    /// are to be told, in the order they came.
+    pub fn reset(&mut self) -> Vec<Arc<dyn Outbox>> {
         self.users.clear();
-        self.devices.clear();
+        let mut devices: Vec<_> = std::mem::take(&mut self.devices).into_iter().collect();
+        devices.sort_unstable_by_key(|(key, _)| *key);
+        devices.into_iter().filter_map(|(_, device)| device.outbox.upgrade()).collect()
+    }
+
+    fn keys_of(&self, user: &UserId) -> &[DeviceKey] {
+        self.users.get(user).map_or(&[], Keys::as_slice)
     }
 
     /// How many devices are attached.
@@ -263,9 +300,9 @@ impl Delivery {
             if renewed {
                 continue;
             }
-            device.start(kind, start, inflight, engine);
+            device.start(kind, start, inflight, engine, &mut self.spare);
         }
-        !device.ready.is_empty()
+        device.behind.as_ref().is_some_and(|behind| !behind.ready.is_empty())
     }
 
     /// A subscription has ended.
@@ -307,7 +344,7 @@ impl Delivery {
 
     /// A user has read receipts on or off.
     pub fn set_reads(&mut self, user: &UserId, reads: bool) {
-        for key in self.users.get(user).into_iter().flatten() {
+        for key in self.users.get(user).map_or(&[][..], Keys::as_slice) {
             if let Some(device) = self.devices.get_mut(key) {
                 device.attach.reads = reads;
             }
@@ -321,7 +358,7 @@ impl Delivery {
         for effect in &batch.effects {
             let Effect::Members { chat } = *effect else { continue };
             let members = engine.chat(chat).into_iter().flat_map(|chat| &chat.members);
-            let keys = members.filter_map(|member| self.users.get(&member.user)).flatten();
+            let keys = members.flat_map(|member| self.keys_of(&member.user));
             let watches = |key: &&DeviceKey| {
                 self.devices.get(key).is_some_and(|device| device.watches_members)
             };
@@ -340,7 +377,7 @@ impl Delivery {
             let Some(author) = chat.member(member) else { continue };
             let others = chat.members.iter().filter(|other| other.is_active());
             for other in others.filter(|other| other.user != author.user) {
-                for key in self.users.get(&other.user).into_iter().flatten() {
+                for key in self.keys_of(&other.user) {
                     let options = self.devices.get(key).and_then(|had| had.typing.options(no));
                     let Some(Options { compact, .. }) = options else { continue };
                     let (chat, user) = (chat.id.clone(), author.user.clone());
@@ -376,8 +413,8 @@ impl Delivery {
     fn erase(&mut self, no: ChatNo, entry: &Arc<Entry>, engine: &Engine) {
         let Some(chat) = engine.chat(no) else { return };
         for member in &chat.members {
-            for key in self.users.get(&member.user).into_iter().flatten() {
-                let flow = self.devices.get_mut(key).and_then(|device| device.flows.get_mut(&no));
+            for key in self.users.get(&member.user).map_or(&[][..], Keys::as_slice) {
+                let flow = self.devices.get_mut(key).and_then(|device| device.flow_mut(no));
                 let fetched = flow.into_iter().flat_map(|flow| &mut flow.fetched);
                 for had in fetched.filter(|had| had.seq == entry.seq) {
                     *had = entry.clone();
@@ -396,14 +433,14 @@ impl Delivery {
                 continue;
             }
             let Some(keys) = self.users.get(&member.user) else { continue };
-            for key in keys {
+            for key in keys.as_slice() {
                 let Some(device) = self.devices.get_mut(key) else { continue };
                 // Who joins may have got news while he was away.
                 let joins = member.since > chat.committed;
                 let receipts = joins && device.receipts.options(no).is_some();
                 if receipts || device.messages.options(no).is_some() {
                     let index = u32::try_from(index).unwrap_or(u32::MAX);
-                    flows += device.ready_in(chat, index, member);
+                    flows += device.ready_in(chat, index, member, &mut self.spare);
                     woken.push(*key);
                 }
             }
@@ -426,14 +463,14 @@ impl Delivery {
         let has_read = marks.read_version > before.read_version;
         let Some(keys) = self.users.get(&member.user) else { return };
         let mut flows = 0;
-        for key in keys {
+        for key in keys.as_slice() {
             let Some(device) = self.devices.get_mut(key) else { continue };
             let news = match device.attach.reads {
                 true => marks.news > before.news,
                 false => marks.delivered_news > before.delivered_news,
             };
             if (news || has_read) && device.receipts.options(no).is_some() {
-                flows += device.ready_in(chat, index, member);
+                flows += device.ready_in(chat, index, member, &mut self.spare);
                 woken.push(*key);
             }
         }
@@ -453,8 +490,9 @@ impl Delivery {
         let Some(device) = self.devices.get_mut(&key) else { return pulled };
         let mut bytes = 0;
         while pulled.given.len() < messages_max && bytes < bytes_max {
-            let Some(no) = device.ready.pop_front() else { break };
-            let Some(flow) = device.flows.get_mut(&no) else { continue };
+            let Some(behind) = &mut device.behind else { break };
+            let Some(no) = behind.ready.pop_front() else { break };
+            let Some(flow) = behind.flows.get_mut(&no) else { continue };
             flow.queued = false;
             let Some(chat) = engine.chat(no) else { continue };
             let room = (messages_max - pulled.given.len()).min(TURN);
@@ -470,14 +508,11 @@ impl Delivery {
             }
             let more = turn.has_more(scopes.1.is_some(), scopes.0.is_some());
             if more {
-                flow.queued = true;
-                device.ready.push_back(no);
+                behind.queue(no);
             }
             device.forget_if_done(no, self.receipts_members_max, engine);
         }
-        if device.ready.is_empty() {
-            device.ready = VecDeque::new();
-        }
+        device.rest(&mut self.spare);
         pulled
     }
 
@@ -489,15 +524,17 @@ impl Delivery {
         engine: &mut Engine,
     ) -> bool {
         let Some(device) = self.devices.get_mut(&job.device) else { return false };
-        let Some(flow) = device.flows.get_mut(&job.chat) else { return false };
+        let Some(behind) = &mut device.behind else { return false };
+        let Some(flow) = behind.flows.get_mut(&job.chat) else { return false };
         flow.reading = false;
         if entries.is_empty() {
             // Erased: there is nothing in all of the range.
             flow.next = flow.next.max(job.to.next());
         }
         flow.fetched = entries.into_iter().filter(|entry| entry.seq >= flow.next).collect();
-        device.queue(job.chat);
+        behind.queue(job.chat);
         device.forget_if_done(job.chat, self.receipts_members_max, engine);
+        device.rest(&mut self.spare);
         true
     }
 
@@ -508,18 +545,18 @@ impl Delivery {
         for item in acked {
             let (no, seq, receipts) = match *item {
                 Acked::Message(no, seq) => {
-                    (no, device.flows.get_mut(&no).and_then(|flow| flow.ack(seq)), None)
+                    (no, device.flow_mut(no).and_then(|flow| flow.ack(seq)), None)
                 }
                 Acked::Receipt(no, version) => {
                     let many = engine.chat(no).is_some_and(|chat| chat.members.len() > 1);
-                    let flow = device.flows.get_mut(&no);
+                    let flow = device.flow_mut(no);
                     (no, None, flow.and_then(|flow| flow.ack_receipt(version, many)))
                 }
             };
             if seq.is_none() && receipts.is_none() {
                 continue;
             }
-            let Some(member) = device.flows.get(&no).map(|flow| flow.member) else { continue };
+            let Some(member) = device.flow_mut(no).map(|flow| flow.member) else { continue };
             let last = advances.iter_mut().rev().find(|advance| advance.chat == no);
             match last {
                 Some(advance) => {
@@ -538,6 +575,7 @@ impl Delivery {
         for advance in &advances {
             device.forget_if_done(advance.chat, self.receipts_members_max, engine);
         }
+        device.rest(&mut self.spare);
         advances
     }
 }

@@ -251,7 +251,7 @@ impl Engine {
     }
 
     /// Takes a chat that was read from the store, as [`Need::Chat`] or [`Need::ChatNo`] asked.
-    pub fn supply_chat(&mut self, chat: Chat) {
+    pub fn supply_chat(&mut self, chat: Box<Chat>) {
         self.chats.insert(chat);
     }
 

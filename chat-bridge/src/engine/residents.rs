@@ -5,15 +5,18 @@ use std::collections::{HashMap, VecDeque};
 use bluetick_protocol::ChatId;
 
 use super::chat::{Chat, ChatNo};
+use crate::numbers::NumberMap;
 
-/// How many chats that were only looked at stay in memory. Whoever connects looks at all his
-/// chats once; that must not push out those in which something goes on.
-const LOOKED_AT_MAX: usize = 512;
+/// How many chats that were only looked at stay in memory. Whoever connects looks at all his chats
+/// once for each subscription: a few users' worth, as many as connect at a time. More would be of no
+/// use to those who idle then, and must not push out chats in which something goes on.
+const LOOKED_AT_MAX: usize = 128;
 
 /// Chats by number and name. Idle ones beyond the bounds are dropped, first in, first out; one
 /// that is not idle gets another turn.
 pub(super) struct Residents {
-    chats: HashMap<ChatNo, Chat>,
+    /// Boxed: a table is half empty after it has grown.
+    chats: NumberMap<ChatNo, Box<Chat>>,
     names: HashMap<ChatId, ChatNo>,
     /// Read from the store and not written to since.
     looked_at: VecDeque<ChatNo>,
@@ -26,7 +29,7 @@ pub(super) struct Residents {
 impl Residents {
     pub(super) fn new(active_max: usize) -> Self {
         Self {
-            chats: HashMap::new(),
+            chats: NumberMap::default(),
             names: HashMap::new(),
             looked_at: VecDeque::new(),
             active: VecDeque::new(),
@@ -44,15 +47,15 @@ impl Residents {
     }
 
     pub(super) fn get(&self, no: ChatNo) -> Option<&Chat> {
-        self.chats.get(&no)
+        self.chats.get(&no).map(Box::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, no: ChatNo) -> Option<&mut Chat> {
-        self.chats.get_mut(&no)
+        self.chats.get_mut(&no).map(Box::as_mut)
     }
 
     /// Adds a chat that is not there yet; one that is keeps its state, which is newer.
-    pub(super) fn insert(&mut self, chat: Chat) {
+    pub(super) fn insert(&mut self, chat: Box<Chat>) {
         let no = chat.no;
         if !self.chats.contains_key(&no) {
             self.names.insert(chat.id.clone(), no);

@@ -264,7 +264,7 @@ impl Engine {
         }
         chat.count_members();
         batch.push(Write::ChatName { id: id.clone(), no });
-        self.chats.insert(chat);
+        self.chats.insert(Box::new(chat));
         self.uncommitted_chats.push((self.batch_no, no));
         self.touch(no, batch);
         no

@@ -111,7 +111,7 @@ impl Talk {
             match self.engine.decide(command, &facts, NOW_MS, batch) {
                 Ok(outcome) => return outcome,
                 Err(need) => match self.store.supply(P, need, &mut facts).expect("readable") {
-                    Supplied::Chat(chat) => self.engine.supply_chat(*chat),
+                    Supplied::Chat(chat) => self.engine.supply_chat(chat),
                     Supplied::Noted => {}
                 },
             }

@@ -118,6 +118,7 @@ fn plans() -> Vec<Plan> {
                 persistent: at < 2,
                 messages: [Some(1), Some(2), Some(1), Some(0)][usize::from(at)],
                 receipts: at != 3,
+                differences: at == 1,
                 no_local: at == 2,
                 sends_to: if at == 3 { Vec::new() } else { sends_to.clone() },
                 ids: at != 1,

@@ -27,11 +27,28 @@ pub(crate) fn instance(content_type: &str, payload: &[u8]) -> Result<Value, Stri
             }
             Ok(value)
         }
+        "application/cbor-seq" => {
+            let mut decoder = Decoder::new(payload);
+            let mut items = Vec::new();
+            while decoder.position() < payload.len() {
+                let item = item_of_sequence(&mut decoder);
+                items.push(item.map_err(|error| format!("no sequence of CBOR: {error}"))?);
+            }
+            Ok(items.into())
+        }
         // Each byte a character where it is no UTF-8.
         _ => Ok(std::str::from_utf8(payload).map_or_else(
             |_| payload.iter().copied().map(char::from).collect::<String>().into(),
             Value::from,
         )),
+    }
+}
+
+/// An item of a sequence (RFC 8742), which may be negative.
+fn item_of_sequence(decoder: &mut Decoder<'_>) -> Result<Value, minicbor::decode::Error> {
+    match decoder.datatype()? {
+        Type::I8 | Type::I16 | Type::I32 | Type::I64 => Ok(decoder.i64()?.into()),
+        _ => item(decoder, DEPTH_MAX),
     }
 }
 
@@ -85,6 +102,17 @@ mod tests {
         let cbor = |bytes| instance("application/cbor", bytes);
         assert_eq!(cbor(b"\xa2\x02\x62hi\x10\xa1\x00\x03"), Ok(json!({"2": "hi", "16": {"0": 3}})));
         assert_eq!(cbor(b"\x82\xf5\x42\xff\xfe"), Ok(json!([true, "__4"])));
+    }
+
+    #[test]
+    fn a_sequence_is_a_list_of_items() {
+        let sequence = |bytes| instance("application/cbor-seq", bytes);
+        assert_eq!(sequence(b""), Ok(json!([])));
+        assert_eq!(sequence(b"\x00\x62hi"), Ok(json!([0, "hi"])));
+        assert_eq!(sequence(b"\x37\xa1\x03\x00"), Ok(json!([-24, {"3": 0}])));
+        for bad in [&b"\x00\x62h"[..], b"\x00\xf6", b"\x00\xa1\x00\x20"] {
+            assert!(sequence(bad).is_err(), "{bad:x?}");
+        }
     }
 
     #[test]

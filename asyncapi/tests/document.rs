@@ -153,6 +153,8 @@ fn subscribed(topic: &str) -> Option<&'static str> {
         return Some(match filter {
             compact::Filter::Messages(Scope::All | Scope::Chat(_)) => "c/{chat}/m",
             compact::Filter::Receipts(Scope::All | Scope::Chat(_)) => "c/{chat}/r",
+            compact::Filter::MessageDifferences(Scope::All | Scope::Chat(_)) => "c/{chat}/m/d",
+            compact::Filter::ReceiptDifferences(Scope::All | Scope::Chat(_)) => "c/{chat}/r/d",
             compact::Filter::Typing(Scope::All | Scope::Chat(_)) => "c/{chat}/t",
         });
     }
@@ -183,7 +185,7 @@ const PUBLISHED: [&str; 13] = [
     "c/{chat}/d",
     "c/{chat}/t",
 ];
-const SUBSCRIBED: [&str; 10] = [
+const SUBSCRIBED: [&str; 12] = [
     "chats/{chat}/messages",
     "chats/{chat}/receipts",
     "chats/{chat}/typing",
@@ -193,6 +195,8 @@ const SUBSCRIBED: [&str; 10] = [
     "users/{user}/presence",
     "c/{chat}/m",
     "c/{chat}/r",
+    "c/{chat}/m/d",
+    "c/{chat}/r/d",
     "c/{chat}/t",
 ];
 
@@ -271,7 +275,9 @@ fn filters_are_those_that_the_server_takes() {
         ALL_REPLIES_FILTER,
         ALL_TYPING_FILTER,
         compact::ALL_MESSAGES_FILTER,
+        compact::ALL_MESSAGE_DIFFERENCES_FILTER,
         compact::ALL_RECEIPTS_FILTER,
+        compact::ALL_RECEIPT_DIFFERENCES_FILTER,
         compact::ALL_TYPING_FILTER,
     ];
     assert_eq!(filters.collect::<BTreeSet<_>>(), BTreeSet::from(expected));

@@ -120,6 +120,15 @@ fn entries_in_both_dialects() {
             let mut cbor = Vec::new();
             message.write_compact(&user(reader), &mut cbor);
             told(&format!("c/{}/m", message.chat), &cbor);
+            let topic = format!("c/{}/m/d", message.chat);
+            told(&topic, &cbor);
+            for (seq, after) in [(7, None), (9, Some(Seq(6)))] {
+                let message = MessageRef { seq: Seq(seq), after, ..*message };
+                let last = compact::LastMessage::new(Seq(6), message.at_ms.saturating_sub(30_000));
+                cbor.clear();
+                assert!(message.write_difference(last, &user(reader), &mut cbor));
+                told(&topic, &cbor);
+            }
         }
         if message.after.is_none() && message.omitted_bytes.is_none() {
             let messages = vec![Message::from(message)];
@@ -143,10 +152,26 @@ fn notices_in_both_dialects() {
                 let mut cbor = Vec::new();
                 receipt.write_compact(&user(reader), &mut cbor);
                 told(&format!("c/{chat}/r"), &cbor);
+                let topic = format!("c/{chat}/r/d");
+                told(&topic, &cbor);
+                for (more, read) in [(0, 0), (0, 5), (1, 0), (9, 0), (9, 1)] {
+                    let delivered = Seq(100 + more);
+                    let last = Receipt { delivered: Seq(100), read: Seq(95), ..receipt.clone() };
+                    let read = Seq(95 + read);
+                    let receipt = Receipt { delivered, read, ..receipt.clone() };
+                    cbor.clear();
+                    let last = compact::LastReceipt::of(&last);
+                    assert!(receipt.write_difference(last, &user(reader), &mut cbor));
+                    told(&topic, &cbor);
+                }
             }
         }
         let count = ReceiptCount { chat: chat.clone(), seq: Seq(7), delivered_by: 900, read_by: 0 };
         told(&format!("chats/{chat}/receipts"), &count.to_json());
+        let mut cbor = Vec::new();
+        count.write_compact(&mut cbor);
+        told(&format!("c/{chat}/r"), &cbor);
+        told(&format!("c/{chat}/r/d"), &cbor);
         for typing in [true, false] {
             let notice = Typing { chat: chat.clone(), user: user("bob"), typing };
             told(&format!("chats/{chat}/typing"), &notice.to_json());
@@ -323,6 +348,7 @@ fn sends_in_both_dialects() {
     }
     said("c/alice~bob/s", &compact::SendRef::text("hi").to_compact());
     said("c/alice~bob/d", &compact::read_payload(Seq(0)));
+    said("c/alice~bob/d", b"");
     said("c/alice~bob/t", &compact::typing_payload(false));
     let wrong = |topic: &str, payload: &[u8]| {
         assert!(check(Direction::ToServer, topic, payload).is_err(), "{topic} {payload:?}");

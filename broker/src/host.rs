@@ -137,7 +137,8 @@ pub struct Resume {
 /// The host's side of one connected session. Dropped only after [`HostSession::close`].
 pub trait HostSession: Send + 'static {
     /// A message to a topic of the host; answered by [`HostEvent::Published`], also at QoS 0: what
-    /// is not answered counts against what is read of the client.
+    /// is not answered counts against what is read of the client. What the client acknowledged before a
+    /// publish without payload was told to [`HostSession::acked`] before it, and nothing later.
     fn publish(&mut self, publish: HostPublish);
 
     /// A subscription to a filter of the host; answered by [`HostEvent::Subscribed`]. `renewed`:

@@ -11,7 +11,8 @@ use bluetick_protocol::{ChatId, Seq, UserId};
 use parking_lot::Mutex;
 
 use crate::delivery::{
-    Acked, Attach, BYTES_PER_READ, Delivery, DeviceKey, ENTRIES_PER_READ, Given, IsTyping, Outbox,
+    Acked, Attach, BYTES_PER_READ, Delivery, DeviceKey, ENTRIES_PER_READ, Form, Given, IsTyping,
+    Outbox,
     ReadJob, Subscriber,
 };
 use crate::engine::{
@@ -206,19 +207,19 @@ impl Partition {
         key: DeviceKey,
         kind: SubscriptionKind,
         chat: Option<&ChatId>,
-        compact: bool,
+        form: Form,
     ) {
-        self.core.lock().delivery.unsubscribe(key, kind, chat, compact);
+        self.core.lock().delivery.unsubscribe(key, kind, chat, form);
     }
 
     /// A device wants to know who is typing; see [`Delivery::watch_typing`].
-    pub fn watch_typing(&self, key: DeviceKey, chat: Option<(ChatNo, ChatId)>, compact: bool) {
-        self.core.lock().delivery.watch_typing(key, chat, compact);
+    pub fn watch_typing(&self, key: DeviceKey, chat: Option<(ChatNo, ChatId)>, form: Form) {
+        self.core.lock().delivery.watch_typing(key, chat, form);
     }
 
     /// A device does not want to know any more who is typing.
-    pub fn unwatch_typing(&self, key: DeviceKey, chat: Option<&ChatId>, compact: bool) {
-        self.core.lock().delivery.unwatch_typing(key, chat, compact);
+    pub fn unwatch_typing(&self, key: DeviceKey, chat: Option<&ChatId>, form: Form) {
+        self.core.lock().delivery.unwatch_typing(key, chat, form);
     }
 
     /// A device wants to know when the members of its user's chats change, or no longer.

@@ -5,6 +5,8 @@
 //! - [`SendRef`], [`Message`], [`TypingNotice`], [`MessageRef`](crate::MessageRef)'s `write_compact`, and of a
 //!   [`Receipt`](crate::Receipt) `write_compact` and `from_compact`: the payloads, maps of CBOR
 //!   (RFC 8949) with small integers as keys.
+//! - [`Differences`], `write_difference` of [`MessageRef`](crate::MessageRef) and [`Receipt`](crate::Receipt): the
+//!   same as the difference to the last one on the topic, in a few bytes, and their other end.
 //!
 //! What is written is deterministic: shortest integers, definite lengths, keys that rise. What is
 //! read may have its keys in any order and its integers in any length, nothing else.
@@ -13,22 +15,28 @@
 //! who write and to those who read what the server publishes.
 
 mod cbor;
+mod difference;
 mod error;
 mod event;
 mod key;
+mod lasts;
 mod message;
 mod notices;
 mod send;
 mod topics;
 mod who;
 
+pub use difference::{LastMessage, LastReceipt};
 pub use error::Error;
+pub use lasts::{Differences, LASTS_MAX, Recent};
 pub use message::Message;
 pub use notices::{TypingNotice, parse_read, parse_typing, read_payload, typing_payload};
 pub use send::SendRef;
 pub use topics::{
-    ALL_MESSAGES_FILTER, ALL_RECEIPTS_FILTER, ALL_TYPING_FILTER, DeliveryTopic, Filter,
-    PublishTopic, messages_topic, read_topic, receipts_topic, send_topic, typing_topic,
+    ALL_MESSAGE_DIFFERENCES_FILTER, ALL_MESSAGES_FILTER, ALL_RECEIPT_DIFFERENCES_FILTER,
+    ALL_RECEIPTS_FILTER, ALL_TYPING_FILTER, DeliveryTopic, Filter, PublishTopic,
+    message_differences_topic, messages_topic, read_topic, receipt_differences_topic,
+    receipts_topic, send_topic, typing_topic,
 };
 
 /// The type of a text string that has none beside it.

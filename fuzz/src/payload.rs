@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use bluetick_protocol::rpc::{Answer, ChatInfo, ChatList, History, Method, Request};
 use bluetick_protocol::{
     ChatId, Filter, Message, Presence, PublishTopic, Receipt, ReceiptCount, Refusal, SendAck,
-    SendJson, Typing, UserId, compact, is_reserved, parse_reaction, parse_read,
+    SendJson, Seq, Typing, UserId, compact, is_reserved, parse_reaction, parse_read,
     parse_response_topic, parse_typing,
 };
 
@@ -71,8 +71,30 @@ pub(crate) fn cbor(data: &[u8]) {
             out
         },
     );
+    differences(&chat, &reader, payload);
     round_trip(payload, compact::parse_read, |seq| compact::read_payload(*seq));
     round_trip(payload, compact::parse_typing, |typing| compact::typing_payload(*typing));
+}
+
+/// What follows a map; and of a receipt, that it says the same when it is written again.
+fn differences(chat: &ChatId, reader: &UserId, payload: &[u8]) {
+    let last = compact::LastMessage::new(Seq(1000), 1_764_000_000_000);
+    let _message = compact::Message::from_difference(chat, reader, Some(last), payload);
+    let last = compact::LastReceipt::of(&Receipt {
+        chat: chat.clone(),
+        user: reader.clone(),
+        delivered: Seq(1000),
+        read: Seq(990),
+        at_ms: 1_764_000_000_000,
+    });
+    let read = |bytes: &[u8]| Receipt::from_difference(chat, reader, |_| Some(last), bytes);
+    round_trip(payload, read, |receipt| {
+        let mut out = Vec::new();
+        if !receipt.write_difference(last, reader, &mut out) {
+            receipt.write_compact(reader, &mut out);
+        }
+        out
+    });
 }
 
 pub(crate) fn rpc(data: &[u8]) {

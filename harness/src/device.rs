@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bluetick_asyncapi::Mismatch;
 use bluetick_checker::{Event, Scope};
+use bluetick_protocol::compact::Differences;
 use fastrand::Rng;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
@@ -50,6 +51,10 @@ pub struct Device {
     asked: u16,
     /// The latest messages, with their authors.
     seen: VecDeque<Seen>,
+    /// What was told as differences in this connection.
+    heard: Differences,
+    /// By chat, what was acknowledged to the server in this connection.
+    acked: BTreeMap<String, u64>,
     /// What was acknowledged in this connection, by packet id: over 3.1.1 it may be refused all the same.
     acknowledged: BTreeMap<u16, u64>,
     out: Vec<u8>,
@@ -89,6 +94,8 @@ impl Device {
             requests: Requests::default(),
             asked: 0,
             seen: VecDeque::new(),
+            heard: Differences::default(),
+            acked: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             out: Vec::new(),
         }
@@ -104,7 +111,8 @@ impl Device {
     /// acknowledgement, `usize::MAX` while there is no connection.
     ///
     /// # Errors
-    /// The server has sent what is no MQTT, or not what docs/asyncapi.yaml says.
+    /// The server has sent what is no MQTT, not what docs/asyncapi.yaml says, or a difference to what
+    /// this device has not had.
     pub async fn run<D: Dial>(
         mut self,
         dial: D,
@@ -130,6 +138,8 @@ impl Device {
             self.to_ack.clear();
             self.reads.clear();
             self.acknowledged.clear();
+            self.heard = Differences::default();
+            self.acked.clear();
             self.out.clear();
             if !self.plan.persistent {
                 self.has_session = false;
@@ -203,11 +213,12 @@ impl Device {
     fn filters(&self) -> Vec<(String, u8)> {
         let mut filters = Vec::new();
         if let Some(qos) = self.plan.messages {
-            filters
-                .push(("chats/+/messages".to_owned(), qos | (u8::from(self.plan.no_local) << 2)));
+            let filter = if self.plan.differences { "c/+/m/d" } else { "chats/+/messages" };
+            filters.push((filter.to_owned(), qos | (u8::from(self.plan.no_local) << 2)));
         }
         if self.plan.receipts {
-            filters.push(("chats/+/receipts".to_owned(), 1));
+            let filter = if self.plan.differences { "c/+/r/d" } else { "chats/+/receipts" };
+            filters.push((filter.to_owned(), 1));
         }
         if self.habits.looks {
             filters.push(("users/+/presence".to_owned(), 0));
@@ -232,7 +243,7 @@ impl Device {
         loop {
             while let Some(packet) = wire::decode(&mut inbox, self.plan.version)? {
                 self.check(&packet).map_err(|mismatch| mismatch.to_string())?;
-                if !self.handle(packet) {
+                if !self.handle(packet)? {
                     return Ok(());
                 }
             }
@@ -328,6 +339,8 @@ impl Device {
         for _ in 0..some {
             let Some(delivered) = self.to_ack.pop_front() else { return };
             if let Some((chat, seq)) = delivered.chat {
+                let acked = self.acked.entry(chat.clone()).or_default();
+                *acked = seq.max(*acked);
                 self.record.push(Event::AckedBack {
                     user: self.plan.user.clone(),
                     device: self.plan.device.clone(),
@@ -350,8 +363,15 @@ impl Device {
         if unread.is_empty() || self.reads.len() > 4 {
             return;
         }
-        let (chat, seq) = unread[self.random.usize(..unread.len())].clone();
-        self.read_up_to.insert(chat.clone(), seq);
+        let (chat, highest) = unread[self.random.usize(..unread.len())].clone();
+        let acked = self.acked.get(&chat).copied().filter(|_| self.plan.differences);
+        let (seq, topic, payload) = match acked {
+            // What it means is told by the acknowledgements before it.
+            Some(acked) => (acked, format!("c/{chat}/d"), String::new()),
+            None => (highest, format!("chats/{chat}/read"), highest.to_string()),
+        };
+        let up_to = self.read_up_to.entry(chat.clone()).or_default();
+        *up_to = seq.max(*up_to);
         self.record.push(Event::ReadSaid {
             user: self.plan.user.clone(),
             device: self.plan.device.clone(),
@@ -360,7 +380,6 @@ impl Device {
         });
         // Numbers above those of messages.
         let packet_id = (1000..2000).find(|id| !self.reads.contains_key(id)).unwrap_or(1999);
-        let (topic, payload) = (format!("chats/{chat}/read"), seq.to_string());
         let (topic, payload) = (&topic, payload.as_bytes());
         self.judge.said(topic, payload);
         let publish = Publish { qos: 1, id: packet_id, topic, payload, ..Publish::default() };
@@ -381,13 +400,16 @@ impl Device {
     }
 
     /// Takes a packet; `false`: the connection is over.
-    fn handle(&mut self, packet: Packet) -> bool {
+    fn handle(&mut self, packet: Packet) -> Result<bool, String> {
         match packet {
             Packet::Publish { qos, id, topic, payload } => {
-                self.delivered(qos, id, &topic, &payload)
+                self.delivered(qos, id, &topic, &payload)?;
             }
             Packet::Ack { kind: 4, id, reason, properties } => {
                 if let Some((chat, seq)) = self.reads.remove(&id) {
+                    if reason == 0x99 {
+                        return Err(format!("what was read of {chat}, {seq}, is taken for none"));
+                    }
                     if reason < 0x80 {
                         let (user, device) = self.names();
                         self.record.push(Event::ReadAcked { user, device, chat, seq });
@@ -400,7 +422,7 @@ impl Device {
             Packet::Ack { kind: 5, id, reason, properties } => {
                 let Some(message) = self.outbox.find(id) else {
                     wire::ack(&mut self.out, 6, id);
-                    return true;
+                    return Ok(true);
                 };
                 let (tag, first) = (message.tag, !message.released);
                 self.acknowledged.insert(id, tag);
@@ -418,11 +440,11 @@ impl Device {
                 self.outbox.remove(id);
             }
             Packet::Ack { id, .. } => wire::ack(&mut self.out, 7, id),
-            Packet::SubAck { codes, .. } => return self.granted(&codes),
-            Packet::Disconnect { .. } => return false,
+            Packet::SubAck { codes, .. } => return Ok(self.granted(&codes)),
+            Packet::Disconnect { .. } => return Ok(false),
             Packet::ConnAck { .. } | Packet::Other(_) => {}
         }
-        true
+        Ok(true)
     }
 
     fn names(&self) -> (String, String) {
@@ -460,7 +482,7 @@ impl Device {
                 device,
                 chats: Scope::All,
                 qos: *code,
-                receipts: filter.ends_with("receipts"),
+                receipts: filter.ends_with("receipts") || filter.ends_with("r/d"),
                 no_local: options & 4 != 0,
             });
         }

@@ -22,6 +22,8 @@ pub struct Plan {
     pub messages: Option<u8>,
     /// Subscribes to all receipts.
     pub receipts: bool,
+    /// Gets both as differences (docs/compact.md).
+    pub differences: bool,
     /// Does not want its own messages (MQTT 5).
     pub no_local: bool,
     /// Sends to these chats.

@@ -218,8 +218,53 @@ const COMPACT: Dialect = Dialect {
     },
 };
 
-const CASES: [Dialect; 4] =
-    [JSON, Dialect { with_id: true, ..JSON }, COMPACT, Dialect { with_id: true, ..COMPACT }];
+/// As differences to what came before in the connection: the first exchange sets what they are told from.
+const DIFFERENCES: Dialect = Dialect {
+    name: "differences",
+    send: "chats/{chat}/send",
+    message: |_| BODY.into(),
+    messages: "c/+/m/d",
+    receipts: "c/+/r/d",
+    // Up to what was acknowledged.
+    read_up_to: |_| Vec::new(),
+    // The place is told by there being no step.
+    says_seq: |payload, seq| match integer(payload) {
+        Some((_, body)) => body == (COMPACT.message)(None),
+        None => (COMPACT.says_seq)(payload, seq),
+    },
+    // One further, or as far as delivered.
+    says_delivered: |payload, seq| match integer(payload) {
+        Some((major, rest)) => major == 0 && rest.is_empty(),
+        None => (COMPACT.says_delivered)(payload, seq),
+    },
+    says_read: |payload, seq| match integer(payload) {
+        Some((major, rest)) => major == 1 && rest.is_empty(),
+        None => (COMPACT.says_read)(payload, seq),
+    },
+    ..COMPACT
+};
+
+const CASES: [Dialect; 6] = [
+    JSON,
+    Dialect { with_id: true, ..JSON },
+    COMPACT,
+    Dialect { with_id: true, ..COMPACT },
+    DIFFERENCES,
+    // A map to the topic of maps: no other way to give an id is shorter.
+    Dialect { with_id: true, send: COMPACT.send, message: COMPACT.message, ..DIFFERENCES },
+];
+
+/// The major type of the CBOR integer that a payload begins with, and what follows it.
+fn integer(payload: &[u8]) -> Option<(u8, &[u8])> {
+    let first = *payload.first()?;
+    let width = match first & 0x1F {
+        0..=23 => 0,
+        info @ 24..=27 => 1 << (info - 24),
+        _ => return None,
+    };
+    let major = first >> 5;
+    (major < 2).then_some((major, payload.get(1 + width..)?))
+}
 
 /// The head of a CBOR item: major type and number, in the shortest form. Source: RFC 8949, section 3.
 fn cbor_head(major: u8, number: u64) -> Vec<u8> {
@@ -408,6 +453,19 @@ mod tests {
             assert_eq!(cbor_head(0, number), bytes);
         }
         assert_eq!(cbor_head(3, 20), [0x74]);
+    }
+
+    #[test]
+    fn differences_of_docs_compact_md() {
+        let message = [&[0x18, 30, 0x74][..], BODY.as_bytes()].concat();
+        assert!((DIFFERENCES.says_seq)(&message, 8) && !(DIFFERENCES.says_seq)(&message[..9], 8));
+        let (delivered, read) = ([0x18, 25], [0x25]);
+        assert!(
+            (DIFFERENCES.says_delivered)(&delivered, 8) && !(DIFFERENCES.says_read)(&delivered, 8)
+        );
+        assert!((DIFFERENCES.says_read)(&read, 8) && !(DIFFERENCES.says_delivered)(&read, 8));
+        assert!(!(DIFFERENCES.says_delivered)(&[0x18, 25, 3, 1], 8));
+        assert_eq!(integer(b"\xa2\x01"), None);
     }
 
     #[test]

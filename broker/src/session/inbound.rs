@@ -155,6 +155,13 @@ impl Session {
     }
 
     fn dispatch(&mut self, publish: Publish, token: Token) {
+        if publish.payload.is_empty() {
+            // It may be about what was acknowledged before it.
+            let acked = self.outbound.take_acked();
+            if !acked.is_empty() {
+                self.calls.push_back(Call::Acked(acked));
+            }
+        }
         self.calls.push_back(Call::Publish(HostPublish {
             token,
             qos: publish.qos,

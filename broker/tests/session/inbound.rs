@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bluetick_broker::codec;
 use bluetick_broker::packet::{AckProperties, Reason, Version};
 
-use crate::client::{Got, publish, pubrel};
+use crate::client::{Got, puback, publish, pubrel};
 use crate::pair::Pair;
 
 use Version::{V4, V5};
@@ -28,6 +28,28 @@ fn pubacks_go_out_in_the_order_of_the_publishes() {
         assert_eq!(pair.receive(), ["PUBACK #7"]);
         pair.answer(1, Reason::SUCCESS);
         assert_eq!(pair.receive(), ["PUBACK #3", "PUBACK #5"]);
+    }
+}
+
+/// A publish without payload may be about what was acknowledged before it, in the same bytes.
+#[test]
+fn the_host_is_told_what_was_acknowledged_before_an_empty_publish_and_nothing_later() {
+    for version in [V4, V5] {
+        let mut pair = Pair::online(version);
+        for _ in 0..3 {
+            pair.offer(1);
+        }
+        assert_eq!(pair.receive().len(), 3);
+        pair.queue(puback(1));
+        pair.queue(publish(1, 7, ""));
+        pair.queue(puback(2));
+        pair.queue(publish(1, 8, ""));
+        pair.queue(puback(3));
+        pair.drive();
+        assert_eq!(
+            (&pair.host.acked_before[..], &pair.host.acked[..]),
+            (&[1, 2][..], &[1, 2, 3][..])
+        );
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Pair {
 pub(crate) struct Host {
     /// Publishes, in order.
     pub(crate) published: Vec<HostPublish>,
+    /// How many deliveries were acknowledged when each of these came.
+    pub(crate) acked_before: Vec<usize>,
     /// Subscriptions asked for: token, request, renewed.
     pub(crate) subscribes: Vec<(Token, FilterRequest, bool)>,
     pub(crate) unsubscribes: Vec<(Token, Arc<str>)>,
@@ -406,7 +408,10 @@ impl Pair {
 impl Host {
     fn carry_out(&mut self, session: &mut Session, call: Call) {
         match call {
-            Call::Publish(publish) => self.published.push(publish),
+            Call::Publish(publish) => {
+                self.published.push(publish);
+                self.acked_before.push(self.acked.len());
+            }
             Call::Subscribe { token, request, .. } if request.filter.starts_with("plain/") => {
                 session.handle_subscribed(token, Reason(request.qos as u8), false);
             }

@@ -26,6 +26,8 @@ pub(super) struct Author<'a> {
     pub(super) epoch: u64,
     /// `None`: a will of one who is not in mind any more.
     pub(super) person: Option<&'a Person>,
+    /// The last message of a chat that the device has acknowledged, where that is known.
+    pub(super) acknowledged: &'a dyn Fn(&ChatId) -> Option<Seq>,
 }
 
 /// A hash of the device, by which its own messages are known.
@@ -102,7 +104,10 @@ impl Author<'_> {
                 Ok((chat.clone(), self.send_parsed(&publish, chat, send)?))
             }
             compact::PublishTopic::Read { chat } => {
-                let seq = compact::parse_read(&publish.payload).map_err(invalid)?;
+                let seq = match publish.payload.is_empty() {
+                    true => self.acknowledged(&publish, &chat)?,
+                    false => compact::parse_read(&publish.payload).map_err(invalid)?,
+                };
                 let user = self.key.user.clone();
                 Ok((
                     chat.clone(),
@@ -114,6 +119,18 @@ impl Author<'_> {
                 Ok((chat.clone(), self.typing(chat, typing)))
             }
         }
+    }
+
+    /// What an empty payload says one has read. Sent again, it is of an earlier connection, in which
+    /// something else may have been acknowledged.
+    fn acknowledged(&self, publish: &HostPublish, chat: &ChatId) -> Result<Seq, Refused> {
+        let acknowledged = Some(chat).filter(|_| !publish.dup).and_then(self.acknowledged);
+        acknowledged.ok_or_else(|| {
+            let text = "an empty payload is the last message that this device has acknowledged in \
+                        this connection, of those it gets as differences (c/+/m/d); there is \
+                        none: say its seq";
+            Refused(Reason::PAYLOAD_FORMAT_INVALID, text.to_owned())
+        })
     }
 
     /// Whether others may know what he has read; where it is not known, not.

@@ -5,14 +5,15 @@ use std::sync::{Arc, OnceLock};
 
 use bluetick_broker::Message;
 use bluetick_broker::packet::PublishProperties;
+use bluetick_protocol::compact::{LastMessage, LastReceipt};
 use bluetick_protocol::{
     ChatId, MessageRef, Presence, Receipt, ReceiptCount, Refusal, SendAck, Seq, Typing, UserId,
     compact, messages_topic, presence_topic, receipts_topic, typing_topic,
 };
 use bytes::Bytes;
 
-use crate::delivery::IsTyping;
-use crate::engine::{Amends, Entry, Millis, Watermarks};
+use crate::delivery::{Form, IsTyping};
+use crate::engine::{Amends, Entry, Millis};
 
 /// Room that a PUBLISH takes beside topic and payload, at most: header, length, packet id,
 /// properties of ours.
@@ -32,8 +33,11 @@ pub(super) struct Outgoing<'a> {
     pub(super) from: &'a UserId,
     pub(super) entry: &'a Entry,
     pub(super) after: Option<Seq>,
-    /// In the compact dialect, for this member.
-    pub(super) reader: Option<&'a UserId>,
+    pub(super) form: Form,
+    /// For whom.
+    pub(super) reader: &'a UserId,
+    /// What a difference is told from; without, it is told as a map.
+    pub(super) last: Option<LastMessage>,
 }
 
 /// An entry's encodings, each made when the first one needs it.
@@ -46,21 +50,25 @@ struct Encoded {
 impl Outgoing<'_> {
     /// The message for a device that takes packets of `max_packet_bytes`.
     pub(super) fn message(&self, max_packet_bytes: usize, now: Millis) -> Arc<Message> {
-        // With a lifetime the seconds left are part of the packet; with `after` it is for one
-        // device; in the compact dialect authors are told the id: none of these is shared.
+        // With a lifetime the seconds left are part of the packet; with `after` it is for one device, as
+        // differences are; in the compact dialect authors are told the id: none of these is shared.
         let shared = self.after.is_none()
             && self.entry.expires_at_ms.is_none()
-            && self.reader != Some(self.from);
+            && match self.form {
+                Form::Json => true,
+                Form::Compact => self.reader != self.from,
+                Form::Differences => false,
+            };
         let encode = || Arc::new(self.encode(None, now));
         let message = if shared {
             let encoded = self.entry.derived.get_or_init(|| Arc::new(Encoded::default()));
-            let place = if self.reader.is_some() { &encoded.compact } else { &encoded.json };
+            let json = self.form == Form::Json;
+            let place = if json { &encoded.json } else { &encoded.compact };
             place.get_or_init(encode).clone()
         } else {
             encode()
         };
-        let bytes = message.topic().len() + message.payload().len() + PACKET_OVERHEAD_BYTES;
-        if bytes <= max_packet_bytes {
+        if fits(&message, max_packet_bytes) {
             return message;
         }
         // An event has no body: what is left out is what it says.
@@ -83,15 +91,22 @@ impl Outgoing<'_> {
         let bytes = SCRATCH.with_borrow_mut(|out| {
             out.clear();
             out.shrink_to(SCRATCH_BYTES_MAX);
-            match self.reader {
-                Some(reader) => payload.write_compact(reader, out),
-                None => payload.write_json(out),
+            match self.form {
+                Form::Json => payload.write_json(out),
+                Form::Compact => payload.write_compact(self.reader, out),
+                Form::Differences => {
+                    let last = self.last;
+                    if !last.is_some_and(|last| payload.write_difference(last, self.reader, out)) {
+                        payload.write_compact(self.reader, out);
+                    }
+                }
             }
             Bytes::copy_from_slice(out)
         });
-        let topic = match self.reader {
-            Some(_) => compact::messages_topic(self.chat).into(),
-            None => recent_messages_topic(self.chat),
+        let topic = match self.form {
+            Form::Json => recent_messages_topic(self.chat),
+            Form::Compact => compact::messages_topic(self.chat).into(),
+            Form::Differences => compact::message_differences_topic(self.chat).into(),
         };
         let left_ms = entry.expires_at_ms.map(|at| at.saturating_sub(now));
         let properties = PublishProperties {
@@ -112,6 +127,11 @@ fn recent_messages_topic(chat: &ChatId) -> Arc<str> {
             topic
         }
     })
+}
+
+/// Whether a client that takes packets of `max_packet_bytes` takes the message.
+pub(super) fn fits(message: &Message, max_packet_bytes: usize) -> bool {
+    message.topic().len() + message.payload().len() + PACKET_OVERHEAD_BYTES <= max_packet_bytes
 }
 
 /// An entry as its payload, as all members but those it is not for get it.
@@ -139,40 +159,45 @@ pub fn message_ref<'a>(chat: &'a ChatId, from: &'a UserId, entry: &'a Entry) -> 
     }
 }
 
-/// A receipt; in the compact dialect for `reader`.
+/// A receipt, for `reader`; as a difference to `last`, where it is told so.
 pub(super) fn receipt(
-    chat: &ChatId,
-    of: &UserId,
-    marks: &Watermarks,
-    reader: Option<&UserId>,
+    receipt: &Receipt,
+    form: Form,
+    reader: &UserId,
+    last: Option<LastReceipt>,
 ) -> Arc<Message> {
-    let receipt = Receipt {
-        chat: chat.clone(),
-        user: of.clone(),
-        delivered: marks.delivered,
-        read: marks.read,
-        at_ms: marks.at_ms,
-    };
-    let Some(reader) = reader else { return plain(receipts_topic(chat), receipt.to_json()) };
+    let chat = &receipt.chat;
+    if form == Form::Json {
+        return plain(receipts_topic(chat), receipt.to_json());
+    }
     let mut out = Vec::new();
-    receipt.write_compact(reader, &mut out);
-    plain(compact::receipts_topic(chat), out)
+    if !last.is_some_and(|last| receipt.write_difference(last, reader, &mut out)) {
+        receipt.write_compact(reader, &mut out);
+    }
+    plain(compact_receipts_topic(chat, form), out)
 }
 
 /// How many have the author's newest message.
-pub(super) fn receipt_count(count: &ReceiptCount, in_compact: bool) -> Arc<Message> {
-    if !in_compact {
+pub(super) fn receipt_count(count: &ReceiptCount, form: Form) -> Arc<Message> {
+    if form == Form::Json {
         return plain(receipts_topic(&count.chat), count.to_json());
     }
     let mut out = Vec::new();
     count.write_compact(&mut out);
-    plain(compact::receipts_topic(&count.chat), out)
+    plain(compact_receipts_topic(&count.chat, form), out)
+}
+
+fn compact_receipts_topic(chat: &ChatId, form: Form) -> String {
+    match form {
+        Form::Differences => compact::receipt_differences_topic(chat),
+        Form::Json | Form::Compact => compact::receipts_topic(chat),
+    }
 }
 
 /// That somebody is typing, or no longer, for `reader`.
 pub(super) fn typing(typing: IsTyping, reader: &UserId) -> Arc<Message> {
-    let IsTyping { chat, user, typing, compact } = typing;
-    if !compact {
+    let IsTyping { chat, user, typing, form } = typing;
+    if form == Form::Json {
         let topic = typing_topic(&chat);
         return plain(topic, Typing { chat, user, typing }.to_json());
     }

@@ -1,7 +1,8 @@
-//! What a filter of the server's topics is for, in either dialect.
+//! What a filter of the server's topics is for, in any form.
 
 use bluetick_protocol::{ChatId, Filter, Scope, UserId, UserScope, compact};
 
+use crate::delivery::Form;
 use crate::engine::SubscriptionKind;
 
 /// A filter that is served.
@@ -12,8 +13,8 @@ pub(super) enum Wish {
     Typing {
         /// In one chat; `None`: in all.
         chat: Option<ChatId>,
-        /// In the compact dialect.
-        compact: bool,
+        /// How.
+        form: Form,
     },
     /// Who is there: a user; `None`: all with whom one shares a chat.
     Presence(Option<UserId>),
@@ -23,8 +24,8 @@ pub(super) enum Wish {
         kind: SubscriptionKind,
         /// Of one chat; `None`: of all.
         chat: Option<ChatId>,
-        /// In the compact dialect.
-        compact: bool,
+        /// How.
+        form: Form,
     },
 }
 
@@ -33,18 +34,24 @@ impl Wish {
     pub(super) fn parse(filter: &str) -> Option<Self> {
         if let Ok(filter) = compact::Filter::parse(filter) {
             return match filter {
-                compact::Filter::Messages(scope) => Some(chats(MESSAGES, scope, true)),
-                compact::Filter::Receipts(scope) => Some(chats(RECEIPTS, scope, true)),
+                compact::Filter::Messages(scope) => Some(chats(MESSAGES, scope, Form::Compact)),
+                compact::Filter::Receipts(scope) => Some(chats(RECEIPTS, scope, Form::Compact)),
+                compact::Filter::MessageDifferences(scope) => {
+                    Some(chats(MESSAGES, scope, Form::Differences))
+                }
+                compact::Filter::ReceiptDifferences(scope) => {
+                    Some(chats(RECEIPTS, scope, Form::Differences))
+                }
                 compact::Filter::Typing(scope) => {
-                    Some(Self::Typing { chat: one(scope), compact: true })
+                    Some(Self::Typing { chat: one(scope), form: Form::Compact })
                 }
             };
         }
         match Filter::parse(filter).ok()? {
-            Filter::Messages(scope) => Some(chats(MESSAGES, scope, false)),
-            Filter::Receipts(scope) => Some(chats(RECEIPTS, scope, false)),
+            Filter::Messages(scope) => Some(chats(MESSAGES, scope, Form::Json)),
+            Filter::Receipts(scope) => Some(chats(RECEIPTS, scope, Form::Json)),
             Filter::Acks | Filter::Errors | Filter::Replies(_) => Some(Self::Notices),
-            Filter::Typing(scope) => Some(Self::Typing { chat: one(scope), compact: false }),
+            Filter::Typing(scope) => Some(Self::Typing { chat: one(scope), form: Form::Json }),
             Filter::Presence(UserScope::All) => Some(Self::Presence(None)),
             Filter::Presence(UserScope::User(user)) => Some(Self::Presence(Some(user))),
         }
@@ -64,8 +71,8 @@ impl Wish {
 const MESSAGES: SubscriptionKind = SubscriptionKind::Messages;
 const RECEIPTS: SubscriptionKind = SubscriptionKind::Receipts;
 
-fn chats(kind: SubscriptionKind, scope: Scope, compact: bool) -> Wish {
-    Wish::Chats { kind, chat: one(scope), compact }
+fn chats(kind: SubscriptionKind, scope: Scope, form: Form) -> Wish {
+    Wish::Chats { kind, chat: one(scope), form }
 }
 
 fn one(scope: Scope) -> Option<ChatId> {

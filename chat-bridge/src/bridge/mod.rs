@@ -1,6 +1,7 @@
 //! The broker's host: topics and payloads on one side, commands and cursors on the other.
 
 mod command;
+mod differences;
 mod encode;
 mod environment;
 mod filter;
@@ -477,8 +478,13 @@ impl Host for Bridge {
         let Some(key) = session_key(key) else { return };
         // Nothing of a will is ever sent again, so that there is no repeat to be known by.
         let person = self.shared.people.get(&key.user);
-        let author =
-            Author { shared: &self.shared, key: &key, epoch: 0, person: person.as_deref() };
+        let author = Author {
+            shared: &self.shared,
+            key: &key,
+            epoch: 0,
+            person: person.as_deref(),
+            acknowledged: &|_| None,
+        };
         match author.command(HostPublish { qos: QoS::AtMostOnce, dup: false, ..will }) {
             Ok((chat, command)) => {
                 self.shared.of_chat(&chat).submit(command, self.shared.now_ms(), None);

@@ -1,45 +1,76 @@
 //! What goes out to a session: entries and receipts as deliveries, the first time and again.
 
+use std::sync::Arc;
+
+use bluetick_broker::Message;
 use bluetick_broker::host::{Delivery, DeliveryId};
 use bluetick_broker::packet::QoS;
-use bluetick_protocol::Seq;
+use bluetick_protocol::compact::{LastMessage, LastReceipt};
+use bluetick_protocol::{Receipt, Seq};
 
-use super::encode::{self, Outgoing};
+use super::encode::{self, Outgoing, fits};
 use super::session::Inner;
-use crate::delivery::{Acked, Given, is_for};
-use crate::engine::{ChatNo, Entry, PartitionNo};
+use crate::delivery::{Acked, Form, Given, is_for};
+use crate::engine::{ChatNo, Entry, PartitionNo, Watermarks};
 
 /// How far back the entry before one that is delivered again is looked for.
 const REFETCH_LOOKBACK: usize = 256;
 
 impl Inner {
+    /// What a device is given, as it goes out. Of each that is given it has to be called once, in the
+    /// order in which they are sent: a difference is one to what was sent before it.
     pub(super) fn delivery(&self, partition: PartitionNo, given: Given, now: u64) -> Delivery {
         let part = u64::from(partition.0) * 2;
-        match given {
-            Given::Message { no, chat, from, entry, after, qos, compact } => {
-                let reader = compact.then_some(&self.key.user);
-                let outgoing = Outgoing { chat: &chat, from: &from, entry: &entry, after, reader };
-                Delivery {
-                    id: DeliveryId(part, no.0, entry.seq.0),
-                    qos: QoS::from_bits(qos).unwrap_or(QoS::AtMostOnce),
-                    message: outgoing.message(self.max_packet_bytes, now),
+        let (id, qos, message) = match given {
+            Given::Message { no, chat, from, entry, after, qos, form } => {
+                // At QoS 0 a client may miss some.
+                let differs = form == Form::Differences && qos > 0;
+                let last = differs.then(|| self.last_message(&chat)).flatten();
+                let outgoing = Outgoing {
+                    chat: &chat,
+                    from: &from,
+                    entry: &entry,
+                    after,
+                    form,
+                    reader: &self.key.user,
+                    last,
+                };
+                let message = outgoing.message(self.max_packet_bytes, now);
+                if form == Form::Differences {
+                    let told = differs && fits(&message, self.max_packet_bytes);
+                    let told = told.then(|| LastMessage::new(entry.seq, entry.at_ms));
+                    self.told_message(partition, no, &chat, told);
                 }
+                (DeliveryId(part, no.0, entry.seq.0), qos, message)
             }
-            Given::Count { no, count, version, qos, compact } => Delivery {
-                id: DeliveryId(part + 1, no.0, version),
-                qos: QoS::from_bits(qos).unwrap_or(QoS::AtMostOnce),
-                message: encode::receipt_count(&count, compact),
-            },
-            Given::Receipt { no, chat, of, marks, version, qos, compact } => Delivery {
-                id: DeliveryId(part + 1, no.0, version),
-                qos: QoS::from_bits(qos).unwrap_or(QoS::AtMostOnce),
-                message: encode::receipt(&chat, &of, &marks, compact.then_some(&self.key.user)),
-            },
+            Given::Count { no, count, version, qos, form } => {
+                (DeliveryId(part + 1, no.0, version), qos, encode::receipt_count(&count, form))
+            }
+            Given::Receipt { no, chat, of, marks, version, qos, form } => {
+                let id = DeliveryId(part + 1, no.0, version);
+                let Watermarks { delivered, read, at_ms, .. } = marks;
+                let receipt = Receipt { chat, user: of, delivered, read, at_ms };
+                (id, qos, self.receipt(receipt, qos, form))
+            }
+        };
+        Delivery { id, qos: QoS::from_bits(qos).unwrap_or(QoS::AtMostOnce), message }
+    }
+
+    fn receipt(&self, receipt: Receipt, qos: u8, form: Form) -> Arc<Message> {
+        let reader = &self.key.user;
+        if form != Form::Differences {
+            return encode::receipt(&receipt, form, reader, None);
         }
+        let of = (receipt.chat.clone(), receipt.user.clone());
+        let last = self.last_receipt(&of).filter(|_| qos > 0);
+        let message = encode::receipt(&receipt, form, reader, last);
+        let told = qos > 0 && fits(&message, self.max_packet_bytes);
+        self.told_receipt(of, told.then(|| LastReceipt::of(&receipt)));
+        message
     }
 
     /// A delivery again, from the store; `None`: it is not to be delivered any more. Blocks.
-    pub(super) fn fetch_one(&self, id: DeliveryId) -> Option<Delivery> {
+    pub(super) fn fetch_one(&self, id: DeliveryId) -> Option<Arc<Message>> {
         let (no, acked) = parse_id(id)?;
         // A receipt is told anew, as the watermarks stand then.
         let Acked::Message(chat_no, seq) = acked else { return None };
@@ -47,7 +78,7 @@ impl Inner {
         let chat = store.chat(no, chat_no).ok()??;
         let index = chat.member_index(&self.key.user)?;
         let member = chat.member(index)?;
-        let (now, (without, compact)) = (self.shared.now_ms(), self.refetching());
+        let (now, (without, form)) = (self.shared.now_ms(), self.refetching());
         let read =
             |from, to| store.entries(no, chat_no, from, to, REFETCH_LOOKBACK + 1, usize::MAX);
         let is_mine = |entry: &Entry| is_for(entry, index, member, without, now);
@@ -62,10 +93,15 @@ impl Inner {
             let last = before.iter().rev().find(|entry| is_mine(entry)).map(|entry| entry.seq);
             after = Some(last.unwrap_or(start));
         }
-        let from = chat.member(entry.author)?.user.clone();
-        let chat = chat.id.clone();
-        let given = Given::Message { no: chat_no, chat, from, entry, after, qos: 1, compact };
-        Some(self.delivery(no, given, now))
+        let from = &chat.member(entry.author)?.user;
+        let (chat, reader) = (&chat.id, &self.key.user);
+        if form == Form::Differences {
+            // It may have been acknowledged by now and not go out.
+            self.told_message(no, chat_no, chat, None);
+        }
+        let entry = &entry;
+        let outgoing = Outgoing { chat, from, entry, after, form, reader, last: None };
+        Some(outgoing.message(self.max_packet_bytes, now))
     }
 }
 

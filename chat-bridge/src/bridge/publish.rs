@@ -39,7 +39,14 @@ impl Inner {
         }
         let now = self.shared.now_ms();
         let person = self.person.get().map(|person| &**person);
-        let author = Author { shared: &self.shared, key: &self.key, epoch: self.epoch(), person };
+        let acknowledged = &|chat: &ChatId| self.acknowledged(chat);
+        let author = Author {
+            shared: &self.shared,
+            key: &self.key,
+            epoch: self.epoch(),
+            person,
+            acknowledged,
+        };
         match author.command(publish) {
             Ok((chat, command)) => {
                 let partition = self.shared.of_chat(&chat).clone();

@@ -11,12 +11,13 @@ use bluetick_broker::packet::{FilterRequest, Reason};
 use parking_lot::Mutex;
 
 use super::command::origin;
+use super::differences::Told;
 use super::filter::Wish;
 use super::looker::Looker;
 use super::outgoing::parse_id;
 use super::people::Person;
 use super::{Shared, open, session_key};
-use crate::delivery::{Acked, Attach, DeviceKey, Outbox};
+use crate::delivery::{Acked, Attach, DeviceKey, Form, Outbox};
 use crate::engine::{
     DeviceId, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey, SubscriptionKind,
 };
@@ -58,6 +59,8 @@ pub(super) struct State {
     devices: Arc<[DeviceKey]>,
     /// What an earlier connection was given and has not acknowledged; the broker sends it again.
     pub(super) inflight: Vec<DeliveryId>,
+    /// What this connection was told as differences, once it was.
+    pub(super) told: Option<Box<Told>>,
     pub(super) closed: bool,
 }
 
@@ -184,22 +187,22 @@ impl Inner {
     }
 
     /// How messages are delivered again: without those of this origin, if the device does not
-    /// want what it sent itself, and in which dialect.
-    pub(super) fn refetching(&self) -> (Option<u32>, bool) {
+    /// want what it sent itself, and in which form.
+    pub(super) fn refetching(&self) -> (Option<u32>, Form) {
         let state = self.state.lock();
         let mut of_messages = Vec::new();
         for saved in &state.subscriptions {
-            if let Some(Wish::Chats { kind: SubscriptionKind::Messages, compact, .. }) =
+            if let Some(Wish::Chats { kind: SubscriptionKind::Messages, form, .. }) =
                 Wish::parse(&saved.filter)
             {
-                of_messages.push((saved.no_local, compact));
+                of_messages.push((saved.no_local, form));
             }
         }
         // Without any, the connection ended before its subscription was granted: as most want it.
         let some = !of_messages.is_empty();
         let no_local = some && of_messages.iter().all(|(no_local, _)| *no_local);
-        let compact = some && of_messages.iter().all(|(_, compact)| *compact);
-        (no_local.then(|| origin(&self.key)), compact)
+        let form = of_messages.iter().map(|(_, form)| *form).min().unwrap_or(Form::Json);
+        (no_local.then(|| origin(&self.key)), form)
     }
 }
 
@@ -269,6 +272,9 @@ impl HostSession for ChatSession {
         let devices = {
             let mut state = inner.state.lock();
             state.inflight.retain(|id| !ids.contains(id));
+            if let Some(told) = &mut state.told {
+                told.acked(ids);
+            }
             state.devices.clone()
         };
         for (partition, device) in inner.shared.pipeline.partitions().iter().zip(&*devices) {
@@ -285,9 +291,7 @@ impl HostSession for ChatSession {
         let inner = self.inner.clone();
         let ids = ids.to_vec();
         let job = move || {
-            let found = ids
-                .into_iter()
-                .map(|id| (id, inner.fetch_one(id).map(|delivery| delivery.message)));
+            let found = ids.into_iter().map(|id| (id, inner.fetch_one(id)));
             inner.line.host(HostEvent::Fetched(found.collect()));
         };
         self.inner.shared.reads.run(Box::new(job));

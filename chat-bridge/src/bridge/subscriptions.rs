@@ -11,7 +11,7 @@ use super::filter::Wish;
 use super::looker::Again;
 use super::outgoing::inflight_in;
 use super::session::Inner;
-use crate::delivery::{Options, Subscriber};
+use crate::delivery::{Form, Options, Subscriber};
 use crate::engine::{
     Command, Outcome, PartitionNo, SavedSubscription, Subscribe, SubscriptionKind, Unsubscribe,
 };
@@ -49,12 +49,12 @@ impl Inner {
             id: subscription_id,
             ticks: had.clone().unwrap_or_else(|| vec![0; partitions]),
         };
-        let (kind, chat, compact) = match &wish {
-            Wish::Chats { kind, chat, compact } => (kind, chat, compact),
-            Wish::Typing { chat, compact } => {
-                let (inner, chat, compact) = (self.clone(), chat.clone(), *compact);
+        let (kind, chat, form) = match &wish {
+            Wish::Chats { kind, chat, form } => (kind, chat, form),
+            Wish::Typing { chat, form } => {
+                let (inner, chat, form) = (self.clone(), chat.clone(), *form);
                 let job = move || {
-                    let result = inner.watch_typing(chat.as_ref(), compact);
+                    let result = inner.watch_typing(chat.as_ref(), form);
                     inner.subscribed(token, saved, result);
                 };
                 self.shared.reads.run(Box::new(job));
@@ -84,7 +84,7 @@ impl Inner {
         let wanted = Wanted {
             kind: *kind,
             chat: chat.as_ref(),
-            options: Options { qos, no_local, compact: *compact },
+            options: Options { qos, no_local, form: *form },
             ticks: had,
             inflight: &inflight,
         };
@@ -115,13 +115,13 @@ impl Inner {
         });
         drop(state);
         match Wish::parse(filter) {
-            Some(Wish::Chats { kind, chat, compact }) => {
-                self.end_in_partitions(kind, chat.as_ref(), compact);
+            Some(Wish::Chats { kind, chat, form }) => {
+                self.end_in_partitions(kind, chat.as_ref(), form);
             }
-            Some(Wish::Typing { chat, compact }) => {
+            Some(Wish::Typing { chat, form }) => {
                 for partition in self.shared.pipeline.partitions() {
                     if let Some(device) = self.device(partition.no()) {
-                        partition.unwatch_typing(device, chat.as_ref(), compact);
+                        partition.unwatch_typing(device, chat.as_ref(), form);
                     }
                 }
             }
@@ -137,12 +137,12 @@ impl Inner {
         inflight: &[DeliveryId],
     ) {
         for saved in subscriptions {
-            let (kind, chat, compact) = match Wish::parse(&saved.filter) {
-                Some(Wish::Chats { kind, chat, compact }) => (kind, chat, compact),
-                Some(Wish::Typing { chat, compact }) => {
+            let (kind, chat, form) = match Wish::parse(&saved.filter) {
+                Some(Wish::Chats { kind, chat, form }) => (kind, chat, form),
+                Some(Wish::Typing { chat, form }) => {
                     let inner = self.clone();
                     let job = move || {
-                        if let Err(reason) = inner.watch_typing(chat.as_ref(), compact) {
+                        if let Err(reason) = inner.watch_typing(chat.as_ref(), form) {
                             tracing::debug!(?reason, "typing could not be taken up again");
                         }
                     };
@@ -166,7 +166,7 @@ impl Inner {
             let wanted = Wanted {
                 kind,
                 chat: chat.as_ref(),
-                options: Options { qos: qos as u8, no_local: saved.no_local, compact },
+                options: Options { qos: qos as u8, no_local: saved.no_local, form },
                 ticks: Some(saved.ticks.clone()),
                 inflight,
             };
@@ -212,11 +212,11 @@ impl Inner {
     }
 
     /// Has the device told who is typing, in one chat or all. Reads from the store: blocks.
-    fn watch_typing(self: &Arc<Self>, chat: Option<&ChatId>, compact: bool) -> Result<(), Reason> {
+    fn watch_typing(self: &Arc<Self>, chat: Option<&ChatId>, form: Form) -> Result<(), Reason> {
         let Some(id) = chat else {
             for partition in self.shared.pipeline.partitions() {
                 if let Some(device) = self.device(partition.no()) {
-                    partition.watch_typing(device, None, compact);
+                    partition.watch_typing(device, None, form);
                 }
             }
             return Ok(());
@@ -228,7 +228,7 @@ impl Inner {
         let chat = chat.filter(|chat| chat.active_index(&self.key.user).is_some());
         let chat = chat.ok_or(Reason::NOT_AUTHORIZED)?;
         if let Some(device) = self.device(partition.no()) {
-            partition.watch_typing(device, Some((chat.no, id.clone())), compact);
+            partition.watch_typing(device, Some((chat.no, id.clone())), form);
         }
         Ok(())
     }
@@ -293,7 +293,7 @@ impl Inner {
         self: &Arc<Self>,
         kind: SubscriptionKind,
         chat: Option<&ChatId>,
-        compact: bool,
+        form: Form,
     ) {
         // A cursor stays as long as another subscription needs it.
         let needed = {
@@ -309,7 +309,7 @@ impl Inner {
                 continue;
             }
             let Some(device) = self.device(no) else { continue };
-            partition.unsubscribe(device, kind, chat, compact);
+            partition.unsubscribe(device, kind, chat, form);
             if let Some(session) = session.clone() {
                 let command = Command::Unsubscribe(Unsubscribe {
                     user: self.key.user.clone(),

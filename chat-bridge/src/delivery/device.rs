@@ -7,7 +7,7 @@ use bluetick_protocol::{ChatId, Seq};
 
 use super::flow::Flow;
 use super::turn::{Wants, has_news, next_receipt};
-use super::{Attach, Options, Outbox};
+use super::{Attach, Form, Options, Outbox};
 use crate::engine::{Chat, ChatNo, Engine, Member, SubscriptionKind, SubscriptionStart};
 use crate::numbers::NumberMap;
 
@@ -61,8 +61,8 @@ impl Spare {
 /// The subscriptions of a device of one kind.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
-    /// To all chats, in each dialect: most devices have one of these and no other.
-    all: [Option<Options>; 2],
+    /// To all chats, by form: most devices have one of these and no other.
+    all: [Option<ToAll>; 3],
     single: Option<Box<Single>>,
 }
 
@@ -70,6 +70,13 @@ pub(super) struct Scope {
 #[derive(Debug, Default)]
 struct Single {
     chats: Vec<Subscribed>,
+}
+
+/// The options of a subscription to all chats, whose form is told by its place.
+#[derive(Debug, Clone, Copy)]
+struct ToAll {
+    qos: u8,
+    no_local: bool,
 }
 
 /// A subscription to one chat.
@@ -81,40 +88,46 @@ struct Subscribed {
 }
 
 impl Scope {
-    /// Adds a subscription, or replaces the one for the same in the same dialect.
+    /// Adds a subscription, or replaces the one for the same in the same form.
     pub(super) fn put(&mut self, chat: Option<(ChatNo, ChatId)>, options: Options) {
-        self.remove(chat.as_ref().map(|(_, id)| id), options.compact);
+        let Options { qos, no_local, form } = options;
+        self.remove(chat.as_ref().map(|(_, id)| id), form);
         match chat {
             Some((no, id)) => {
                 let single = self.single.get_or_insert_default();
                 single.chats.push(Subscribed { no, id, options });
             }
-            None => self.all[usize::from(options.compact)] = Some(options),
+            None => self.all[form as usize] = Some(ToAll { qos, no_local }),
         }
     }
 
-    pub(super) fn remove(&mut self, chat: Option<&ChatId>, compact: bool) {
+    pub(super) fn remove(&mut self, chat: Option<&ChatId>, form: Form) {
         match chat {
             Some(id) => {
                 let Some(single) = &mut self.single else { return };
-                single.chats.retain(|had| had.id != *id || had.options.compact != compact);
+                single.chats.retain(|had| had.id != *id || had.options.form != form);
                 if single.chats.is_empty() {
                     self.single = None;
                 }
             }
-            None => self.all[usize::from(compact)] = None,
+            None => self.all[form as usize] = None,
         }
     }
 
     /// The options for a chat: of several subscriptions at once, the higher QoS counts, own
-    /// messages come if one of them wants them, and JSON is for all who understand it.
+    /// messages come if one of them wants them, and the form is the first of them.
     pub(super) fn options(&self, no: ChatNo) -> Option<Options> {
         let single = self.single.iter().flat_map(|single| &single.chats);
         let of_chat = single.filter(|had| had.no == no).map(|had| had.options);
-        self.all.into_iter().flatten().chain(of_chat).reduce(|a, b| Options {
+        let forms = [Form::Json, Form::Compact, Form::Differences];
+        let of_all = self.all.into_iter().zip(forms).filter_map(|(all, form)| {
+            let ToAll { qos, no_local } = all?;
+            Some(Options { qos, no_local, form })
+        });
+        of_all.chain(of_chat).reduce(|a, b| Options {
             qos: a.qos.max(b.qos),
             no_local: a.no_local && b.no_local,
-            compact: a.compact && b.compact,
+            form: a.form.min(b.form),
         })
     }
 

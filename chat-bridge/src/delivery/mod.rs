@@ -71,6 +71,17 @@ pub struct Attach {
     pub reads: bool,
 }
 
+/// How a device is told things. Of several at once the first counts: it is for all who understand it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// In JSON.
+    Json,
+    /// In the compact dialect, each by itself.
+    Compact,
+    /// In the compact dialect, as the difference to the last one on the topic in the connection.
+    Differences,
+}
+
 /// The options of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -78,8 +89,8 @@ pub struct Options {
     pub qos: u8,
     /// Not what the device sent itself.
     pub no_local: bool,
-    /// In the compact dialect.
-    pub compact: bool,
+    /// How.
+    pub form: Form,
 }
 
 /// The device that a subscription is for.
@@ -111,8 +122,8 @@ pub enum Given {
         after: Option<Seq>,
         /// At which QoS to send it.
         qos: u8,
-        /// In the compact dialect.
-        compact: bool,
+        /// How.
+        form: Form,
     },
     /// A member's watermarks.
     Receipt {
@@ -128,8 +139,8 @@ pub enum Given {
         version: u64,
         /// At which QoS to send it.
         qos: u8,
-        /// In the compact dialect.
-        compact: bool,
+        /// How.
+        form: Form,
     },
     /// How many members of a large group have the author's newest message.
     Count {
@@ -141,8 +152,8 @@ pub enum Given {
         version: u64,
         /// At which QoS to send it.
         qos: u8,
-        /// In the compact dialect.
-        compact: bool,
+        /// How.
+        form: Form,
     },
 }
 
@@ -166,8 +177,8 @@ pub struct IsTyping {
     pub user: UserId,
     /// Whether he is.
     pub typing: bool,
-    /// In the compact dialect.
-    pub compact: bool,
+    /// How.
+    pub form: Form,
 }
 
 /// A read from the store that a device waits for.
@@ -311,27 +322,27 @@ impl Delivery {
         key: DeviceKey,
         kind: SubscriptionKind,
         chat: Option<&ChatId>,
-        compact: bool,
+        form: Form,
     ) {
         let Some(device) = self.devices.get_mut(&key) else { return };
         let scope = match kind {
             SubscriptionKind::Messages => &mut device.messages,
             SubscriptionKind::Receipts => &mut device.receipts,
         };
-        scope.remove(chat, compact);
+        scope.remove(chat, form);
     }
 
     /// A device wants to know who is typing: in one chat, or in all of its user.
-    pub fn watch_typing(&mut self, key: DeviceKey, chat: Option<(ChatNo, ChatId)>, compact: bool) {
+    pub fn watch_typing(&mut self, key: DeviceKey, chat: Option<(ChatNo, ChatId)>, form: Form) {
         if let Some(device) = self.devices.get_mut(&key) {
-            device.typing.put(chat, Options { qos: 0, no_local: true, compact });
+            device.typing.put(chat, Options { qos: 0, no_local: true, form });
         }
     }
 
     /// It does not any more.
-    pub fn unwatch_typing(&mut self, key: DeviceKey, chat: Option<&ChatId>, compact: bool) {
+    pub fn unwatch_typing(&mut self, key: DeviceKey, chat: Option<&ChatId>, form: Form) {
         if let Some(device) = self.devices.get_mut(&key) {
-            device.typing.remove(chat, compact);
+            device.typing.remove(chat, form);
         }
     }
 
@@ -379,9 +390,9 @@ impl Delivery {
             for other in others.filter(|other| other.user != author.user) {
                 for key in self.keys_of(&other.user) {
                     let options = self.devices.get(key).and_then(|had| had.typing.options(no));
-                    let Some(Options { compact, .. }) = options else { continue };
+                    let Some(Options { form, .. }) = options else { continue };
                     let (chat, user) = (chat.id.clone(), author.user.clone());
-                    told.push((*key, IsTyping { chat, user, typing, compact }));
+                    told.push((*key, IsTyping { chat, user, typing, form }));
                 }
             }
         }

@@ -21,7 +21,7 @@ pub(super) struct Turn<'a> {
 
 impl Turn<'_> {
     pub(super) fn give_receipts(&mut self, options: Options) {
-        let Options { qos, compact, .. } = options;
+        let Options { qos, form, .. } = options;
         let (no, index) = (self.chat.no, self.flow.member);
         let mut last = None;
         while self.room > 0 {
@@ -32,11 +32,11 @@ impl Turn<'_> {
                     let Some(member) = self.chat.member(at) else { break };
                     let marks = member.shown(at == index, self.wants.reads);
                     let of = member.user.clone();
-                    (version, Given::Receipt { no, chat, of, marks, version, qos, compact })
+                    (version, Given::Receipt { no, chat, of, marks, version, qos, form })
                 }
                 Next::Count(version) => {
                     let count = count(self.chat, index, self.wants.reads);
-                    (version, Given::Count { no, count, version, qos, compact })
+                    (version, Given::Count { no, count, version, qos, form })
                 }
             };
             self.flow.receipts_owed |=
@@ -102,7 +102,7 @@ impl Turn<'_> {
                 entry,
                 after,
                 qos: options.qos,
-                compact: options.compact,
+                form: options.form,
             });
         }
         if self.flow.fetched.is_empty() {

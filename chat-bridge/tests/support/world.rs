@@ -84,7 +84,8 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
     let mut open = Vec::new();
     // Somebody is not there in the end.
     let absent = ["dave", "carol", ""][random.usize(..3)];
-    for plan in plans(&mut random) {
+    // The mistakes of broken servers are made in JSON.
+    for plan in plans(&mut random, sabotage.is_none()) {
         let pace = Pace {
             step: Duration::from_millis(random.u64(20..300)),
             cut_one_in: [0, 15, 40][random.usize(..3)],
@@ -139,7 +140,7 @@ async fn run(seed: u64, wire: Wire, sabotage: Option<Sabotage>) -> Outcome {
 }
 
 /// Who there is in this run.
-fn plans(random: &mut Rng) -> Vec<Plan> {
+fn plans(random: &mut Rng, differences: bool) -> Vec<Plan> {
     let mut plans = Vec::new();
     for user in USERS {
         for at in 0..random.usize(1..=3) {
@@ -160,6 +161,7 @@ fn plans(random: &mut Rng) -> Vec<Plan> {
                 persistent: random.bool(),
                 messages: if witness { Some(1) } else { messages },
                 receipts: random.bool(),
+                differences: differences && random.u8(..3) == 0,
                 // Not for carol: of what her only device writes to herself nobody would see it. Nor
                 // for the witness, who may be alone in the group.
                 no_local: version == 5 && random.u8(..4) == 0 && user != "carol" && !witness,

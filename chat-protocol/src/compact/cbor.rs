@@ -17,7 +17,7 @@ const INFALLIBLE: &str = "memory takes it";
 const ENTRIES_MAX: u8 = 23;
 
 /// The head of a map of no entries; the number is in its lower bits.
-const MAP_HEAD: u8 = 0xa0;
+pub(super) const MAP_HEAD: u8 = 0xa0;
 
 /// Appends one item.
 pub(super) fn encoder(out: &mut Vec<u8>) -> Encoder<&mut Vec<u8>> {
@@ -27,6 +27,11 @@ pub(super) fn encoder(out: &mut Vec<u8>) -> Encoder<&mut Vec<u8>> {
 /// Appends an integer in its shortest form.
 pub(super) fn write_number(out: &mut Vec<u8>, number: u64) {
     encoder(out).u64(number).expect(INFALLIBLE);
+}
+
+/// Appends an integer of either sign in its shortest form.
+pub(super) fn write_integer(out: &mut Vec<u8>, integer: i64) {
+    encoder(out).i64(integer).expect(INFALLIBLE);
 }
 
 /// Appends a text string.
@@ -126,8 +131,7 @@ impl<'b> Reader<'b> {
 
     /// Nothing may be left.
     pub(super) fn finish(self) -> Result<(), Error> {
-        let at = self.0.position();
-        if at == self.0.input().len() { Ok(()) } else { Err(Error::Trailing { at }) }
+        if self.is_at_end() { Ok(()) } else { Err(Error::Trailing { at: self.0.position() }) }
     }
 
     /// What kind of item comes next.
@@ -148,6 +152,29 @@ impl<'b> Reader<'b> {
             return Err(self.wrong_kind(what, "an unsigned integer"));
         }
         self.0.u64().map_err(|_| self.malformed())
+    }
+
+    /// An integer of either sign.
+    pub(super) fn integer(&mut self, what: impl Display) -> Result<i64, Error> {
+        let kind = self.kind()?;
+        if !is_unsigned(kind) && !is_negative(kind) {
+            return Err(self.wrong_kind(what, "an integer"));
+        }
+        // One that does not fit is more than anything here can be.
+        self.0.i64().map_err(|error| match error.is_end_of_input() {
+            true => self.malformed(),
+            false => Error::Beyond,
+        })
+    }
+
+    /// Whether an unsigned integer comes next.
+    pub(super) fn is_number(&self) -> bool {
+        self.kind().is_ok_and(is_unsigned)
+    }
+
+    /// Whether nothing is left.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.0.position() == self.0.input().len()
     }
 
     pub(super) fn bool(&mut self, what: impl Display) -> Result<bool, Error> {
@@ -231,6 +258,10 @@ impl<'b> Reader<'b> {
 
 pub(super) const fn is_unsigned(kind: Type) -> bool {
     matches!(kind, Type::U8 | Type::U16 | Type::U32 | Type::U64)
+}
+
+const fn is_negative(kind: Type) -> bool {
+    matches!(kind, Type::I8 | Type::I16 | Type::I32 | Type::I64 | Type::Int)
 }
 
 /// What people call it.

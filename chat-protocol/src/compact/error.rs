@@ -80,6 +80,27 @@ pub enum Error {
     /// More unread than was delivered.
     #[error("'unread' (key 18) has to be at most 'delivered' (key 17)")]
     Unread,
+    /// A difference to what is not known here.
+    #[error("a difference has to follow a map on the same topic of the same connection")]
+    NoLast,
+    /// A key whose value a difference tells beforehand.
+    #[error("{what} has no place in a difference, which begins with what is different")]
+    InDifference {
+        /// Which.
+        what: String,
+    },
+    /// A message that is no further than the next place says how far.
+    #[error("the second item, how many places further, has to be 2 or more")]
+    Step,
+    /// A receipt of which both watermarks are told, and whose time runs back.
+    #[error("the first item, how much time has passed, has to be 0 or more where others follow it")]
+    Backwards,
+    /// A receipt whose `read` would be beyond its `delivered`.
+    #[error("'read' has to be at most 'delivered'")]
+    Ahead,
+    /// A difference to a place or time that cannot be.
+    #[error("the difference leads beyond the numbers there are")]
+    Beyond,
     /// A value that JSON would not have either.
     #[error(transparent)]
     Value(#[from] PayloadError),

@@ -1,6 +1,6 @@
 //! A message as a member receives it: `c/{chat}/m`.
 
-use super::cbor::{Reader, Seen, write_bool, write_map};
+use super::cbor::{MAP_HEAD, Reader, Seen, write_bool, write_map};
 use super::error::Error;
 use super::event::{read_event, write_event};
 use super::key::Key;
@@ -20,12 +20,19 @@ impl MessageRef<'_> {
     /// Appends the CBOR, for `reader`'s devices: the same bytes for all members but the author.
     /// [`Message`] is its other end.
     pub fn write_compact(&self, reader: &UserId, out: &mut Vec<u8>) {
+        self.write(Part::Whole, reader, out);
+    }
+
+    pub(super) fn write(&self, part: Part, reader: &UserId, out: &mut Vec<u8>) {
         out.reserve(ENVELOPE_BYTES + self.body.map_or(0, <[u8]>::len));
         let body = self.body.map(|body| Body::new(body, self.content_type));
         let seq = |seq: Option<Seq>| seq.map(|seq| seq.0);
+        let whole = part == Part::Whole;
         write_map(out, |map| {
-            map.number(Key::Seq, self.seq.0);
-            map.number(Key::At, self.at_ms);
+            if whole {
+                map.number(Key::Seq, self.seq.0);
+                map.number(Key::At, self.at_ms);
+            }
             if let Some(body) = body {
                 map.body(body);
             }
@@ -39,7 +46,7 @@ impl MessageRef<'_> {
             map.maybe_number(Key::ReplyTo, seq(self.reply_to));
             map.users(Key::Mentions, self.mentions);
             map.maybe_number(Key::ExpiresAt, self.expires_at_ms);
-            map.maybe_number(Key::After, seq(self.after));
+            map.maybe_number(Key::After, seq(self.after).filter(|_| whole));
             map.maybe_number(Key::Omitted, self.omitted_bytes);
             if self.deleted {
                 write_bool(map.key(Key::Deleted.number()), true);
@@ -51,6 +58,22 @@ impl MessageRef<'_> {
                 write_event(map.key(Key::Event.number()), event);
             }
         });
+    }
+}
+
+/// How much of a message a map says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All.
+    Whole,
+    /// All but its place, its time and `after`: a difference tells these beforehand.
+    Rest,
+}
+
+/// Has the map that begins at `at` and ends `out` say a body without being a map, if that is all it says.
+pub(super) fn body_bare(out: &mut Vec<u8>, at: usize) {
+    if out[at..].starts_with(&[MAP_HEAD | 1, Key::Body.number()]) {
+        out.drain(at..at + 2);
     }
 }
 
@@ -107,13 +130,7 @@ impl Message {
         let mut input = Reader::new(payload);
         let mut fields = Fields::default();
         let reading = Reading { chat, reader };
-        let mut seen = Seen::default();
-        for _ in 0..input.map("the payload")? {
-            match input.key_or_skip(&mut seen)? {
-                Some(key) => fields.read(&mut input, key, reading)?,
-                None => continue,
-            }
-        }
+        fields.read_map(&mut input, reading)?;
         input.finish()?;
         fields.into_message(reading)
     }
@@ -121,7 +138,7 @@ impl Message {
 
 /// A message that is being read.
 #[derive(Default)]
-struct Fields<'b> {
+pub(super) struct Fields<'b> {
     seq: Option<Seq>,
     at_ms: Option<u64>,
     body: Option<Body<'b>>,
@@ -141,7 +158,36 @@ struct Fields<'b> {
 }
 
 impl<'b> Fields<'b> {
-    fn read(
+    pub(super) fn read_map(
+        &mut self,
+        input: &mut Reader<'b>,
+        reading: Reading<'_>,
+    ) -> Result<(), Error> {
+        let mut seen = Seen::default();
+        for _ in 0..input.map("the payload")? {
+            match input.key_or_skip(&mut seen)? {
+                Some(key) => self.read(input, key, reading)?,
+                None => continue,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets what a difference tells beforehand; its map may not tell it again.
+    pub(super) fn place(&mut self, seq: Seq, at_ms: u64, after: Option<Seq>) -> Result<(), Error> {
+        let had = [
+            (self.seq.is_some(), Key::Seq),
+            (self.at_ms.is_some(), Key::At),
+            (self.after.is_some(), Key::After),
+        ];
+        if let Some((_, key)) = had.into_iter().find(|(had, _)| *had) {
+            return Err(Error::InDifference { what: key.to_string() });
+        }
+        (self.seq, self.at_ms, self.after) = (Some(seq), Some(at_ms), after);
+        Ok(())
+    }
+
+    pub(super) fn read(
         &mut self,
         input: &mut Reader<'b>,
         number: u64,
@@ -175,7 +221,7 @@ impl<'b> Fields<'b> {
         Ok(())
     }
 
-    fn into_message(self, reading: Reading<'_>) -> Result<Message, Error> {
+    pub(super) fn into_message(self, reading: Reading<'_>) -> Result<Message, Error> {
         Ok(Message {
             chat: reading.chat.clone(),
             seq: required(self.seq, Key::Seq)?,

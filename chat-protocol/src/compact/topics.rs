@@ -1,4 +1,4 @@
-//! The topics of the compact dialect: `c/{chat}/` and one letter.
+//! The topics of the compact dialect: `c/{chat}/` and one letter, or two: `/d`, as differences.
 //! Source: docs/compact.md "Topics".
 
 use crate::names::ChatId;
@@ -9,6 +9,12 @@ pub const ALL_MESSAGES_FILTER: &str = "c/+/m";
 
 /// The receipts of all chats of a user.
 pub const ALL_RECEIPTS_FILTER: &str = "c/+/r";
+
+/// The messages of all chats of a user, as differences.
+pub const ALL_MESSAGE_DIFFERENCES_FILTER: &str = "c/+/m/d";
+
+/// The receipts of all chats of a user, as differences.
+pub const ALL_RECEIPT_DIFFERENCES_FILTER: &str = "c/+/r/d";
 
 /// Who is typing, in all chats of a user.
 pub const ALL_TYPING_FILTER: &str = "c/+/t";
@@ -21,7 +27,8 @@ pub enum PublishTopic {
         /// To where.
         chat: ChatId,
     },
-    /// `c/{chat}/d`: the payload is for [`parse_read`](super::parse_read).
+    /// `c/{chat}/d`: the payload is for [`parse_read`](super::parse_read), or empty: up to the last message that
+    /// this device has acknowledged in this connection.
     Read {
         /// Where.
         chat: ChatId,
@@ -57,6 +64,10 @@ pub enum Filter {
     Messages(Scope),
     /// `c/+/r`, `c/{chat}/r`
     Receipts(Scope),
+    /// `c/+/m/d`, `c/{chat}/m/d`
+    MessageDifferences(Scope),
+    /// `c/+/r/d`, `c/{chat}/r/d`
+    ReceiptDifferences(Scope),
     /// `c/+/t`, `c/{chat}/t`
     Typing(Scope),
 }
@@ -71,6 +82,8 @@ impl Filter {
         let of: fn(Scope) -> Self = match letter {
             "m" => Self::Messages,
             "r" => Self::Receipts,
+            "m/d" => Self::MessageDifferences,
+            "r/d" => Self::ReceiptDifferences,
             "t" => Self::Typing,
             _ => return Err(TopicError::Unknown),
         };
@@ -96,6 +109,16 @@ pub enum DeliveryTopic {
         /// Where.
         chat: ChatId,
     },
+    /// `c/{chat}/m/d`: the payload is for [`Differences::message`](super::Differences::message).
+    MessageDifference {
+        /// Where.
+        chat: ChatId,
+    },
+    /// `c/{chat}/r/d`: the payload is for [`Differences::receipt`](super::Differences::receipt).
+    ReceiptDifference {
+        /// Where.
+        chat: ChatId,
+    },
     /// `c/{chat}/t`: the payload is a [`TypingNotice`](super::TypingNotice).
     Typing {
         /// Where.
@@ -113,6 +136,8 @@ impl DeliveryTopic {
         let of: fn(ChatId) -> Self = match letter {
             "m" => |chat| Self::Message { chat },
             "r" => |chat| Self::Receipt { chat },
+            "m/d" => |chat| Self::MessageDifference { chat },
+            "r/d" => |chat| Self::ReceiptDifference { chat },
             "t" => |chat| Self::Typing { chat },
             _ => return Err(TopicError::Unknown),
         };
@@ -120,7 +145,7 @@ impl DeliveryTopic {
     }
 }
 
-/// The middle level and the last one.
+/// The middle level and what follows it.
 fn split(topic: &str) -> Result<(&str, &str), TopicError> {
     topic.strip_prefix("c/").and_then(|rest| rest.split_once('/')).ok_or(TopicError::Unknown)
 }
@@ -135,6 +160,18 @@ pub fn messages_topic(chat: &ChatId) -> String {
 #[must_use]
 pub fn receipts_topic(chat: &ChatId) -> String {
     format!("c/{chat}/r")
+}
+
+/// Where a chat's messages arrive as differences; as a filter, those of one chat.
+#[must_use]
+pub fn message_differences_topic(chat: &ChatId) -> String {
+    format!("c/{chat}/m/d")
+}
+
+/// Where a chat's receipts arrive as differences; as a filter, those of one chat.
+#[must_use]
+pub fn receipt_differences_topic(chat: &ChatId) -> String {
+    format!("c/{chat}/r/d")
 }
 
 /// Where to send a [`SendRef`](super::SendRef).
@@ -185,6 +222,16 @@ mod tests {
                     Filter::Receipts(Scope::Chat(of())),
                 ),
                 (
+                    message_differences_topic(&chat),
+                    DeliveryTopic::MessageDifference { chat: of() },
+                    Filter::MessageDifferences(Scope::Chat(of())),
+                ),
+                (
+                    receipt_differences_topic(&chat),
+                    DeliveryTopic::ReceiptDifference { chat: of() },
+                    Filter::ReceiptDifferences(Scope::Chat(of())),
+                ),
+                (
                     typing_topic(&chat),
                     DeliveryTopic::Typing { chat: of() },
                     Filter::Typing(Scope::Chat(of())),
@@ -197,6 +244,10 @@ mod tests {
         }
         assert_eq!(Filter::parse(ALL_MESSAGES_FILTER), Ok(Filter::Messages(Scope::All)));
         assert_eq!(Filter::parse(ALL_RECEIPTS_FILTER), Ok(Filter::Receipts(Scope::All)));
+        let all = Filter::MessageDifferences(Scope::All);
+        assert_eq!(Filter::parse(ALL_MESSAGE_DIFFERENCES_FILTER), Ok(all));
+        let all = Filter::ReceiptDifferences(Scope::All);
+        assert_eq!(Filter::parse(ALL_RECEIPT_DIFFERENCES_FILTER), Ok(all));
         assert_eq!(Filter::parse(ALL_TYPING_FILTER), Ok(Filter::Typing(Scope::All)));
         assert_eq!(send_topic(&ChatId::try_from("a~b").expect("a chat")), "c/a~b/s");
     }
@@ -222,7 +273,7 @@ mod tests {
         ] {
             assert_eq!(PublishTopic::parse(topic), Err(error), "{topic}");
         }
-        for topic in ["c/alice~bob/s", "c/alice~bob/d", "c/alice~bob/m/x"] {
+        for topic in ["c/alice~bob/s", "c/alice~bob/d", "c/alice~bob/m/x", "c/alice~bob/t/d"] {
             assert_eq!(DeliveryTopic::parse(topic), Err(TopicError::Unknown), "{topic}");
         }
     }
@@ -230,8 +281,22 @@ mod tests {
     #[test]
     fn filters_that_are_none() {
         for filter in [
-            "c/#", "c/+/#", "c/+/+", "c/#/m", "c/+/m/#", "c/+/m/", "c/+/s", "c/+/d", "c/+", "c",
-            "+/+/m", "#", "",
+            "c/#",
+            "c/+/#",
+            "c/+/+",
+            "c/#/m",
+            "c/+/m/#",
+            "c/+/m/",
+            "c/+/m/+",
+            "c/+/t/d",
+            "c/+/m/d/d",
+            "c/+/s",
+            "c/+/d",
+            "c/+",
+            "c",
+            "+/+/m",
+            "#",
+            "",
         ] {
             assert_eq!(Filter::parse(filter), Err(TopicError::Unknown), "{filter}");
         }

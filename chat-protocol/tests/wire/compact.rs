@@ -14,15 +14,15 @@ use fastrand::Rng;
 use crate::for_each_seed;
 use crate::generate::{body, chat, event, maybe, message_id, number, text, user, users};
 
-const DOCUMENT: &str = include_str!("../../../docs/compact.md");
+pub(crate) const DOCUMENT: &str = include_str!("../../../docs/compact.md");
 
 const TYPES: [&str; 5] =
     ["text/plain", "text/markdown", "application/octet-stream", "image/png", "x"];
 
 /// What a message borrows.
-struct Parts {
-    chat: ChatId,
-    from: UserId,
+pub(crate) struct Parts {
+    pub(crate) chat: ChatId,
+    pub(crate) from: UserId,
     reader: UserId,
     content_type: &'static str,
     body: Option<Vec<u8>>,
@@ -33,8 +33,13 @@ struct Parts {
 impl Parts {
     /// Who reads is the author as often as not; a direct chat is mostly theirs.
     fn new(rng: &mut Rng) -> Self {
-        let from = user(rng);
-        let reader = if rng.bool() { from.clone() } else { user(rng) };
+        let reader = user(rng);
+        Self::of(rng, &reader)
+    }
+
+    pub(crate) fn of(rng: &mut Rng, reader: &UserId) -> Self {
+        let reader = reader.clone();
+        let from = if rng.bool() { reader.clone() } else { user(rng) };
         let chat = match rng.u8(..3) {
             0 => chat(rng),
             _ => ChatId::direct(&from, &if reader == from { user(rng) } else { reader.clone() }),
@@ -44,7 +49,7 @@ impl Parts {
         Self { chat, from, reader, content_type, body, mentions, event: maybe(rng, event) }
     }
 
-    fn message(&self, rng: &mut Rng) -> MessageRef<'_> {
+    pub(crate) fn message(&self, rng: &mut Rng) -> MessageRef<'_> {
         let seq = |rng: &mut Rng| maybe(rng, number).map(Seq);
         MessageRef {
             chat: &self.chat,
@@ -68,7 +73,7 @@ impl Parts {
     }
 }
 
-fn owned(message: &MessageRef<'_>, reader: &UserId) -> Message {
+pub(crate) fn owned(message: &MessageRef<'_>, reader: &UserId) -> Message {
     Message {
         chat: message.chat.clone(),
         seq: message.seq,
@@ -263,13 +268,13 @@ fn a_bit_gone_wrong_never_panics() {
 }
 
 /// One item, as RFC 8949 §4.2.1 wants it: by one who knows CBOR and nothing of this dialect.
-fn assert_deterministic(bytes: &[u8]) {
+pub(crate) fn assert_deterministic(bytes: &[u8]) {
     let rest = item(bytes);
     assert!(rest.is_empty(), "more than one item: {bytes:x?}");
 }
 
 /// Checks one item, and returns what follows it.
-fn item(bytes: &[u8]) -> &[u8] {
+pub(crate) fn item(bytes: &[u8]) -> &[u8] {
     let (kind, small) = (bytes[0] >> 5, bytes[0] & 0x1f);
     let width = match small {
         0..=23 => 0,
@@ -320,9 +325,9 @@ fn item(bytes: &[u8]) -> &[u8] {
 
 const AT_MS: u64 = 1_764_000_000_000;
 
-const BODY: &str = "See you at the lake!";
+pub(crate) const BODY: &str = "See you at the lake!";
 
-fn names() -> (UserId, UserId, ChatId, MessageId) {
+pub(crate) fn names() -> (UserId, UserId, ChatId, MessageId) {
     let (alice, bob) = ("alice".parse().expect("a user"), "bob".parse().expect("a user"));
     let id = "0193a5f0-1c2b-7d3e-8f4a-5b6c7d8e9f00".parse().expect("an id");
     let chat = ChatId::direct(&alice, &bob);
@@ -365,15 +370,15 @@ fn ticks(delivered: u64, read: u64) -> Vec<u8> {
     out
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What the document shows byte by byte, without the words beside it: the hexadecimal digits that
-/// begin each line of its blocks, of all blocks together.
-fn shown() -> Vec<String> {
+/// begin each line of its blocks in this language.
+pub(crate) fn shown_in(language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
-    for block in DOCUMENT.split("```cbor\n").skip(1) {
+    for block in DOCUMENT.split(&format!("```{language}\n")).skip(1) {
         let block = block.split("```").next().unwrap_or_default();
         let digits = |line: &str| line.split("  ").next().unwrap_or_default().replace(' ', "");
         blocks.push(block.lines().map(digits).collect());
@@ -411,20 +416,20 @@ fn the_document_shows_the_bytes_as_they_are() {
         typing_payload(true),
         typing,
     ];
-    assert_eq!(shown(), expected.map(|bytes| hex(&bytes)));
+    assert_eq!(shown_in("cbor"), expected.map(|bytes| hex(&bytes)));
 }
 
 /// Bytes of a PUBLISH of MQTT 5 at QoS 1 without its payload: fixed header, empty topic, packet
 /// id, length of the properties, topic alias.
-const PUBLISH_HEAD: usize = 2 + 2 + 2 + 1 + 3;
+pub(crate) const PUBLISH_HEAD: usize = 2 + 2 + 2 + 1 + 3;
 
-fn publish(payload_bytes: usize) -> usize {
+pub(crate) fn publish(payload_bytes: usize) -> usize {
     assert!(PUBLISH_HEAD - 2 + payload_bytes < 128, "a remaining length of one byte");
     PUBLISH_HEAD + payload_bytes
 }
 
 /// Bytes of a PUBACK without reason code and properties.
-const PUBACK: usize = 4;
+pub(crate) const PUBACK: usize = 4;
 
 /// One message of 20 characters sent, delivered and read, to its last PUBACK, on both lines: its
 /// payloads in the order of the document's table.

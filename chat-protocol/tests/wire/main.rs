@@ -2,6 +2,7 @@
 //! crate and by a JSON reader that knows nothing of it; nothing a peer sends panics.
 
 mod compact;
+mod differences;
 mod generate;
 mod hostile;
 mod requests;

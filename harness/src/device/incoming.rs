@@ -1,6 +1,8 @@
 //! What a device is sent: written down, and acknowledged later.
 
 use bluetick_checker::Event;
+use bluetick_protocol::compact::{DeliveryTopic, Message};
+use bluetick_protocol::{MessageId, MessageRef, UserId};
 use serde_json::Value;
 
 use super::{Delivered, Device, SEEN_MAX, Seen};
@@ -20,14 +22,38 @@ impl Device {
         }
     }
 
-    pub(super) fn delivered(&mut self, qos: u8, packet_id: u16, topic: &str, payload: &[u8]) {
+    /// What was sent, as JSON says it.
+    fn told(&mut self, topic: &str, payload: &[u8]) -> Result<Value, String> {
+        let wrong = |error: &dyn std::fmt::Display| format!("{topic} {payload:02x?}: {error}");
+        let reader = UserId::try_from(self.plan.user.as_str()).map_err(|error| wrong(&error))?;
+        let json = match DeliveryTopic::parse(topic) {
+            Ok(DeliveryTopic::MessageDifference { chat }) => {
+                let message = self.heard.message(&chat, &reader, payload);
+                return Ok(json(&message.map_err(|error| wrong(&error))?));
+            }
+            Ok(DeliveryTopic::ReceiptDifference { chat }) => {
+                let receipt = self.heard.receipt(&chat, &reader, payload);
+                receipt.map_err(|error| wrong(&error))?.to_json()
+            }
+            _ => payload.to_vec(),
+        };
+        Ok(serde_json::from_slice(&json).unwrap_or_default())
+    }
+
+    pub(super) fn delivered(
+        &mut self,
+        qos: u8,
+        packet_id: u16,
+        topic: &str,
+        payload: &[u8],
+    ) -> Result<(), String> {
         let (user, device) = self.names();
-        let json: Value = serde_json::from_slice(payload).unwrap_or_default();
+        let json = self.told(topic, payload)?;
         let number = |name: &str| json.get(name).and_then(Value::as_u64);
         let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
         let chat = text("chat").unwrap_or_default();
         let mut of_chat = None;
-        if topic.ends_with("/messages") {
+        if topic.ends_with("/messages") || topic.ends_with("/m/d") {
             let seq = number("seq").unwrap_or_default();
             let from = text("from").unwrap_or_default();
             let event = json.get("event");
@@ -61,7 +87,7 @@ impl Device {
             let highest = self.highest.entry(chat.clone()).or_default();
             *highest = seq.max(*highest);
             of_chat = Some((chat, seq));
-        } else if topic.ends_with("/receipts") {
+        } else if topic.ends_with("/receipts") || topic.ends_with("/r/d") {
             self.record.push(Event::Receipt {
                 user,
                 device,
@@ -93,5 +119,34 @@ impl Device {
         if qos > 0 {
             self.to_ack.push_back(Delivered { chat: of_chat, qos, packet_id });
         }
+        Ok(())
     }
+}
+
+/// A message as JSON says it, but for its id where it was not told.
+fn json(message: &Message) -> Value {
+    let untold = MessageId::from_bytes([0xFF; 16]).expect("some id");
+    let id = message.id.unwrap_or(untold);
+    let Message { chat, seq, from, at_ms, .. } = message;
+    let json = MessageRef {
+        body: message.body.as_deref(),
+        reply_to: message.reply_to,
+        mentions: &message.mentions,
+        expires_at_ms: message.expires_at_ms,
+        edit_of: message.edit_of,
+        delete_of: message.delete_of,
+        react_to: message.react_to,
+        event: message.event.as_ref(),
+        deleted: message.deleted,
+        omitted_bytes: message.omitted_bytes,
+        after: message.after,
+        ..MessageRef::new(chat, *seq, id, from, *at_ms, &message.content_type)
+    };
+    let mut out = Vec::new();
+    json.write_json(&mut out);
+    let mut json: Value = serde_json::from_slice(&out).expect("JSON");
+    if let (None, Some(keys)) = (message.id, json.as_object_mut()) {
+        keys.remove("id");
+    }
+    json
 }

@@ -156,6 +156,14 @@ impl KvBatch {
         self.ops.push(Op { table, key: start..self.bytes.len(), value: None });
     }
 
+    /// Puts the writes in the order of their keys, those of one key in the order they were made:
+    /// a table in memory finds the place of each near that of the one before.
+    pub fn sort(&mut self) {
+        let Self { bytes, ops } = self;
+        let key = |op: &Op| (op.table, &bytes[op.key.clone()]);
+        ops.sort_by(|a, b| key(a).cmp(&key(b)));
+    }
+
     /// The writes in order: table, key, and the value or `None` for a removal.
     pub fn iter(&self) -> impl Iterator<Item = (Table, &[u8], Option<&[u8]>)> {
         self.ops.iter().map(|op| {

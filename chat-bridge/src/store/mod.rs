@@ -93,6 +93,7 @@ impl Store {
                 apply::write(partition, write, &mut kv_batch);
             }
         }
+        kv_batch.sort();
         let stats = CommitStats { writes: kv_batch.len(), bytes: kv_batch.bytes() };
         self.kv.commit(&kv_batch)?;
         Ok(stats)

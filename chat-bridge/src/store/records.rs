@@ -27,7 +27,7 @@ use super::kv::StoreError;
 use crate::engine::{ChatNo, Counters};
 
 /// The version of the whole layout; a database with another one is not opened.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 const RECORD_VERSION: u8 = 1;
 

@@ -12,8 +12,7 @@ use parking_lot::Mutex;
 
 use crate::delivery::{
     Acked, Attach, BYTES_PER_READ, Delivery, DeviceKey, ENTRIES_PER_READ, Form, Given, IsTyping,
-    Outbox,
-    ReadJob, Subscriber,
+    Outbox, ReadJob, Subscriber,
 };
 use crate::engine::{
     Advance, Batch, ChatNo, Command, Counters, Engine, Facts, Millis, Outcome, PartitionNo,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bluetick_bridge::engine::{
-    Batch, ChangeUser, ChatNo, Command, ContentType, Counters, CreateChat, Engine, Facts, Info,
-    Outcome, PartitionNo, Prefer, Preference, Read, RequestKey, Seen, Send, SessionKey, Subscribe,
-    SubscriptionKind, UserChange,
+    Batch, ChangeUser, Chat, ChatNo, Command, ContentType, Counters, CreateChat, Engine, Facts,
+    Info, Outcome, PartitionNo, Prefer, Preference, Read, RequestKey, Seen, Send, SessionKey,
+    Subscribe, SubscriptionKind, UserChange, Write,
 };
 use bluetick_bridge::store::{MemoryKv, Store, Supplied, Table};
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
@@ -73,6 +73,42 @@ impl Driven {
         self.engine.handle_committed(&batch);
         self.batches.push(batch);
         outcome
+    }
+}
+
+/// Once with the other chat in the store, once with it on its way there.
+#[test]
+fn two_chats_whose_names_make_the_same_number_are_two() {
+    for committed in [true, false] {
+        let mut driven = Driven::new(0, Arc::new(MemoryKv::default()));
+        let made = ChatNo::of_direct(&ChatId::direct(&user("alice"), &user("bob")));
+        let made = made.expect("it is direct");
+        let other = ChatId::direct(&user("carol"), &user("dave"));
+        let mut batch = Batch::default();
+        batch.writes.push(Write::Chat {
+            no: made,
+            id: other.clone(),
+            head: Seq(1),
+            version: 0,
+            last_at_ms: 0,
+            member_count: 0,
+            has_info: false,
+            members: Vec::new(),
+        });
+        let commit = |store: &Store| store.commit([(PartitionNo(0), &batch)]).expect("stored");
+        if committed {
+            commit(&driven.store);
+        } else {
+            driven.engine.supply_chat(Box::new(Chat::new(made, other, Seq(1), 0, 0)));
+        }
+        let first = driven.run(&send("alice", "bob", Some(1), "one"), 1000);
+        assert!(matches!(first, Outcome::Sent { seq: Seq(1), .. }), "{first:?}");
+        if !committed {
+            commit(&driven.store);
+        }
+        driven.engine.reset(driven.store.counters(PartitionNo(0)).expect("counters"));
+        let second = driven.run(&send("bob", "alice", Some(2), "two"), 1001);
+        assert!(matches!(second, Outcome::Sent { seq: Seq(2), .. }), "{second:?}");
     }
 }
 

@@ -72,7 +72,8 @@ fn read_all(store: &Store) {
     for name in CHATS {
         ask(Need::Chat(ChatId::try_from(name).expect("the name of a chat")));
     }
-    for chat in [ChatNo(0), ChatNo(1)] {
+    let direct = ChatId::direct(&user("alice"), &user("bob"));
+    for chat in ChatNo::of_direct(&direct).into_iter().chain([ChatNo(1)]) {
         ask(Need::ChatNo(chat));
         let (first, last) = (Seq(0), Seq(10));
         drop(store.entries(PARTITION, chat, first, last, 10, usize::MAX));

@@ -13,6 +13,7 @@ use crate::generator::feed::feed;
 use crate::generator::fleet::Fleet;
 use crate::generator::message::{Body, Ids};
 use crate::generator::quiet::wait_until_quiet;
+use crate::measure::spent::{Meter, Spent};
 use crate::peers::server::Server;
 use crate::peers::{client, send_topic};
 use crate::settings::{Count, Settings, WINDOW};
@@ -112,12 +113,16 @@ fn drive(server: &mut Server, chats: u32, settings: &Settings) -> Result<Figures
     };
     // Into memory with them, as they would be where something goes on in them all the time.
     let _cold = throughput(settings.count(FEW))?;
-    let active_per_s = throughput(settings.count(FEW))?;
-    let any_per_s = throughput(chats)?;
+    let (active, active_spent) = throughput(settings.count(FEW))?;
+    let (any, any_spent) = throughput(chats)?;
+    let (active, any) = (active as f64, any as f64);
     let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
-    Ok(Figures::new()
-        .with("messages/s", active_per_s)
-        .with("to any chat messages/s", any_per_s)
+    let figures = Figures::new()
+        .with("messages/s", active / active_spent.wall.as_secs_f64())
+        .with("to any chat messages/s", any / any_spent.wall.as_secs_f64())
+        .with("to any chat server CPU us/msg", any_spent.server_us(any));
+    Ok(active_spent
+        .put(figures, "msg", active)
         .with_latency("cold PUBACK", cold)?
         .with_latency("warm PUBACK", warm)?
         .with_latency("new PUBACK", new)?
@@ -170,16 +175,17 @@ fn make_chats(
 }
 
 /// Every sender has a full window of messages to his of the first `chats` chats, taken at random, whose other member is
-/// away; messages by second.
+/// away: how many were sent, and what it took.
 fn throughput(
     server: &Server,
     chats: u32,
     settings: &Settings,
     deadline: &Deadline,
-) -> Result<f64, Error> {
+) -> Result<(u64, Spent), Error> {
     let mut fleet = connect(server, settings, deadline)?;
     let quota = u64::from(settings.count(MESSAGES) / SENDERS);
     let each = u64::from(chats / SENDERS);
+    let meter = Meter::start(server.process())?;
     let start = Instant::now();
     let sent = feed(&mut fleet, SENDERS as usize, settings, deadline, 0, |conn, index, out| {
         // Spread by a multiplication (Knuth, The Art of Computer Programming, volume 3, section 6.4).
@@ -188,7 +194,7 @@ fn throughput(
         out.extend(send_topic(&receiver(chat as u32), !settings.no_id));
         index < quota && start.elapsed() < settings.time()
     })?;
-    let wall = start.elapsed();
+    let spent = meter.read()?;
     fleet.close()?;
-    Ok(sent as f64 / wall.as_secs_f64())
+    Ok((sent, spent))
 }

@@ -67,6 +67,11 @@ fn drive(server: &mut Server, case: Case, settings: &Settings) -> Result<Figures
     let mut fill = Duration::ZERO;
     if case.size > 0 {
         (fill, _) = ledger.run(&mut fleet, server, FILL_LIMIT, &what)?;
+        // A run that is out of time ends early, and fewer would pass for as many.
+        if ledger.received < u64::from(case.size) {
+            let (stored, limit_s) = (ledger.received, FILL_LIMIT.as_secs());
+            return Err(Error::Wrong(format!("{stored} messages were stored in {limit_s} s")));
+        }
     }
     fleet.close()?;
     wait_until_quiet(server.process(), None, &what)?;

@@ -116,7 +116,7 @@ pub enum Write {
         /// Its place.
         seq: Seq,
     },
-    /// The number of a chat's name.
+    /// The number of a chat's name, where it is not made of it: see [`ChatNo::of_direct`].
     ChatName {
         /// The name.
         id: ChatId,
@@ -297,6 +297,8 @@ pub enum Need {
 pub struct Facts {
     /// Names of chats that do not exist.
     pub absent: HashSet<ChatId>,
+    /// Those of them whose number ([`ChatNo::of_direct`]) another chat has.
+    pub taken: HashSet<ChatId>,
     /// The chats of the user whom the command is about, rising.
     pub chats_of_user: Option<Vec<ChatNo>>,
     /// Places of ids; `None`: never used.
@@ -318,6 +320,7 @@ impl Facts {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.absent.is_empty()
+            && self.taken.is_empty()
             && self.chats_of_user.is_none()
             && self.ids.is_empty()
             && self.entries.is_empty()

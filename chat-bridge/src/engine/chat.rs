@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bluetick_protocol::{ChatId, ChatKind, MessageId, Role, Seq, UserId};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::batch::{Batch, Write};
 use super::entry::Entry;
@@ -13,6 +14,20 @@ use super::{DeviceId, Millis};
 /// The number of a chat within its partition; names are long and numbers make short keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ChatNo(pub u64);
+
+/// Set in numbers made of names: those that are counted up never get there.
+const MADE_OF_A_NAME: u64 = 1 << 63;
+
+impl ChatNo {
+    /// The number of a direct chat is made of its name, so that its record is found with one
+    /// look-up in place of two. Where another chat has it, the chat gets the next number, as groups
+    /// do, which `None` is for.
+    #[must_use]
+    pub fn of_direct(id: &ChatId) -> Option<Self> {
+        let direct = id.kind() == ChatKind::Direct;
+        direct.then(|| Self(xxh3_64(id.as_str().as_bytes()) | MADE_OF_A_NAME))
+    }
+}
 
 /// How many members share one stored record. A direct chat is whole in one record; in a group an
 /// acknowledgement rewrites one page and not a thousand members.
@@ -111,7 +126,7 @@ pub struct Member {
     pub visible: Watermarks,
     /// [`Member::newest_named`], as committed.
     #[serde(skip)]
-    pub(super) committed_named: Seq,
+    pub committed_named: Seq,
     /// The batch that last changed `marks`.
     #[serde(skip)]
     marked_in: u64,

@@ -55,7 +55,7 @@ impl Engine {
         if users.len() > create.members_max as usize {
             return Ok(Outcome::Refused(Refused::TooManyMembers));
         }
-        let no = self.create(&create.chat, &users, batch);
+        let no = self.create(&create.chat, &users, facts, batch);
         let event = Event::Created { members: users, title: create.info.title.clone() };
         self.set_info(no, create.info.clone(), batch);
         self.tell(Act { no, by: 0, id: create.id, now }, event, batch);

@@ -54,7 +54,7 @@ pub struct PartitionNo(pub u16);
 /// What of a partition is not part of any chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counters {
-    /// The number that the next chat gets.
+    /// How many chats were made; the next one's number, unless its name makes one.
     pub next_chat: u64,
     /// Logical time: rises with every membership and every new subscription, so that the two can
     /// be ordered ("was this chat joined after that device subscribed?").

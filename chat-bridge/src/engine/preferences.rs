@@ -38,7 +38,7 @@ impl Engine {
             }
             (Preference::Block(true), None) => match prefer.chat.direct_members() {
                 Some((a, b)) if prefer.peer_exists && a != b && (a == *by || b == *by) => {
-                    let no = self.create(&prefer.chat, &[a, b], batch);
+                    let no = self.create(&prefer.chat, &[a, b], facts, batch);
                     let index = self.chats.get(no).and_then(|chat| chat.member_index(by));
                     self.prefer(prefer.preference, no, index.unwrap_or_default(), batch);
                     Ok(Vec::new())

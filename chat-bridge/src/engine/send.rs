@@ -67,7 +67,7 @@ impl Engine {
                     if let Some(quota) = send.over {
                         return Ok(Outcome::OverQuota(quota));
                     }
-                    let no = self.create(&send.chat, &[a, b], batch);
+                    let no = self.create(&send.chat, &[a, b], facts, batch);
                     let author = self.chats.get(no).and_then(|chat| chat.member_index(&send.from));
                     let Some(author) = author else { return refused };
                     (no, author)
@@ -246,8 +246,20 @@ impl Engine {
     }
 
     /// Makes a chat of `users` (the first is the owner of a group), each once.
-    pub(super) fn create(&mut self, id: &ChatId, users: &[UserId], batch: &mut Batch) -> ChatNo {
-        let no = ChatNo(self.counters.next_chat);
+    pub(super) fn create(
+        &mut self,
+        id: &ChatId,
+        users: &[UserId],
+        facts: &Facts,
+        batch: &mut Batch,
+    ) -> ChatNo {
+        // What is not committed yet is in memory, so that one of the two knows.
+        let is_free = |no: &ChatNo| !facts.taken.contains(id) && self.chats.get(*no).is_none();
+        let no = ChatNo::of_direct(id).filter(is_free).unwrap_or_else(|| {
+            let no = ChatNo(self.counters.next_chat);
+            batch.push(Write::ChatName { id: id.clone(), no });
+            no
+        });
         self.counters.next_chat += 1;
         let tick = self.next_tick(batch);
         let mut chat = Chat::new(no, id.clone(), Seq::ZERO, 0, 0);
@@ -263,7 +275,6 @@ impl Engine {
             }
         }
         chat.count_members();
-        batch.push(Write::ChatName { id: id.clone(), no });
         self.chats.insert(Box::new(chat));
         self.uncommitted_chats.push((self.batch_no, no));
         self.touch(no, batch);

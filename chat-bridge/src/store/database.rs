@@ -129,7 +129,7 @@ impl Database {
             self.freed.wait(&mut journal);
             self.check()?;
         }
-        let done = journal.append(batch).and_then(|()| apply(&self.db, batch.iter()));
+        let done = journal.append(batch).and_then(|()| apply(&self.db, batch.in_key_order()));
         self.to_make_bytes.store(journal.to_make_bytes(), Ordering::Relaxed);
         self.journal_bytes.store(journal.written_bytes(), Ordering::Relaxed);
         if journal.is_due() {

@@ -10,7 +10,7 @@
 //! | state | `k` | counters |
 //! | state | `l` user | when he was last seen |
 //! | state | `m` chat(8) page(4) | member page |
-//! | state | `n` name | chat number |
+//! | state | `n` name | chat number, where the name does not make it |
 //! | state | `p` user | what is kept of him |
 //! | state | `q` user 0 hash(16) | answer to a request |
 //! | state | `s` user 0 device | session |

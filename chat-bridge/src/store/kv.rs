@@ -158,10 +158,21 @@ impl KvBatch {
 
     /// The writes in order: table, key, and the value or `None` for a removal.
     pub fn iter(&self) -> impl Iterator<Item = (Table, &[u8], Option<&[u8]>)> {
-        self.ops.iter().map(|op| {
-            let value = op.value.clone().map(|range| &self.bytes[range]);
-            (op.table, &self.bytes[op.key.clone()], value)
-        })
+        self.ops.iter().map(|op| self.write(op))
+    }
+
+    /// The writes in the order of their keys, those of one key in the order they were made: a table
+    /// in memory finds the place of each near that of the one before.
+    pub fn in_key_order(&self) -> impl Iterator<Item = (Table, &[u8], Option<&[u8]>)> {
+        let mut ops: Vec<&Op> = self.ops.iter().collect();
+        let key = |op: &Op| (op.table, &self.bytes[op.key.clone()]);
+        ops.sort_by(|a, b| key(a).cmp(&key(b)));
+        ops.into_iter().map(|op| self.write(op))
+    }
+
+    fn write(&self, op: &Op) -> (Table, &[u8], Option<&[u8]>) {
+        let value = op.value.clone().map(|range| &self.bytes[range]);
+        (op.table, &self.bytes[op.key.clone()], value)
     }
 
     /// The bytes of all keys and values, in the order of the writes.

@@ -139,9 +139,12 @@ impl Store {
         facts: &mut Facts,
     ) -> Result<Supplied, StoreError> {
         match need {
-            Need::Chat(id) => match self.chat_by_name(partition, &id)? {
-                Some(chat) => return Ok(Supplied::Chat(Box::new(chat))),
-                None => {
+            Need::Chat(id) => match self.find_chat(partition, &id)? {
+                Found::Chat(chat) => return Ok(Supplied::Chat(chat)),
+                Found::Absent { taken } => {
+                    if taken {
+                        facts.taken.insert(id.clone());
+                    }
                     facts.absent.insert(id);
                 }
             },
@@ -202,10 +205,26 @@ impl Store {
         partition: PartitionNo,
         id: &ChatId,
     ) -> Result<Option<Chat>, StoreError> {
+        match self.find_chat(partition, id)? {
+            Found::Chat(chat) => Ok(Some(*chat)),
+            Found::Absent { .. } => Ok(None),
+        }
+    }
+
+    fn find_chat(&self, partition: PartitionNo, id: &ChatId) -> Result<Found, StoreError> {
+        let made = ChatNo::of_direct(id);
+        if let Some(no) = made {
+            match self.chat(partition, no)? {
+                Some(chat) if chat.id == *id => return Ok(Found::Chat(Box::new(chat))),
+                None => return Ok(Found::Absent { taken: false }),
+                Some(_other) => {}
+            }
+        }
         let Some(bytes) = self.kv.get(Table::State, &keys::chat_name(partition, id))? else {
-            return Ok(None);
+            return Ok(Found::Absent { taken: made.is_some() });
         };
-        self.chat(partition, records::decode_chat_no(&bytes)?)
+        let found = self.chat(partition, records::decode_chat_no(&bytes)?)?;
+        Ok(found.map_or(Found::Absent { taken: made.is_some() }, |it| Found::Chat(Box::new(it))))
     }
 
     /// The chat with this number, with all its members.
@@ -542,6 +561,15 @@ impl Store {
         })?;
         failed.map_or(Ok(()), Err)
     }
+}
+
+/// What there is under a chat's name.
+enum Found {
+    Chat(Box<Chat>),
+    /// Nothing; `taken`: another chat has the number that its name makes.
+    Absent {
+        taken: bool,
+    },
 }
 
 /// What a commit wrote.

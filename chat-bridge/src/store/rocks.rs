@@ -22,6 +22,10 @@ const ROOM_IN_WRITE_BUFFERS: usize = 3;
 /// Bytes of a piece of an index or filter: as RocksDB's documentation has it.
 const METADATA_BLOCK_BYTES: usize = 4096;
 
+/// The part of a write buffer that is a bloom filter of its keys. At 1/32, and about 150 bytes a
+/// record, there are 40 bits for each.
+const MEMORY_FILTER_RATIO: f64 = 1.0 / 32.0;
+
 /// What an operator may set.
 #[derive(Debug, Clone)]
 pub struct RocksOptions {
@@ -275,7 +279,13 @@ fn table_options(table: Table, settings: &RocksOptions, cache: &Cache) -> Option
     options.set_bottommost_compression_type(DBCompressionType::Zstd);
     match table {
         // Point look-ups, many of them for what is not there.
-        Table::State | Table::Ids | Table::Plain => blocks.set_bloom_filter(10.0, false),
+        Table::Ids => blocks.set_bloom_filter(10.0, false),
+        Table::State | Table::Plain => {
+            blocks.set_bloom_filter(10.0, false);
+            // What is in a file is mostly not in memory as well, and the skip list is slow to say so.
+            options.set_memtable_whole_key_filtering(true);
+            options.set_memtable_prefix_bloom_ratio(MEMORY_FILTER_RATIO);
+        }
         // Read by range: larger blocks compress better.
         Table::Log => blocks.set_block_size(16 << 10),
     }

@@ -27,7 +27,7 @@ const BUDGETS: &[(&str, Count, f64)] = &[
         2.3,
     ),
     ("store: committed, 100 at once", || commit(WINDOW), 0.1),
-    ("store: committed, 1 at once", || commit(1), 7.1),
+    ("store: committed, 1 at once", || commit(1), 8.1),
     ("encode: JSON, into a buffer that has its size", json, 0.0),
     ("encode: compact, into a buffer that has its size", compact, 0.0),
 ];

@@ -119,6 +119,7 @@ rules! {
         damaged_records_are_told,
         counters_are_zero_and_then_as_written,
         a_chat_has_a_name_and_a_number,
+        a_chat_whose_number_is_taken_has_another,
         every_field_of_a_chat_comes_back,
         every_field_of_an_entry_comes_back,
         an_id_is_of_a_chat_and_an_author,

@@ -94,6 +94,7 @@ pub(crate) fn member(random: &mut Rng, name: &str) -> Member {
     member.receipts_told = number(random);
     member.newest_id = maybe(random, |random| id(random.u128(1..)));
     member.newest_named = Seq(number(random));
+    member.committed_named = member.newest_named;
     member.unindexed = random.u8(..16);
     member.last_sent = Seq(number(random));
     let cursors = random.usize(..3);

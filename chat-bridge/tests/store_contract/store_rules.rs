@@ -122,13 +122,14 @@ pub(crate) fn a_chat_has_a_name_and_a_number(subject: &mut dyn Subject) {
         store.chat_by_name(P, id).expect("readable").is_none()
             && store.chat(P, no).expect("readable").is_none()
     };
-    assert!(none(&direct, ChatNo(0)));
+    let no = ChatNo::of_direct(&direct).expect("it is direct");
+    assert!(none(&direct, no));
     let named = |id: &ChatId, no| Write::ChatName { id: id.clone(), no };
-    commit(&store, chat_writes(ChatNo(0), &direct, Seq(1), &two));
-    commit(&store, [named(&direct, ChatNo(0)), named(&group(1), ChatNo(256))]);
+    commit(&store, chat_writes(no, &direct, Seq(1), &two));
+    commit(&store, [named(&group(1), ChatNo(256))]);
     commit(&store, chat_writes(ChatNo(256), &group(1), Seq(5), &two[..1]));
     for (id, no, head, members) in
-        [(&direct, ChatNo(0), Seq(1), &two[..]), (&group(1), ChatNo(256), Seq(5), &two[..1])]
+        [(&direct, no, Seq(1), &two[..]), (&group(1), ChatNo(256), Seq(5), &two[..1])]
     {
         let chat = store.chat_by_name(P, id).expect("readable").expect("it is there");
         assert_chat(&chat, no, id, head, members);
@@ -136,13 +137,33 @@ pub(crate) fn a_chat_has_a_name_and_a_number(subject: &mut dyn Subject) {
         assert_chat(&chat, no, id, head, members);
     }
     // Neighbours in the order of numbers and of names are others.
-    assert!(none(&group(10), ChatNo(1)) && none(&group(2), ChatNo(255)));
+    assert!(none(&group(10), ChatNo(no.0 + 1)) && none(&group(2), ChatNo(255)));
     assert!(none(&ChatId::direct(&alice, &user("bobby")), ChatNo(257)));
     assert!(none(&ChatId::direct(&alice, &user("bo")), ChatNo(u64::MAX)));
     // It is overwritten by its next state.
-    commit(&store, chat_writes(ChatNo(0), &direct, Seq(2), &two));
+    commit(&store, chat_writes(no, &direct, Seq(2), &two));
     let chat = store.chat_by_name(P, &direct).expect("readable").expect("it is there");
-    assert_chat(&chat, ChatNo(0), &direct, Seq(2), &two);
+    assert_chat(&chat, no, &direct, Seq(2), &two);
+}
+
+/// Two names of one number are hardly ever met, but they can be made.
+pub(crate) fn a_chat_whose_number_is_taken_has_another(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let mut random = Rng::with_seed(26);
+    let two = [member(&mut random, "alice"), member(&mut random, "bob")];
+    let late = ChatId::direct(&user("alice"), &user("bob"));
+    let early = ChatId::direct(&user("alice"), &user("carol"));
+    let no = ChatNo::of_direct(&late).expect("it is direct");
+    commit(&store, chat_writes(no, &early, Seq(1), &two));
+    let mut facts = Facts::default();
+    let supplied = store.supply(P, Need::Chat(late.clone()), &mut facts).expect("readable");
+    assert!(matches!(supplied, Supplied::Noted), "{supplied:?}");
+    assert_eq!(facts.absent, [late.clone()].into());
+    assert_eq!(facts.taken, [late.clone()].into());
+    commit(&store, chat_writes(ChatNo(7), &late, Seq(3), &two));
+    commit(&store, [Write::ChatName { id: late.clone(), no: ChatNo(7) }]);
+    let found = store.chat_by_name(P, &late).expect("readable").expect("it is there");
+    assert_chat(&found, ChatNo(7), &late, Seq(3), &two);
 }
 
 pub(crate) fn every_field_of_a_chat_comes_back(subject: &mut dyn Subject) {

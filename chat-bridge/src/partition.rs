@@ -260,6 +260,11 @@ impl Partition {
         self.advance(advances, now);
     }
 
+    /// An entry that a device was given is not sent to it again; see [`Delivery::withdraw`].
+    pub fn withdraw(&self, key: DeviceKey, chat: ChatNo, seq: Seq) {
+        self.core.lock().delivery.withdraw(key, chat, seq);
+    }
+
     fn advance(&self, advances: Vec<Advance>, now: Millis) {
         for advance in advances {
             self.submit(Command::Advance(advance), now, None);

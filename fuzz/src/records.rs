@@ -81,7 +81,7 @@ fn read_all(store: &Store) {
         drop(store.amendments(PARTITION, chat, first, last));
         for id in [0x17, 0x18, 0x19] {
             let id = MessageId::from_bytes([id; 16]).expect("an id");
-            drop(store.find_id(PARTITION, chat, 0, id));
+            drop(store.find_id(PARTITION, chat, 0, id, Some(Seq(3))));
         }
         for seq in 1..=3 {
             ask(Need::Entry(chat, Seq(seq)));

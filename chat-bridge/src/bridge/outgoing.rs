@@ -12,6 +12,7 @@ use super::encode::{self, Outgoing, fits};
 use super::session::Inner;
 use crate::delivery::{Acked, Form, Given, is_for};
 use crate::engine::{ChatNo, Entry, PartitionNo, Watermarks};
+use crate::store::StoreError;
 
 /// How far back the entry before one that is delivered again is looked for.
 const REFETCH_LOOKBACK: usize = 256;
@@ -70,30 +71,53 @@ impl Inner {
     }
 
     /// A delivery again, from the store; `None`: it is not to be delivered any more. Blocks.
-    pub(super) fn fetch_one(&self, id: DeliveryId) -> Option<Arc<Message>> {
-        let (no, acked) = parse_id(id)?;
+    ///
+    /// # Errors
+    /// The store cannot be read: it is not known whether it is.
+    pub(super) fn fetch_one(&self, id: DeliveryId) -> Result<Option<Arc<Message>>, StoreError> {
         // A receipt is told anew, as the watermarks stand then.
-        let Acked::Message(chat_no, seq) = acked else { return None };
+        let Some((no, Acked::Message(chat, seq))) = parse_id(id) else { return Ok(None) };
+        let message = self.read_again(no, chat, seq)?;
+        let device = self.state.lock().devices().get(usize::from(no.0)).copied();
+        if message.is_none()
+            && let Some((partition, device)) = self.shared.pipeline.partition(no).zip(device)
+        {
+            partition.withdraw(device, chat, seq);
+        }
+        Ok(message)
+    }
+
+    fn read_again(
+        &self,
+        no: PartitionNo,
+        chat_no: ChatNo,
+        seq: Seq,
+    ) -> Result<Option<Arc<Message>>, StoreError> {
         let store = self.shared.store();
-        let chat = store.chat(no, chat_no).ok()??;
-        let index = chat.member_index(&self.key.user)?;
-        let member = chat.member(index)?;
+        let Some(chat) = store.chat(no, chat_no)? else { return Ok(None) };
+        let index = chat.member_index(&self.key.user);
+        let Some((index, member)) = index.and_then(|index| Some((index, chat.member(index)?)))
+        else {
+            return Ok(None);
+        };
         let (now, (without, form)) = (self.shared.now_ms(), self.refetching());
         let read =
             |from, to| store.entries(no, chat_no, from, to, REFETCH_LOOKBACK + 1, usize::MAX);
         let is_mine = |entry: &Entry| is_for(entry, index, member, without, now);
-        let mut entries = read(Seq(seq.0.saturating_sub(1)), seq).ok()?;
-        let entry = entries.pop().filter(|entry| entry.seq == seq && is_mine(entry))?;
+        let mut entries = read(Seq(seq.0.saturating_sub(1)), seq)?;
+        let entry = entries.pop().filter(|entry| entry.seq == seq && is_mine(entry));
+        let Some(entry) = entry else { return Ok(None) };
         // The first attempt may not have arrived: the hole before it is explained again.
         let mut after = None;
         let start = member.place_before(seq);
         if seq > start.next() && !entries.last().is_some_and(|before| is_mine(before)) {
             let from = Seq(seq.0.saturating_sub(REFETCH_LOOKBACK as u64));
-            let before = read(from, Seq(seq.0 - 1)).ok()?;
+            let before = read(from, Seq(seq.0 - 1))?;
             let last = before.iter().rev().find(|entry| is_mine(entry)).map(|entry| entry.seq);
             after = Some(last.unwrap_or(start));
         }
-        let from = &chat.member(entry.author)?.user;
+        let Some(author) = chat.member(entry.author) else { return Ok(None) };
+        let from = &author.user;
         let (chat, reader) = (&chat.id, &self.key.user);
         if form == Form::Differences {
             // It may have been acknowledged by now and not go out.
@@ -101,7 +125,7 @@ impl Inner {
         }
         let entry = &entry;
         let outgoing = Outgoing { chat, from, entry, after, form, reader, last: None };
-        Some(outgoing.message(self.max_packet_bytes, now))
+        Ok(Some(outgoing.message(self.max_packet_bytes, now)))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::engine::{
     DeviceId, Outcome, PartitionNo, SavedSession, SavedSubscription, SessionKey, SubscriptionKind,
 };
 use crate::partition::Unavailable;
+use crate::store::StoreError;
 
 /// How much is kept of what a client says that it is, characters.
 const CLIENT_CHARS_MAX: usize = 64;
@@ -217,6 +218,13 @@ fn client(open: &Open) -> Arc<str> {
     if said.is_empty() { protocol.clone() } else { format!("{said}, {protocol}").into() }
 }
 
+impl State {
+    /// By partition; none if it has not subscribed to anything.
+    pub(super) fn devices(&self) -> &[DeviceKey] {
+        &self.devices
+    }
+}
+
 impl HostSession for ChatSession {
     fn publish(&mut self, publish: HostPublish) {
         self.inner.publish(publish);
@@ -291,8 +299,15 @@ impl HostSession for ChatSession {
         let inner = self.inner.clone();
         let ids = ids.to_vec();
         let job = move || {
-            let found = ids.into_iter().map(|id| (id, inner.fetch_one(id)));
-            inner.line.host(HostEvent::Fetched(found.collect()));
+            let found = ids.into_iter().map(|id| Ok((id, inner.fetch_one(id)?)));
+            match found.collect::<Result<Vec<_>, StoreError>>() {
+                Ok(found) => inner.line.host(HostEvent::Fetched(found)),
+                Err(error) => {
+                    // It is all still there for the next connection.
+                    tracing::error!(%error, "the store cannot be read");
+                    inner.line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
+                }
+            }
         };
         self.inner.shared.reads.run(Box::new(job));
     }

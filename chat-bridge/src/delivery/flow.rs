@@ -78,10 +78,15 @@ impl Flow {
     }
 
     /// An entry is acknowledged: how far all are now, if that has changed.
-    pub(super) fn ack(&mut self, seq: Seq) -> Option<Seq> {
-        let acked = self.unacked.ack(seq)?;
-        self.acked = acked;
-        Some(acked)
+    pub(super) fn ack(&mut self, seq: Seq) -> Option<Run<Seq>> {
+        let run = self.unacked.ack(seq)?;
+        self.acked = run.last;
+        Some(run)
+    }
+
+    /// An entry will be acknowledged without having been sent again.
+    pub(super) fn withdraw(&mut self, seq: Seq) {
+        self.unacked.withdraw(seq);
     }
 
     /// A receipt is acknowledged: the version up to which all are now, if that has changed.
@@ -90,7 +95,7 @@ impl Flow {
     /// watermark that was news may be one of those still to come, under a later version. One other
     /// is enough: the member's own `read` may be what was acknowledged.
     pub(super) fn ack_receipt(&mut self, version: u64, many: bool) -> Option<u64> {
-        let acked = self.receipts_unacked.ack(version)?;
+        let acked = self.receipts_unacked.ack(version)?.last;
         let complete = !self.receipts_owed && self.receipts_unacked.is_empty();
         (complete || !many).then_some(acked)
     }
@@ -109,7 +114,23 @@ impl Flow {
 /// an unbroken run from the front counts.
 #[derive(Debug)]
 struct Window<T> {
-    open: VecDeque<(T, bool)>,
+    open: VecDeque<Open<T>>,
+}
+
+#[derive(Debug)]
+struct Open<T> {
+    item: T,
+    acked: bool,
+    withdrawn: bool,
+}
+
+/// What has become an unbroken run of acknowledgements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run<T> {
+    /// Its last one.
+    pub(super) last: T,
+    /// Its last one that was not withdrawn.
+    pub(super) last_acked: Option<T>,
 }
 
 impl<T> Default for Window<T> {
@@ -120,21 +141,31 @@ impl<T> Default for Window<T> {
 
 impl<T: Copy + PartialEq> Window<T> {
     fn push(&mut self, item: T) {
-        self.open.push_back((item, false));
+        self.open.push_back(Open { item, acked: false, withdrawn: false });
     }
 
     fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    fn ack(&mut self, item: T) -> Option<T> {
-        let found = self.open.iter_mut().find(|(open, _)| *open == item)?;
-        found.1 = true;
-        let mut last = None;
-        while self.open.front().is_some_and(|(_, acked)| *acked) {
-            last = self.open.pop_front().map(|(item, _)| item);
+    fn find(&mut self, item: T) -> Option<&mut Open<T>> {
+        self.open.iter_mut().find(|open| open.item == item)
+    }
+
+    fn withdraw(&mut self, item: T) {
+        if let Some(open) = self.find(item).filter(|open| !open.acked) {
+            open.withdrawn = true;
         }
-        last
+    }
+
+    fn ack(&mut self, item: T) -> Option<Run<T>> {
+        self.find(item)?.acked = true;
+        let mut run: Option<Run<T>> = None;
+        while let Some(Open { item, withdrawn, .. }) = self.open.pop_front_if(|open| open.acked) {
+            let before = run.and_then(|run| run.last_acked);
+            run = Some(Run { last: item, last_acked: if withdrawn { before } else { Some(item) } });
+        }
+        run
     }
 }
 
@@ -148,12 +179,32 @@ mod tests {
         for seq in [5, 6, 8] {
             flow.give(Seq(seq), true);
         }
+        let run = |seq| Some(Run { last: Seq(seq), last_acked: Some(Seq(seq)) });
         assert_eq!(flow.ack(Seq(6)), None);
-        assert_eq!(flow.ack(Seq(5)), Some(Seq(6)));
+        assert_eq!(flow.ack(Seq(5)), run(6));
         assert_eq!(flow.ack(Seq(5)), None, "a second acknowledgement changes nothing");
         assert!(!flow.is_done(Some(Seq(8))));
-        assert_eq!(flow.ack(Seq(8)), Some(Seq(8)));
+        assert_eq!(flow.ack(Seq(8)), run(8));
         assert!(flow.is_done(Some(Seq(8))));
         assert!(!flow.is_done(Some(Seq(9))));
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_done_with_and_not_delivered() {
+        let mut flow = Flow::new(0, Seq(4), 0);
+        for seq in 5..=9 {
+            flow.give(Seq(seq), true);
+        }
+        for seq in [5, 7, 8, 9] {
+            flow.withdraw(Seq(seq));
+        }
+        assert_eq!(flow.ack(Seq(5)), Some(Run { last: Seq(5), last_acked: None }));
+        assert_eq!(flow.ack(Seq(7)), None);
+        let run = Run { last: Seq(7), last_acked: Some(Seq(6)) };
+        assert_eq!(flow.ack(Seq(6)), Some(run));
+        for seq in [8, 9] {
+            assert_eq!(flow.ack(Seq(seq)), Some(Run { last: Seq(seq), last_acked: None }));
+        }
+        assert!(flow.is_done(Some(Seq(9))));
     }
 }

@@ -54,6 +54,7 @@ impl Turn<'_> {
                 member: index,
                 session: self.attach.session.clone(),
                 seq: None,
+                delivered: None,
                 receipts: last,
             });
         }

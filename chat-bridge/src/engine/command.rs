@@ -165,8 +165,10 @@ pub struct Advance {
     pub member: u32,
     /// The session, where it keeps a cursor of its own.
     pub session: Option<(DeviceId, u64)>,
-    /// Messages up to here, if any were acknowledged.
+    /// Messages up to here are done with, if any are.
     pub seq: Option<Seq>,
+    /// The last of them that was acknowledged, and not withdrawn because its time was over.
+    pub delivered: Option<Seq>,
     /// Receipts up to this version, if any were acknowledged.
     pub receipts: Option<u64>,
 }

@@ -93,7 +93,7 @@ impl Engine {
             chat.mark_dirty(advance.member);
         }
         let delivered = chat.member(advance.member).map(|member| member.marks.delivered);
-        if let Some(seq) = advance.seq.map(|seq| seq.min(head))
+        if let Some(seq) = advance.delivered.map(|seq| seq.min(head))
             && delivered.is_some_and(|delivered| seq > delivered)
         {
             let rise = Rise { delivered: seq, read: None, read_told: None };

@@ -2,7 +2,7 @@
 //!
 //! - True: `delivered` up to n needs an acknowledgement by one of that member's devices, or his word that
 //!   he has read, for n or more, written before; `read` needs his word. Both are recorded before they are
-//!   written, so what has no such event before it cannot be true. `delivered` may pass over what has expired and the member's
+//!   written, so what has no such event before it cannot be true. `delivered` may pass over the member's
 //!   own messages from a device with "no local". `read` never exceeds `delivered`.
 //! - Rising: what one device is told of one member in one chat never falls, across reconnects and crashes.
 //! - Told: when everything has settled, a connected device of an author that is subscribed to receipts at
@@ -183,12 +183,9 @@ impl<'h> Receipts<'h> {
         let evidence = self.delivered.get(&(chat, user));
         let max = evidence.map_or(0, |evidence| evidence.max_before(until));
         let mut max = max.max(before_first(moment, chat, user));
-        // What has expired on its way is not sent again, and the watermark passes over it.
         let skipped = |seq: u64| {
             let message = moment.index.message_at(chat, seq);
-            message.is_some_and(|message| {
-                moment.world.user_skips_own(user, message) || moment.index.is_excused(message, user)
-            })
+            message.is_some_and(|message| moment.world.user_skips_own(user, message))
         };
         while skipped(max.saturating_add(1)) {
             max += 1;

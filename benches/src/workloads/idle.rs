@@ -68,7 +68,8 @@ impl Workload for Idle {
 
 fn measure(server: &mut Server, peer: Peer, settings: &Settings) -> Result<Figures, Error> {
     let crowd = Crowd::gather(server, peer, settings.count(CONNECTIONS), settings, 1)?;
-    let figures = figures(crowd.count as usize, crowd.before_bytes, crowd.after_bytes);
+    let figures = figures(crowd.count as usize, crowd.before_bytes, crowd.after_bytes)
+        .with("of them RocksDB's buffers", crowd.shared_bytes / f64::from(crowd.count));
     crowd.fleet.close()?;
     Ok(figures.with("redelivered", crowd.redelivered as f64))
 }
@@ -127,7 +128,19 @@ pub(crate) struct Crowd {
     pub(crate) connecting: Duration,
     before_bytes: u64,
     after_bytes: u64,
+    /// What RocksDB's buffers, which have their bounds, grew by meanwhile.
+    shared_bytes: f64,
     redelivered: u64,
+}
+
+/// Memory of RocksDB that is bounded for all connections together: what is not in files yet, and blocks
+/// that were read.
+fn shared_bytes(server: &Server, peer: Peer) -> Result<f64, Error> {
+    if !peer.is_ours() {
+        return Ok(0.0);
+    }
+    let names = ["bluetick_rocksdb_write_buffer_bytes", "bluetick_rocksdb_cache_bytes"];
+    names.into_iter().map(|name| server.metric(name)).sum()
 }
 
 impl Crowd {
@@ -163,12 +176,14 @@ impl Crowd {
         }
         wait_until_quiet(server.process(), None, &what)?;
         let before_bytes = server.process().resident_bytes()?;
+        let shared_before_bytes = shared_bytes(server, peer)?;
         let start = Instant::now();
         let mut fleet = connect(server)?;
         let connecting = start.elapsed();
         let redelivered = wait_until_quiet(server.process(), Some(&mut fleet), &what)?;
         let after_bytes = server.process().resident_bytes()?;
-        Ok(Self { count, fleet, connecting, before_bytes, after_bytes, redelivered })
+        let shared_bytes = shared_bytes(server, peer)? - shared_before_bytes;
+        Ok(Self { count, fleet, connecting, before_bytes, after_bytes, shared_bytes, redelivered })
     }
 
     /// What the server's memory grew by for each.

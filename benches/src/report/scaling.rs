@@ -27,10 +27,10 @@ struct Input {
 const INPUTS: &[Input] = &[
     Input {
         symbol: "m",
-        what: "resident memory of a connected device with 20 chats",
+        what: "resident memory of a connected device with 20 chats, beside RocksDB's buffers",
         unit: "bytes",
         from: "`idle`",
-        value: |report| figure(report, "idle", 0, "bytes/connection"),
+        value: |report| figure(report, "idle", 0, "without those"),
     },
     Input {
         symbol: "k",

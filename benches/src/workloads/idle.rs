@@ -68,8 +68,10 @@ impl Workload for Idle {
 
 fn measure(server: &mut Server, peer: Peer, settings: &Settings) -> Result<Figures, Error> {
     let crowd = Crowd::gather(server, peer, settings.count(CONNECTIONS), settings, 1)?;
+    let shared_bytes = crowd.shared_bytes / f64::from(crowd.count);
     let figures = figures(crowd.count as usize, crowd.before_bytes, crowd.after_bytes)
-        .with("of them RocksDB's buffers", crowd.shared_bytes / f64::from(crowd.count));
+        .with("of them RocksDB's buffers", shared_bytes)
+        .with("without those", crowd.bytes_each() - shared_bytes);
     crowd.fleet.close()?;
     Ok(figures.with("redelivered", crowd.redelivered as f64))
 }

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use bluetick_broker::host::HostEvent;
 use bluetick_broker::mailbox::Line;
+use bluetick_broker::packet::Reason;
 use bluetick_protocol::{ChatId, UserId};
 use parking_lot::Mutex;
 
@@ -21,8 +23,10 @@ pub(super) struct Looker {
     wanted: Mutex<Wanted>,
     /// At whom it looks. Held while that is changed: by one reader at a time.
     watched: Mutex<BTreeSet<UserId>>,
-    /// Its user's chats have changed since it was last found out who is in them.
-    stale: AtomicBool,
+    /// How often its user's chats have changed.
+    changes: AtomicU32,
+    /// How many of those changes it was found out for who is in them; behind, it is told of nobody.
+    looked_into: AtomicU32,
     /// Something happened meanwhile that it may have to be told.
     missed: AtomicBool,
 }
@@ -61,7 +65,8 @@ impl Looker {
             me,
             wanted: Mutex::default(),
             watched: Mutex::default(),
-            stale: AtomicBool::new(false),
+            changes: AtomicU32::new(0),
+            looked_into: AtomicU32::new(0),
             missed: AtomicBool::new(false),
         })
     }
@@ -84,18 +89,23 @@ impl Looker {
 
     /// Notes that its user's chats have changed; `true`: nobody else looks into it yet.
     pub(super) fn set_stale(&self) -> bool {
-        !self.stale.swap(true, Ordering::AcqRel)
+        let before = self.changes.fetch_add(1, Ordering::SeqCst);
+        before == self.looked_into.load(Ordering::SeqCst)
     }
 
     /// Whether it may be told of whom it looks at. If not, who that may still be is being found out,
     /// and it is told after.
     pub(super) fn is_fresh(&self) -> bool {
-        if self.stale.load(Ordering::Acquire) {
-            self.missed.store(true, Ordering::Release);
+        if !self.has_looked_into_all() {
+            self.missed.store(true, Ordering::SeqCst);
             // It may have been found out right now, before that was noted.
-            return !self.stale.load(Ordering::Acquire);
+            return self.has_looked_into_all();
         }
         true
+    }
+
+    fn has_looked_into_all(&self) -> bool {
+        self.looked_into.load(Ordering::SeqCst) == self.changes.load(Ordering::SeqCst)
     }
 
     /// Has [`Looker::refresh`] done where blocking is allowed.
@@ -104,6 +114,8 @@ impl Looker {
         shared.reads.run(Box::new(move || {
             if let Err(error) = looker.refresh(&of, again) {
                 tracing::error!(%error, "the store cannot be read");
+                // Whom it may look at is not known any more: it is to connect anew.
+                looker.line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
             }
         }));
     }
@@ -112,9 +124,26 @@ impl Looker {
     /// those it looked at already, if they are asked for again. Reads from the store: blocks.
     fn refresh(self: &Arc<Self>, shared: &Shared, again: Again) -> Result<(), StoreError> {
         let mut watched = self.watched.lock();
-        self.stale.store(false, Ordering::Release);
-        let again =
-            if self.missed.swap(false, Ordering::AcqRel) { Again::Everybody } else { again };
+        let mut again = again;
+        loop {
+            self.look_into(shared, again, &mut watched)?;
+            // What has changed meanwhile nobody else looks into.
+            if self.has_looked_into_all() {
+                break;
+            }
+            again = Again::Nobody;
+        }
+        self.me.looks(self, !watched.is_empty());
+        Ok(())
+    }
+
+    fn look_into(
+        self: &Arc<Self>,
+        shared: &Shared,
+        again: Again,
+        watched: &mut BTreeSet<UserId>,
+    ) -> Result<(), StoreError> {
+        let changes = self.changes.load(Ordering::SeqCst);
         let (all, named) = {
             let wanted = self.wanted.lock();
             (wanted.all, wanted.named.clone())
@@ -132,6 +161,10 @@ impl Looker {
             }
             keeps
         });
+        // Not before: what those do who have left is not to be seen any more.
+        self.looked_into.store(changes, Ordering::SeqCst);
+        let missed = self.missed.swap(false, Ordering::SeqCst);
+        let again = if missed { Again::Everybody } else { again };
         for user in may {
             if watched.contains(&user) {
                 if again.is_for(&user)
@@ -147,7 +180,6 @@ impl Looker {
                 watched.insert(user);
             }
         }
-        self.me.looks(self, !watched.is_empty());
         Ok(())
     }
 

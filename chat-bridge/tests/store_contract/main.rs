@@ -11,6 +11,8 @@ mod faults;
 mod files;
 mod journal;
 mod kv_rules;
+mod numbered;
+mod process;
 mod sample;
 mod store_paging;
 mod store_rules;

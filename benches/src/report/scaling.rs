@@ -27,10 +27,10 @@ struct Input {
 const INPUTS: &[Input] = &[
     Input {
         symbol: "m",
-        what: "resident memory of a connected device with 20 chats, beside RocksDB's buffers",
+        what: "resident memory of a connected device with 20 chats",
         unit: "bytes",
         from: "`idle`",
-        value: |report| figure(report, "idle", 0, "without those"),
+        value: |report| figure(report, "idle", 0, "bytes/connection"),
     },
     Input {
         symbol: "k",

@@ -45,6 +45,15 @@ pub trait Kv: Send + Sync + 'static {
     /// The store cannot be read.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// As [`Kv::get`], of what is not asked for again soon: nothing is kept of it in a cache, where
+    /// what is asked for more often would have to make room.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn get_once(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.get(table, key)
+    }
+
     /// Calls `each` with the keys in [`from`, `to`), rising, until it breaks.
     ///
     /// # Errors
@@ -56,6 +65,20 @@ pub trait Kv: Send + Sync + 'static {
         to: &[u8],
         each: &mut Visit<'_>,
     ) -> Result<(), StoreError>;
+
+    /// As [`Kv::scan`], of what is not asked for again soon; see [`Kv::get_once`].
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn scan_once(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        each: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        self.scan(table, from, to, each)
+    }
 
     /// Applies all writes or none, and returns once they are on stable storage.
     ///

@@ -15,6 +15,7 @@ mod memory;
 mod plain;
 mod records;
 mod rocks;
+mod supply;
 
 pub use figures::{StoreFigures, TableFigures, WrittenFigures};
 pub use kv::{Kv, KvBatch, StoreError, Table, Visit};
@@ -22,6 +23,7 @@ pub use memory::{Fault, MemoryKv};
 pub use plain::{PlainStore, PlainWriter};
 pub use records::SCHEMA_VERSION;
 pub use rocks::{RocksKv, RocksOptions};
+pub use supply::Supplied;
 
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
@@ -30,8 +32,8 @@ use std::sync::Arc;
 use bluetick_protocol::{ChatId, MessageId, Seq, UserId};
 
 use crate::engine::{
-    Amendments, Answer, Batch, Chat, ChatNo, Counters, Entry, Facts, Member, NAMED_PER_INDEX, Need,
-    PartitionNo, RequestKey, SavedSession, Seen, SessionKey, User,
+    Amendments, Answer, Batch, Chat, ChatNo, Counters, Entry, Member, NAMED_PER_INDEX, PartitionNo,
+    RequestKey, SavedSession, Seen, SessionKey, User,
 };
 
 /// How many chats a page of [`Store::chats`] holds at most.
@@ -45,15 +47,6 @@ const RECORD_BYTES: usize = 160;
 #[derive(Clone)]
 pub struct Store {
     kv: Arc<dyn Kv>,
-}
-
-/// What was read for a [`Need`].
-#[derive(Debug)]
-pub enum Supplied {
-    /// The chat, as stored.
-    Chat(Box<Chat>),
-    /// Noted in the [`Facts`].
-    Noted,
 }
 
 impl Store {
@@ -128,65 +121,6 @@ impl Store {
         self.kv.recover()
     }
 
-    /// Reads what a command needs.
-    ///
-    /// # Errors
-    /// The store cannot be read, or holds what this version does not understand.
-    pub fn supply(
-        &self,
-        partition: PartitionNo,
-        need: Need,
-        facts: &mut Facts,
-    ) -> Result<Supplied, StoreError> {
-        match need {
-            Need::Chat(id) => match self.find_chat(partition, &id)? {
-                Found::Chat(chat) => return Ok(Supplied::Chat(chat)),
-                Found::Absent { taken } => {
-                    if taken {
-                        facts.taken.insert(id.clone());
-                    }
-                    facts.absent.insert(id);
-                }
-            },
-            Need::ChatNo(no) => {
-                let chat = self.chat(partition, no)?;
-                let chat =
-                    chat.ok_or(StoreError::Corrupt("a chat that is referred to is missing"))?;
-                return Ok(Supplied::Chat(Box::new(chat)));
-            }
-            Need::ChatsOfUser(user) => {
-                facts.chats_of_user = Some(self.chats_of_user(partition, &user)?);
-            }
-            Need::Id { chat, author, id, newest_named } => {
-                let seq = self.find_id(partition, chat, author, id, newest_named)?;
-                facts.ids.insert((chat, author, id), seq);
-            }
-            Need::Amendments(chat, seq) => {
-                let found = self.amendments(partition, chat, seq, seq)?;
-                let found = found.into_iter().next().map(|(_, amendments)| amendments);
-                facts.amendments.insert((chat, seq), found);
-            }
-            Need::Answer(key) => {
-                let answer = self.answer(partition, &key)?;
-                facts.answers.insert(key, answer);
-            }
-            Need::User(id) => {
-                let user = self.user(partition, &id)?;
-                facts.users.insert(id, user);
-            }
-            Need::Stored(user) => {
-                let bytes = self.stored(partition, &user)?;
-                facts.stored.insert(user, bytes);
-            }
-            Need::Entry(chat, seq) => {
-                let bytes = self.kv.get(Table::Log, &keys::entry(partition, chat, seq))?;
-                let entry = bytes.map(|bytes| records::decode_entry(seq, &bytes)).transpose()?;
-                facts.entries.insert((chat, seq), entry.map(Arc::new));
-            }
-        }
-        Ok(Supplied::Noted)
-    }
-
     /// A partition's counters; zero for a new one.
     ///
     /// # Errors
@@ -232,7 +166,16 @@ impl Store {
     /// # Errors
     /// As [`Store::supply`].
     pub fn chat(&self, partition: PartitionNo, no: ChatNo) -> Result<Option<Chat>, StoreError> {
-        let Some(bytes) = self.kv.get(Table::State, &keys::chat(partition, no))? else {
+        self.read_chat(partition, no, |key| self.kv.get(Table::State, key))
+    }
+
+    fn read_chat(
+        &self,
+        partition: PartitionNo,
+        no: ChatNo,
+        get: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, StoreError>,
+    ) -> Result<Option<Chat>, StoreError> {
+        let Some(bytes) = get(&keys::chat(partition, no))? else {
             return Ok(None);
         };
         let (mut chat, member_count, has_info) = records::decode_chat(no, &bytes)?;
@@ -263,7 +206,13 @@ impl Store {
         user: &UserId,
     ) -> Result<Vec<ChatNo>, StoreError> {
         let (from, to) = keys::chats_of_user(partition, user);
-        self.page(Table::State, &from, &to, usize::MAX, |key, _| keys::trailing_chat_no(key))
+        let mut numbers = Vec::new();
+        let each = |key: &[u8], _: &[u8]| {
+            numbers.push(keys::trailing_chat_no(key)?);
+            Ok(ControlFlow::Continue(()))
+        };
+        visit(each, |visit| self.kv.scan_once(Table::State, &from, &to, visit))?;
+        Ok(numbers)
     }
 
     /// Entries of a chat from `from` on, rising, up to `entries_max` of them or until their bodies
@@ -356,7 +305,7 @@ impl Store {
     /// # Errors
     /// As [`Store::supply`].
     pub fn user(&self, partition: PartitionNo, id: &UserId) -> Result<User, StoreError> {
-        let bytes = self.kv.get(Table::State, &keys::user(partition, id))?;
+        let bytes = self.kv.get_once(Table::State, &keys::user(partition, id))?;
         bytes.map_or(Ok(User::default()), |bytes| records::decode_user(&bytes))
     }
 
@@ -365,7 +314,7 @@ impl Store {
     /// # Errors
     /// As [`Store::supply`].
     pub fn stored(&self, partition: PartitionNo, user: &UserId) -> Result<i64, StoreError> {
-        let bytes = self.kv.get(Table::State, &keys::stored(partition, user))?;
+        let bytes = self.kv.get_once(Table::State, &keys::stored(partition, user))?;
         bytes.map_or(Ok(0), |bytes| records::decode_stored(&bytes))
     }
 
@@ -374,7 +323,7 @@ impl Store {
     /// # Errors
     /// As [`Store::supply`].
     pub fn seen(&self, partition: PartitionNo, user: &UserId) -> Result<Option<Seen>, StoreError> {
-        let bytes = self.kv.get(Table::State, &keys::seen(partition, user))?;
+        let bytes = self.kv.get_once(Table::State, &keys::seen(partition, user))?;
         bytes.map(|bytes| records::decode_seen(&bytes)).transpose()
     }
 
@@ -428,7 +377,7 @@ impl Store {
         partition: PartitionNo,
         key: &SessionKey,
     ) -> Result<Option<SavedSession>, StoreError> {
-        let bytes = self.kv.get(Table::State, &keys::session(partition, key))?;
+        let bytes = self.kv.get_once(Table::State, &keys::session(partition, key))?;
         bytes.map(|bytes| records::decode_session(&bytes)).transpose()
     }
 
@@ -549,18 +498,25 @@ impl Store {
         table: Table,
         from: &[u8],
         to: &[u8],
-        mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
+        each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
-        let mut failed = None;
-        self.kv.scan(table, from, to, &mut |key, value| match each(key, value) {
-            Ok(flow) => flow,
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        })?;
-        failed.map_or(Ok(()), Err)
+        visit(each, |visit| self.kv.scan(table, from, to, visit))
     }
+}
+
+/// Has `scan` show records to `each`, which may fail.
+fn visit(
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
+    scan: impl FnOnce(&mut Visit<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut failed = None;
+    scan(&mut |key, value| {
+        each(key, value).unwrap_or_else(|error| {
+            failed = Some(error);
+            ControlFlow::Break(())
+        })
+    })?;
+    failed.map_or(Ok(()), Err)
 }
 
 /// What there is under a chat's name.

@@ -117,6 +117,38 @@ impl RocksKv {
         (ROOM_IN_WRITE_BUFFERS * self.options.write_buffer_bytes) as u64 + journal_bytes
     }
 
+    fn get_with(
+        &self,
+        options: &ReadOptions,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let database = self.database()?;
+        let db = database.db();
+        db.get_cf_opt(family(db, table)?, key, options).map_err(|error| store_error(&error))
+    }
+
+    fn scan_with(
+        &self,
+        mut options: ReadOptions,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        each: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let database = self.database()?;
+        let db = database.db();
+        options.set_iterate_upper_bound(to.to_vec());
+        let start = IteratorMode::From(from, rocksdb::Direction::Forward);
+        for item in db.iterator_cf_opt(family(db, table)?, options, start) {
+            let (key, value) = item.map_err(|error| store_error(&error))?;
+            if each(&key, &value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn database(&self) -> Result<Arc<Database>, StoreError> {
         let opened = self.opened.read();
         let database = opened.as_ref().map(|opened| opened.database.clone());
@@ -139,9 +171,11 @@ impl Drop for RocksKv {
 
 impl Kv for RocksKv {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let database = self.database()?;
-        let db = database.db();
-        db.get_cf(family(db, table)?, key).map_err(|error| store_error(&error))
+        self.get_with(&ReadOptions::default(), table, key)
+    }
+
+    fn get_once(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.get_with(&once(), table, key)
     }
 
     fn scan(
@@ -151,18 +185,17 @@ impl Kv for RocksKv {
         to: &[u8],
         each: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
-        let database = self.database()?;
-        let db = database.db();
-        let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(to.to_vec());
-        let start = IteratorMode::From(from, rocksdb::Direction::Forward);
-        for item in db.iterator_cf_opt(family(db, table)?, options, start) {
-            let (key, value) = item.map_err(|error| store_error(&error))?;
-            if each(&key, &value).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        self.scan_with(ReadOptions::default(), table, from, to, each)
+    }
+
+    fn scan_once(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        each: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        self.scan_with(once(), table, from, to, each)
     }
 
     fn commit(&self, batch: &KvBatch) -> Result<(), StoreError> {
@@ -290,6 +323,13 @@ fn table_options(table: Table, settings: &RocksOptions, cache: &Cache) -> Option
         Table::Log => blocks.set_block_size(16 << 10),
     }
     options.set_block_based_table_factory(&blocks);
+    options
+}
+
+/// The blocks that are read are not kept.
+fn once() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.fill_cache(false);
     options
 }
 

@@ -62,6 +62,27 @@ pub(crate) fn what_is_not_there_is_none(subject: &mut dyn Subject) {
     }
 }
 
+pub(crate) fn what_is_read_once_is_the_same(subject: &mut dyn Subject) {
+    let kv = &*subject.kv();
+    put(kv, Table::State, &[(b"a", b"1"), (b"b", b""), (b"c", b"3")]);
+    put(kv, Table::Log, &[(b"b", b"2")]);
+    for table in Table::ALL {
+        for key in [&b"a"[..], b"b", b"c", b"d"] {
+            assert_eq!(kv.get_once(table, key).expect("readable"), get(kv, table, key));
+        }
+        for (from, to, max) in [(&b""[..], END, 9), (b"a", b"c", 9), (b"b", b"b", 9), (b"", END, 2)]
+        {
+            let mut found = Vec::new();
+            let scanned = kv.scan_once(table, from, to, &mut |key, value| {
+                found.push((key.to_vec(), value.to_vec()));
+                if found.len() >= max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            scanned.expect("readable");
+            assert_eq!(found, scan_some(kv, table, from, to, max));
+        }
+    }
+}
+
 pub(crate) fn writes_of_a_batch_apply_in_order(subject: &mut dyn Subject) {
     let kv = &*subject.kv();
     put(kv, Table::State, &[(b"old", b"0"), (b"gone", b"0")]);

@@ -101,6 +101,7 @@ macro_rules! rules {
 rules! {
     kv_rules:
         what_is_not_there_is_none,
+        what_is_read_once_is_the_same,
         writes_of_a_batch_apply_in_order,
         a_batch_spans_tables,
         an_empty_batch_changes_nothing,

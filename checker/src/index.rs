@@ -194,14 +194,18 @@ impl<'h> Index<'h> {
         self.spans(chat, user).map_or(0, |spans| spans.changes(joins))
     }
 
-    /// How many messages the user is excused from whose place in the log nobody knows.
+    /// At how many places that nobody knows messages may stand that the user is excused from.
     pub(crate) fn excused_without_place(&self, chat: &str, user: &str) -> usize {
         let Some(tags) = self.excused.get(chat, user) else {
             return 0;
         };
-        let placeless =
-            |tag: &&u64| self.tagged(**tag).is_none_or(|id| self.message(id).seqs.is_empty());
-        tags.iter().filter(placeless).count()
+        let unknown = |tag: &u64| {
+            self.tagged(*tag).map_or(1, |id| {
+                let message = self.message(id);
+                message.places_max(usize::MAX).saturating_sub(message.seqs.len())
+            })
+        };
+        tags.iter().map(unknown).sum()
     }
 
     /// Whether anybody has got the message, or what may be the message, before `at`.

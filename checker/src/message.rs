@@ -94,6 +94,16 @@ impl Message<'_> {
         self.attempts.first().map_or(0, |attempt| attempt.at)
     }
 
+    /// At how many places of the log it may stand, of what was sent before `at`: without an id it is
+    /// recognised as the same within a session only.
+    pub(crate) fn places_max(&self, at: usize) -> usize {
+        if self.id.is_some() {
+            return 1;
+        }
+        let attempts = self.attempts.iter().filter(|attempt| attempt.at < at);
+        attempts.map(|attempt| (attempt.device, attempt.session)).collect::<BTreeSet<_>>().len()
+    }
+
     pub(crate) fn sent_by(&self, user: &str, device: &str) -> bool {
         self.user == user && self.attempts.iter().any(|attempt| attempt.device == device)
     }

@@ -133,7 +133,7 @@ impl<'h> Once<'h> {
         seq: u64,
     ) -> Option<Violation> {
         let places_max = match &key {
-            Key::Message(id) => sessions(moment.index.message(*id), moment.at),
+            Key::Message(id) => moment.index.message(*id).places_max(moment.at),
             Key::Id(..) => 1,
         };
         let places = self.places.entry(key.clone()).or_default();
@@ -194,15 +194,6 @@ impl<'h> Once<'h> {
         let whose = format!("message {} of {user}/{device} in {}", message.tag, message.chat);
         what.map(|what: String| moment.broken(Promise::Once, format!("{whose} {what}")))
     }
-}
-
-/// At how many places the message may stand.
-fn sessions(message: &Message<'_>, before: usize) -> usize {
-    if message.id.is_some() {
-        return 1;
-    }
-    let attempts = message.attempts.iter().filter(|attempt| attempt.at < before);
-    attempts.map(|attempt| (attempt.device, attempt.session)).collect::<BTreeSet<_>>().len()
 }
 
 fn attempts_in(message: &Message<'_>, scope: Scope<'_>, before: usize) -> usize {

@@ -95,3 +95,23 @@ fn good_if_its_own_messages_pass_a_device_by() {
     let script = script.got_after("alice/phone", 2, "bob", 2, Some(0)).ack_back("alice/phone", 2);
     script.receipt("bob/phone", "alice", 2, 0).settled().is_good();
 }
+
+/// Bob is excused from a message without an id that alice sends in two sessions; she sees it at `seq`.
+fn sent_in_two_sessions(seq: u64) -> Script {
+    let script = Script::two().exchange(1..=2).excuse("bob", 3);
+    let script = script.attempt("alice/phone", 3, None, 1, 5).reconnect("alice/phone");
+    let script = script.attempt("alice/phone", 3, None, 2, 5).acked("alice/phone", 3, seq, false);
+    let (id, body) = (Some("by-the-server"), Some("body 3"));
+    let script = script.received("alice/phone", seq, "alice", id, body, Some(2));
+    script.ack_back("alice/phone", seq).settled()
+}
+
+#[test]
+fn good_if_what_one_is_excused_from_stands_once_a_session() {
+    sent_in_two_sessions(4).is_good();
+}
+
+#[test]
+fn broken_if_it_cannot_stand_at_every_hole() {
+    sent_in_two_sessions(5).breaks(Promise::Kept, "seq 4 of g-1 never reached bob");
+}

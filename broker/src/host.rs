@@ -165,7 +165,8 @@ pub trait HostSession: Send + 'static {
     /// [`HostEvent::Fetched`].
     fn fetch(&mut self, ids: &[DeliveryId]);
 
-    /// The connection has ended.
+    /// The connection has ended. If the answer to the open was not [`HostEvent::Opened`], the
+    /// session is as it was before, if there was one, whatever `ended` says of its expiry.
     fn close(&mut self, ended: Ended);
 }
 

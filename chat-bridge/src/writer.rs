@@ -134,8 +134,20 @@ impl Pipeline {
 
     /// Decides all commands that wait; tells whether there is something to commit or to answer.
     pub fn decide(&self, batches: &mut Batches) -> bool {
+        self.decide_in(batches, |_| true)
+    }
+
+    /// The same in these partitions only, as if nothing had come in the others before this writer
+    /// had passed them.
+    pub fn decide_in(
+        &self,
+        batches: &mut Batches,
+        mut chosen: impl FnMut(PartitionNo) -> bool,
+    ) -> bool {
         for (partition, decided) in self.partitions.iter().zip(&mut batches.0) {
-            partition.decide(&self.store, decided);
+            if chosen(partition.no()) {
+                partition.decide(&self.store, decided);
+            }
         }
         batches.0.iter().any(|decided| !decided.is_empty())
     }

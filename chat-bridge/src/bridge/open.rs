@@ -1,7 +1,11 @@
 //! A session goes on line: what the store has of it, and which session it is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bluetick_broker::host::{HostEvent, Open, Restored, Resume};
 use bluetick_broker::packet::{FilterRequest, QoS, Reason};
+use parking_lot::Mutex;
 
 use super::session::{Inner, Opened};
 use crate::engine::{Millis, SavedSession, SavedSubscription};
@@ -23,9 +27,58 @@ impl SavedSession {
     }
 }
 
+/// Something that the answer to the broker waits for; it is given once nothing is left of that,
+/// whichever comes last. What the client sends then finds all of it. Dropped before it is
+/// [done](Self::done), it has failed.
+pub(super) struct Pending {
+    last: Arc<Last>,
+    done: bool,
+}
+
+type Then = Box<dyn FnOnce(bool) + Send>;
+
+/// What the last [`Pending`] leaves behind.
+struct Last {
+    /// Called with whether all of them were done.
+    then: Mutex<Option<Then>>,
+    failed: AtomicBool,
+}
+
+impl Pending {
+    fn new(then: impl FnOnce(bool) + Send + 'static) -> Self {
+        let then = Mutex::new(Some(Box::new(then) as Then));
+        Self { last: Arc::new(Last { then, failed: AtomicBool::new(false) }), done: false }
+    }
+
+    /// Another one for the same answer.
+    pub(super) fn another(&self) -> Self {
+        Self { last: self.last.clone(), done: false }
+    }
+
+    pub(super) fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.done {
+            self.last.failed.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        if let Some(then) = self.then.get_mut().take() {
+            then(!*self.failed.get_mut());
+        }
+    }
+}
+
 /// Reads what there is of the session, decides which one it is, and answers the broker. Blocks.
-pub(super) fn run(inner: &Inner, open: &Open, opened: impl FnOnce(Opened)) {
-    let Inner { shared, key, .. } = inner;
+pub(super) fn run(inner: &Arc<Inner>, open: &Open, opened: impl FnOnce(Opened, &Pending)) {
+    let Inner { shared, key, .. } = &**inner;
     let line = inner.line.clone();
     let read = || Ok((shared.session_record(key)?, shared.person(&key.user)?));
     let (saved, person) = match read() {
@@ -54,8 +107,21 @@ pub(super) fn run(inner: &Inner, open: &Open, opened: impl FnOnce(Opened)) {
     let inflight = resumed.map(|Resume { inflight, .. }| inflight.clone()).unwrap_or_default();
     // One that goes on has a record, also if it is to end with this connection.
     let recorded = persistent || kept.is_some();
-    opened(Opened { epoch, recorded, subscriptions: subscriptions.clone(), inflight, person });
-    let answer = HostEvent::Opened { epoch, restored };
+    let answered = (inner.clone(), line.clone());
+    let pending = Pending::new(move |done| {
+        let (inner, line) = answered;
+        if done {
+            inner.opened.store(true, Ordering::Release);
+            line.host(HostEvent::Opened { epoch, restored });
+        } else {
+            line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE));
+        }
+    });
+    let subscribed = subscriptions.clone();
+    let kept_expiry_s = kept.as_ref().map_or(0, |kept| kept.expiry_s);
+    let found =
+        Opened { epoch, recorded, kept_expiry_s, subscriptions: subscribed, inflight, person };
+    opened(found, &pending);
     if let (Some(saved), None) = (&saved, &kept) {
         // The session before has ended: so have its places in the chats.
         shared.forget_device(key, Some(saved.epoch));
@@ -65,8 +131,7 @@ pub(super) fn run(inner: &Inner, open: &Open, opened: impl FnOnce(Opened)) {
         if saved.is_some() {
             shared.put_session_record(key.clone(), None, None);
         }
-        line.host(answer);
-        return;
+        return pending.done();
     }
     let session = SavedSession {
         epoch,
@@ -78,9 +143,10 @@ pub(super) fn run(inner: &Inner, open: &Open, opened: impl FnOnce(Opened)) {
     };
     // Before the client is told that it has a session, the session is stored: what it sends may
     // have to be recognised after a restart.
-    let reply = move |outcome: Result<_, _>| match outcome {
-        Ok(_) => line.host(answer),
-        Err(_) => line.host(HostEvent::Close(Reason::SERVER_UNAVAILABLE)),
+    let reply = move |outcome: Result<_, _>| {
+        if outcome.is_ok() {
+            pending.done();
+        }
     };
     shared.put_session_record(key.clone(), recorded.then_some(session), Some(Box::new(reply)));
 }
@@ -94,4 +160,40 @@ fn restore(saved: &SavedSubscription) -> Option<Restored> {
         retain_handling: 0,
     };
     Some(Restored { request, subscription_id: saved.id })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn pending() -> (Pending, mpsc::Receiver<bool>) {
+        let (answer, answered) = mpsc::channel();
+        (Pending::new(move |done| answer.send(done).expect("the test listens")), answered)
+    }
+
+    #[test]
+    fn the_answer_waits_for_the_last() {
+        let (first, answered) = pending();
+        let others = [first.another(), first.another()];
+        first.done();
+        for other in others {
+            assert!(answered.try_recv().is_err());
+            other.done();
+        }
+        assert_eq!(answered.try_recv(), Ok(true));
+    }
+
+    #[test]
+    fn one_that_is_dropped_fails_all() {
+        for dropped in 0..3 {
+            let (first, answered) = pending();
+            let all = [first.another(), first.another(), first];
+            for (at, pending) in all.into_iter().enumerate() {
+                if at == dropped { drop(pending) } else { pending.done() }
+            }
+            assert_eq!(answered.try_recv(), Ok(false), "{dropped}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The host's side of one session.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock, Weak};
 
 use bluetick_broker::host::{
@@ -14,6 +14,7 @@ use super::command::origin;
 use super::differences::Told;
 use super::filter::Wish;
 use super::looker::Looker;
+use super::open::Pending;
 use super::outgoing::parse_id;
 use super::people::Person;
 use super::{Shared, open, session_key};
@@ -47,6 +48,8 @@ pub(super) struct Inner {
     pub(super) person: OnceLock<Arc<Person>>,
     /// Set once it looks at who is there.
     pub(super) looker: OnceLock<Arc<Looker>>,
+    /// The broker was told that it is open.
+    pub(super) opened: AtomicBool,
     pub(super) state: Mutex<State>,
 }
 
@@ -55,6 +58,8 @@ pub(super) struct State {
     epoch: u64,
     /// Its record is in the store.
     recorded: bool,
+    /// How long it was to be kept before this connection; 0: it is a new one.
+    kept_expiry_s: u32,
     pub(super) subscriptions: Vec<SavedSubscription>,
     /// By partition, once it has subscribed to something. Shared with who pulls or acknowledges.
     devices: Arc<[DeviceKey]>,
@@ -69,6 +74,7 @@ pub(super) struct State {
 pub(super) struct Opened {
     pub(super) epoch: u64,
     pub(super) recorded: bool,
+    pub(super) kept_expiry_s: u32,
     pub(super) subscriptions: Vec<SavedSubscription>,
     pub(super) inflight: Vec<DeliveryId>,
     pub(super) person: Arc<Person>,
@@ -89,8 +95,7 @@ impl ChatSession {
         let job = {
             let inner = inner.clone();
             move || {
-                let resume = |opened| inner.start(opened);
-                open::run(&inner, &open, resume);
+                open::run(&inner, &open, |opened, pending| inner.start(opened, pending));
             }
         };
         inner.shared.reads.run(Box::new(job));
@@ -111,12 +116,13 @@ impl Inner {
             line,
             person: OnceLock::new(),
             looker: OnceLock::new(),
+            opened: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
 
     /// The session is known: takes its subscriptions up again.
-    fn start(self: &Arc<Self>, opened: Opened) {
+    fn start(self: &Arc<Self>, opened: Opened, pending: &Pending) {
         let person = self.person.get_or_init(|| opened.person);
         self.arrive(person);
         if self.state.lock().closed {
@@ -127,10 +133,11 @@ impl Inner {
             let mut state = self.state.lock();
             state.epoch = opened.epoch;
             state.recorded = opened.recorded;
+            state.kept_expiry_s = opened.kept_expiry_s;
             state.subscriptions = opened.subscriptions.clone();
             state.inflight = opened.inflight.clone();
         }
-        self.take_up(&opened.subscriptions, &opened.inflight);
+        self.take_up(&opened.subscriptions, &opened.inflight, pending);
     }
 
     /// Whether the session wants its notices on this topic.
@@ -323,11 +330,16 @@ impl HostSession for ChatSession {
             partition.detach(*device);
         }
         let key = inner.key.clone();
+        // One that could not be opened is kept as it was: the broker may not even know that it is.
+        let expiry_s = match inner.opened.load(Ordering::Acquire) {
+            true => ended.expiry_s,
+            false => state.kept_expiry_s,
+        };
         let record = match inner.record(&state) {
-            Some(session) if ended.expiry_s > 0 => {
+            Some(session) if expiry_s > 0 => {
                 let silent_ms = if ended.goodbye { 0 } else { ended.silent_ms };
                 Some(SavedSession {
-                    expiry_s: ended.expiry_s,
+                    expiry_s,
                     disconnected_at_ms: Some(now),
                     last_seen_ms: now.saturating_sub(silent_ms),
                     ..session

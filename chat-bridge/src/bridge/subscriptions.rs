@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::filter::Wish;
 use super::looker::Again;
+use super::open::Pending;
 use super::outgoing::inflight_in;
 use super::session::Inner;
 use crate::delivery::{Form, Options, Subscriber};
@@ -130,11 +131,13 @@ impl Inner {
         }
     }
 
-    /// Takes up again what an earlier connection of the session had subscribed to.
+    /// Takes up again what an earlier connection of the session had subscribed to. The session is
+    /// not open before it is: what it says of messages that are under way would not be understood.
     pub(super) fn take_up(
         self: &Arc<Self>,
         subscriptions: &[SavedSubscription],
         inflight: &[DeliveryId],
+        pending: &Pending,
     ) {
         for saved in subscriptions {
             let (kind, chat, form) = match Wish::parse(&saved.filter) {
@@ -171,9 +174,10 @@ impl Inner {
                 inflight,
             };
             self.subscribe_in_partitions(&wanted, |_| {
-                Box::new(|outcome: Result<Outcome, Unavailable>| {
-                    if outcome.is_err() {
-                        tracing::debug!("a subscription could not be taken up again");
+                let pending = pending.another();
+                Box::new(move |outcome: Result<Outcome, Unavailable>| {
+                    if outcome.is_ok() {
+                        pending.done();
                     }
                 })
             });

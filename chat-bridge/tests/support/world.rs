@@ -351,7 +351,9 @@ async fn serve(
         for _ in 0..random.usize(..3) {
             reads.step(pipeline);
         }
-        some |= pipeline.decide(&mut deciding);
+        // What comes to a partition that a writer has just passed waits for the next time.
+        let passed = random.bool();
+        some |= pipeline.decide_in(&mut deciding, |_| !passed || random.bool());
         if syncing.is_none() && some && random.bool() {
             let mut batches = std::mem::replace(&mut deciding, pipeline.begin());
             pipeline.close(&mut batches);

@@ -1,24 +1,25 @@
 //! What a client whose session goes on must not see while the session comes on line: the whole
 //! server over a store in memory, its writer a step at a time.
 
+#[path = "support/around.rs"]
+mod around;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bluetick_bridge::bridge::{Environment, InlineReads};
+use bluetick_bridge::bridge::InlineReads;
 use bluetick_bridge::engine::PartitionNo;
 use bluetick_bridge::partition::{Partition, PartitionOptions};
 use bluetick_bridge::store::{Fault, MemoryKv, Store};
 use bluetick_bridge::writer::Pipeline;
-use bluetick_bridge::{Bridge, BridgeOptions, Directory};
-use bluetick_broker::host::{self, Attempt};
-use bluetick_broker::packet::Reason;
+use bluetick_bridge::{Bridge, BridgeOptions};
 use bluetick_broker::{Broker, Limits};
 use bluetick_harness::wire::{self, Packet};
-use bluetick_protocol::UserId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::{sleep, timeout};
+
+use around::{Clock, Everybody};
 
 const USER: &str = "bob";
 const MQTT5: u8 = 5;
@@ -162,39 +163,4 @@ async fn it_is_open_once_all_partitions_have_taken_it_up() {
     assert_eq!(client.received().await.map(|packet| format!("{packet:?}")), None);
     server.settle(|_| true).await;
     assert_eq!(client.connack().await, (0, true));
-}
-
-struct Clock(AtomicU64);
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self(AtomicU64::new(1_764_000_000_000))
-    }
-}
-
-impl Environment for Clock {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn random(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-struct Everybody;
-
-impl Directory for Everybody {
-    fn authenticate(&self, attempt: Attempt, done: Box<dyn FnOnce(Result<UserId, Reason>) + Send>) {
-        let user = UserId::try_from(attempt.user_name.unwrap_or_default().as_str());
-        done(user.map_err(|_| Reason::BAD_USER_NAME_OR_PASSWORD));
-    }
-
-    fn exists(&self, _: &UserId) -> bool {
-        true
-    }
-
-    fn may(&self, _: &host::SessionKey, _: host::Access, _: &str) -> bool {
-        true
-    }
 }

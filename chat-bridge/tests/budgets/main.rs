@@ -7,6 +7,8 @@
 //! A message that costs more than its budget fails the test, which prints what it found. Who makes one
 //! cheaper lowers the budget; who has a reason to make it dearer raises it and says why in the commit.
 
+#[path = "../support/around.rs"]
+mod around;
 mod cost;
 mod counted;
 mod layers;

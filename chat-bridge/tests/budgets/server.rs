@@ -5,24 +5,23 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bluetick_bridge::bridge::{Environment, InlineReads};
+use bluetick_bridge::bridge::{Environment as _, InlineReads};
 use bluetick_bridge::engine::{Command, PartitionNo};
 use bluetick_bridge::partition::{Partition, PartitionOptions};
 use bluetick_bridge::store::{RocksKv, RocksOptions, Store};
 use bluetick_bridge::writer::Pipeline;
-use bluetick_bridge::{Bridge, BridgeOptions, Directory};
-use bluetick_broker::host::{self, Attempt};
-use bluetick_broker::packet::Reason;
+use bluetick_bridge::{Bridge, BridgeOptions};
 use bluetick_broker::{Broker, Limits};
 use bluetick_harness::wire::{self, Packet};
-use bluetick_protocol::{ChatId, UserId};
+use bluetick_protocol::ChatId;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::runtime::Runtime;
 
+use super::around::{Clock, Everybody};
 use super::cost::{Cost, Counters};
 use super::counted::{CountedKv, CountedStream};
 
@@ -228,41 +227,5 @@ impl Client {
             }
         }
         received
-    }
-}
-
-/// A clock that is put forward by hand.
-struct Clock(AtomicU64);
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self(AtomicU64::new(1_764_000_000_000))
-    }
-}
-
-impl Environment for Clock {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn random(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-struct Everybody;
-
-impl Directory for Everybody {
-    fn authenticate(&self, attempt: Attempt, done: Box<dyn FnOnce(Result<UserId, Reason>) + Send>) {
-        let user = UserId::try_from(attempt.user_name.unwrap_or_default().as_str());
-        done(user.map_err(|_| Reason::BAD_USER_NAME_OR_PASSWORD));
-    }
-
-    fn exists(&self, _: &UserId) -> bool {
-        true
-    }
-
-    fn may(&self, _: &host::SessionKey, _: host::Access, _: &str) -> bool {
-        true
     }
 }
